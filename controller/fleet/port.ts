@@ -1,0 +1,47 @@
+/** What the rest of the controller may ask of the fleet. */
+import type { ServiceEngineRuntime, VirtualServiceRuntime, PoolRuntime } from '#model/resource/runtime.ts'
+
+export interface FleetPort {
+  /** Something was committed: placement and push follow soon, coalesced. */
+  readonly committed: (revision: number) => void
+  readonly enrol: (request: EnrolRequest) => Promise<Enrolment>
+  readonly engineRuntime: (uuid: string) => ServiceEngineRuntime | undefined
+  readonly virtualServiceRuntime: (uuid: string) => VirtualServiceRuntime | undefined
+  readonly poolRuntime: (uuid: string) => PoolRuntime | undefined
+  /** Ends an engine's trust: its socket closes, its services move, it cannot come back with this identity. */
+  readonly revoke: (engineUuid: string, reason: string) => Promise<void>
+  /** Called at once when a state changes (engine up or down, server up or down, placed, applied). Returns the way to stop. */
+  readonly onStateChange: (listener: (change: StateChange) => void) => () => void
+}
+
+export interface StateChange {
+  readonly kind: 'virtualservice' | 'pool' | 'serviceengine'
+  readonly uuid: string
+}
+
+export interface EnrolRequest {
+  readonly token: string
+  readonly csrPem: string
+  readonly hostname: string
+  readonly remoteAddress: string
+}
+
+export interface Enrolment {
+  readonly engineUuid: string
+  readonly engineName: string
+  readonly groupName: string
+  readonly certificatePem: string
+  readonly caPem: string
+  /** Port of the engine channel on the controller's host. */
+  readonly enginePort: number
+}
+
+export class EnrolRefused extends Error {
+  override readonly name = 'EnrolRefused'
+  /** 401 token unknown, used up, expired or revoked; 400 bad CSR. */
+  readonly status: 400 | 401
+  constructor(status: 400 | 401, message: string) {
+    super(message)
+    this.status = status
+  }
+}

@@ -1,0 +1,45 @@
+/** What the rest of the controller may ask of telemetry. Entities are uuids; a server is `<pool uuid>/<server id>`. */
+import type { Sample } from '#model/message/message.ts'
+import type { HealthScore, HostFigures, LiveFigures, MetricsAnswer } from '#model/resource/runtime.ts'
+
+export interface TelemetryPort {
+  /** One sample of one engine; differences against its last one with the same bootId. */
+  readonly ingest: (engineUuid: string, sample: Sample) => void
+  /** Engine gone: its share of the live figures ends. */
+  readonly forget: (engineUuid: string) => void
+  /** Summed over engines, of the last full second; histograms merged, then percentiles taken. */
+  readonly live: (entity: string) => LiveFigures
+  /** `live` of one engine only, for its own page: all its virtual services together. */
+  readonly liveOfEngine: (engineUuid: string) => LiveFigures
+  readonly hostOfEngine: (engineUuid: string) => HostFigures | null
+  readonly metrics: (query: MetricsQuery) => MetricsAnswer
+  /** The state of the thing bounds the score: what is down scores 0. */
+  readonly healthScore: (entity: string, facts: ScoreFacts) => HealthScore
+  /** Prometheus text exposition 0.0.4. */
+  readonly prometheus: (names: NameOf) => string
+}
+
+export interface MetricsQuery {
+  readonly kind: 'virtualservice' | 'pool' | 'serviceengine'
+  readonly uuid: string
+  /** `l7_client.avg_complete_responses`, ... comma separated. */
+  readonly metricIds: readonly string[]
+  readonly startEpochS: number
+  readonly stopEpochS: number
+  /** Seconds: 1, 5, 60, 300, 3600 ... */
+  readonly stepS: number
+  readonly limit: number
+}
+
+export interface ScoreFacts {
+  readonly isDown: boolean
+  readonly serversUp: number
+  readonly serversEnabled: number
+  readonly enginesUp: number
+  readonly enginesWanted: number
+}
+
+export type NameOf = (
+  kind: 'virtualservice' | 'pool' | 'serviceengine',
+  uuid: string
+) => { readonly name: string; readonly tenant: string } | undefined

@@ -1,0 +1,196 @@
+/**
+ * What controller and agent say to each other over the engine's WebSocket, one JSON object a text frame. An order is
+ * imperative, a fact is past tense. Fields are only ever added; a receiver ignores what it does not know and counts it.
+ */
+import type { Violation } from '#model/resource/violation.ts'
+import type { Manifest, Part } from '#model/snapshot/snapshot.ts'
+import type { SparseHistogram } from './histogram.ts'
+
+/** The two sides speak when their numbers are equal or one apart. */
+export const PROTOCOL = 1
+export const HEARTBEAT_INTERVAL_MS = 500
+/** Silence on an open connection for so long means the peer is gone. */
+export const HEARTBEAT_TIMEOUT_MS = 2_000
+
+// --- controller to agent ------------------------------------------------------------------------------------------
+
+export type HubMessage = Welcome | ApplySnapshot | HubHeartbeat | CertificateRenewed | StandDown
+
+export interface Welcome {
+  readonly type: 'Welcome'
+  readonly protocol: number
+  readonly controllerVersion: string
+  readonly engineId: string
+  readonly engineName: string
+  readonly atEpochMs: number
+}
+
+export interface ApplySnapshot {
+  readonly type: 'ApplySnapshot'
+  readonly manifest: Manifest
+  /** The parts that the engine is not known to hold; the agent asks with `PartsWanted` for others that it lacks. */
+  readonly parts: readonly Part[]
+}
+
+export interface HubHeartbeat {
+  readonly type: 'Heartbeat'
+  readonly sequence: number
+}
+
+export interface CertificateRenewed {
+  readonly type: 'CertificateRenewed'
+  readonly certificatePem: string
+  readonly caPem: string
+}
+
+/** The engine is no longer trusted (revoked, deleted): stop serving, do not reconnect with this identity. */
+export interface StandDown {
+  readonly type: 'StandDown'
+  readonly reason: string
+}
+
+// --- agent to controller ------------------------------------------------------------------------------------------
+
+export type AgentMessage =
+  | Hello
+  | SnapshotApplied
+  | SnapshotRefused
+  | PartsWanted
+  | RenewCertificate
+  | AgentHeartbeat
+  | SampleTaken
+  | ServersJudged
+
+export interface Hello {
+  readonly type: 'Hello'
+  readonly protocol: number
+  readonly version: string
+  /** New at each start of the engine's process. */
+  readonly bootId: string
+  readonly hostname: string
+  readonly addresses: readonly string[]
+  readonly cpuCount: number
+  readonly memoryBytes: number
+  readonly workers: number
+  /** Of the snapshot that runs; 0 and '' when none does. */
+  readonly runningRevision: number
+  readonly runningHash: string
+  /** Hashes of all parts that it holds. */
+  readonly heldParts: readonly string[]
+  /** `http-stock`, `tcp`, `ipv6` ...: what this build and host can do. */
+  readonly abilities: readonly string[]
+}
+
+export interface SnapshotApplied {
+  readonly type: 'SnapshotApplied'
+  readonly revision: number
+  readonly hash: string
+  /** From message to swap. */
+  readonly tookMs: number
+}
+
+export interface SnapshotRefused {
+  readonly type: 'SnapshotRefused'
+  readonly revision: number
+  readonly hash: string
+  /** The pointer starts with the part: `/virtual-service/<id>/listeners/0`. */
+  readonly violations: readonly Violation[]
+}
+
+export interface PartsWanted {
+  readonly type: 'PartsWanted'
+  readonly hashes: readonly string[]
+}
+
+export interface RenewCertificate {
+  readonly type: 'RenewCertificate'
+  readonly csrPem: string
+}
+
+export interface AgentHeartbeat {
+  readonly type: 'Heartbeat'
+  readonly sequence: number
+}
+
+/** Totals since boot, so that a lost sample loses resolution and not truth. */
+export interface SampleTaken {
+  readonly type: 'SampleTaken'
+  readonly sample: Sample
+}
+
+export interface Sample {
+  readonly bootId: string
+  readonly sequence: number
+  readonly atEpochMs: number
+  /** Samples thrown away since boot because the link was slow. */
+  readonly droppedSamples: number
+  readonly droppedLogLines: number
+  readonly host: HostSample
+  readonly virtualServices: readonly TrafficSample[]
+  readonly pools: readonly TrafficSample[]
+  readonly servers: readonly ServerSample[]
+}
+
+export interface HostSample {
+  readonly cpuRatio: number
+  readonly processCpuRatio: number
+  readonly memoryUsedBytes: number
+  readonly memoryTotalBytes: number
+  readonly processRssBytes: number
+  /** Totals since the host's boot. */
+  readonly networkReceivedBytes: number
+  readonly networkSentBytes: number
+}
+
+/** Totals since the engine's boot, except `open*`, which is now. */
+export interface Totals {
+  readonly requests: number
+  readonly responses1xx: number
+  readonly responses2xx: number
+  readonly responses3xx: number
+  readonly responses4xx: number
+  readonly responses5xx: number
+  /** Exchanges or flows that ended by a fault, by where it arose. */
+  readonly faultsDownstream: number
+  readonly faultsEngine: number
+  readonly faultsUpstream: number
+  readonly bytesIn: number
+  readonly bytesOut: number
+  readonly connections: number
+  readonly openConnections: number
+}
+
+export interface TrafficSample {
+  readonly id: string
+  readonly totals: Totals
+  /** Time of a whole exchange (HTTP) or flow (TCP) in microseconds, since boot. */
+  readonly latency: SparseHistogram
+}
+
+export interface ServerSample extends TrafficSample {
+  readonly poolId: string
+}
+
+/** Sent at once when a verdict changes, and whole after each Welcome. */
+export interface ServersJudged {
+  readonly type: 'ServersJudged'
+  readonly servers: readonly ServerJudgement[]
+}
+
+export interface ServerJudgement {
+  readonly poolId: string
+  readonly serverId: string
+  /** Address probed; differs from the server's host when that is a name. */
+  readonly ip: string
+  readonly verdict: Verdict
+  readonly sinceEpochMs: number
+  readonly probes: readonly {
+    readonly monitorId: string
+    readonly verdict: Verdict
+    readonly detail: string
+    readonly durationMs: number
+    readonly atEpochMs: number
+  }[]
+}
+
+export type Verdict = 'up' | 'down' | 'unknown'

@@ -1,0 +1,69 @@
+import type { TObject } from 'typebox'
+import type { Violation } from './violation.ts'
+
+/** A JSON value, as it is stored and as it travels. */
+export type Json = null | boolean | number | string | readonly Json[] | { readonly [name: string]: Json }
+export type JsonObject = { readonly [name: string]: Json }
+
+export const kindNames = [
+  'tenant',
+  'cloud',
+  'serviceenginegroup',
+  'serviceengine',
+  'jointoken',
+  'vsvip',
+  'virtualservice',
+  'pool',
+  'poolgroup',
+  'healthmonitor',
+  'applicationprofile',
+  'networkprofile',
+  'applicationpersistenceprofile',
+  'sslprofile',
+  'sslkeyandcertificate',
+  'pkiprofile',
+  'httppolicyset',
+  'networksecuritypolicy',
+  'ipaddrgroup',
+  'stringgroup',
+  'analyticsprofile',
+  'systemconfiguration',
+  'user',
+  'role'
+] as const
+export type KindName = (typeof kindNames)[number]
+
+/** What a cross-field rule may look at beyond its own document. References are already resolved to uuids. */
+export interface CheckContext {
+  /** The resource that a resolved reference means, as written (without defaults); undefined when there is none. */
+  readonly resource: (kind: KindName, uuid: string) => JsonObject | undefined
+  /** All resources of a kind that the document's tenant can see, with their uuid. */
+  readonly all: (kind: KindName) => readonly { readonly uuid: string; readonly body: JsonObject }[]
+}
+
+/**
+ * What Weir knows about one kind of resource. The schema is the only statement of its shape: types, validation,
+ * OpenAPI, defaults, forms and the command line's help come from it.
+ *
+ * Annotations beside the JSON Schema keywords:
+ *   x-ref          a reference; the value is the kind that it points to
+ *   x-unit         unit of a number: 'ms', 's', 'min', 'bytes', 'percent', 'requests/s' ...
+ *   x-special      Avi's special values, in words
+ *   x-secret       write-only: sealed in the store, `<sensitive>` in answers
+ *   x-unsupported  known to Avi, not honoured yet: refused unless it equals its default
+ *   x-first        a form shows it first (the few that matter)
+ *   readOnly       the server's own; accepted when sent back, never taken
+ */
+export interface KindDefinition {
+  readonly kind: KindName
+  /** "Virtual service": how a person says it. */
+  readonly title: string
+  readonly titlePlural: string
+  /** One sentence for the docs, the forms and OpenAPI. */
+  readonly description: string
+  readonly schema: TObject
+  /** `tenant`: belongs to one; `global`: one set for all tenants; `single`: exactly one exists. */
+  readonly scope: 'tenant' | 'global' | 'single'
+  /** Rules that need more than one field. Called only when the shape is right. */
+  readonly check: (body: JsonObject, context: CheckContext) => readonly Violation[]
+}

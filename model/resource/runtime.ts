@@ -1,0 +1,200 @@
+/**
+ * What the REST API says about a resource beyond what an operator wrote: where it runs, how it is, how loaded.
+ * The dashboard and the command line read these shapes; snake_case as everything that travels over REST.
+ */
+
+/** Avi's OperationalStatus states, the ones that Weir uses. */
+export type OperState =
+  | 'OPER_UP'
+  | 'OPER_DOWN'
+  | 'OPER_PARTITIONED'
+  | 'OPER_DISABLED'
+  | 'OPER_CREATING'
+  | 'OPER_INITIALIZING'
+  | 'OPER_UNKNOWN'
+
+export interface OperStatus {
+  readonly state: OperState
+  /** Why, in words; empty when the state speaks for itself. */
+  readonly reason: readonly string[]
+  /** Epoch milliseconds of the last change of state. */
+  readonly last_changed_time: number
+}
+
+/** How well a thing does, 0..100, and every deduction by name. */
+export interface HealthScore {
+  readonly score: number
+  /** What was taken off and why, worst first; the points add up to 100 - score (bounded at 0). */
+  readonly reasons: readonly { readonly reason: string; readonly points: number }[]
+}
+
+/** The last second of traffic. */
+export interface LiveFigures {
+  readonly requests_per_s: number
+  /** Answers 5xx, from a server or of our own, per second. */
+  readonly errors_5xx_per_s: number
+  readonly errors_4xx_per_s: number
+  readonly bytes_in_per_s: number
+  readonly bytes_out_per_s: number
+  readonly open_connections: number
+  readonly new_connections_per_s: number
+  /** Milliseconds; null when there was no traffic. */
+  readonly latency_p50_ms: number | null
+  readonly latency_p95_ms: number | null
+  readonly latency_p99_ms: number | null
+  /** Epoch milliseconds of the newest sample in it; null before the first. */
+  readonly at: number | null
+}
+
+export interface PlacedOn {
+  readonly engine_uuid: string
+  readonly engine_name: string
+  readonly state: OperState
+  readonly wanted_revision: number
+  readonly running_revision: number
+}
+
+export interface VirtualServiceRuntime {
+  readonly oper_status: OperStatus
+  readonly placed_on: readonly PlacedOn[]
+  /** How many engines the group's settings ask for. */
+  readonly engines_wanted: number
+  readonly live: LiveFigures
+  readonly health_score: HealthScore
+}
+
+/** One attempt of a health monitor. */
+export interface ProbeReport {
+  readonly monitor_name: string
+  readonly monitor_uuid: string
+  readonly verdict: 'up' | 'down' | 'unknown'
+  /** "200 in 3 ms", "connection refused": what the last attempt saw. */
+  readonly detail: string
+  readonly duration_ms: number
+  readonly at: number
+}
+
+export interface ServerRuntime {
+  /** Address or name as the operator wrote it. */
+  readonly server: string
+  readonly ip: string
+  readonly port: number
+  readonly enabled: boolean
+  readonly ratio: number
+  readonly oper_status: OperStatus
+  /** One entry for each engine that carries the pool. */
+  readonly engines: readonly {
+    readonly engine_uuid: string
+    readonly engine_name: string
+    readonly verdict: 'up' | 'down' | 'unknown'
+    readonly probes: readonly ProbeReport[]
+  }[]
+  readonly live: LiveFigures
+}
+
+export interface PoolRuntime {
+  readonly oper_status: OperStatus
+  readonly servers: readonly ServerRuntime[]
+  readonly num_servers: number
+  readonly num_servers_up: number
+  readonly num_servers_enabled: number
+  readonly live: LiveFigures
+  readonly health_score: HealthScore
+  /** Virtual services that use the pool. */
+  readonly virtualservices: readonly { readonly uuid: string; readonly name: string }[]
+}
+
+export interface HostFigures {
+  /** 0..1 of all cores. */
+  readonly cpu_ratio: number
+  readonly memory_used_bytes: number
+  readonly memory_total_bytes: number
+  readonly network_received_bytes_per_s: number
+  readonly network_sent_bytes_per_s: number
+}
+
+export interface ServiceEngineRuntime {
+  readonly oper_status: OperStatus
+  readonly connected: boolean
+  /** Epoch milliseconds; null when it never connected. */
+  readonly last_seen: number | null
+  readonly wanted_revision: number
+  readonly running_revision: number
+  /** What the engine refused in the wanted revision, if it did. */
+  readonly violations: readonly { readonly pointer: string; readonly message: string }[]
+  readonly version: string
+  readonly hostname: string
+  readonly addresses: readonly string[]
+  readonly workers: number
+  readonly host: HostFigures | null
+  readonly live: LiveFigures
+  readonly health_score: HealthScore
+  readonly virtualservices: readonly { readonly uuid: string; readonly name: string }[]
+  /** Epoch milliseconds when the engine's certificate ends. */
+  readonly certificate_not_after: number | null
+}
+
+/** One row of `GET /api/<kind>-inventory`: everything that a list page shows, in one request. */
+export interface InventoryRow<Config, Runtime> {
+  readonly uuid: string
+  readonly config: Config
+  readonly runtime: Runtime
+  readonly health_score: HealthScore
+  readonly alert: { readonly low: number; readonly medium: number; readonly high: number }
+}
+
+/** `GET /api/analytics/metrics/<kind>/<uuid>`: Avi's CollectionResponse. */
+export interface MetricsAnswer {
+  readonly series: readonly {
+    readonly header: {
+      readonly name: string
+      readonly entity_uuid: string
+      readonly units: string
+      readonly statistics: { readonly min: number; readonly max: number; readonly mean: number; readonly num_samples: number }
+    }
+    /** A step without a sample is absent: a gap is shown as a gap. */
+    readonly data: readonly { readonly timestamp: string; readonly value: number }[]
+  }[]
+  readonly metric_id: string
+  readonly start: string
+  readonly stop: string
+  readonly step: number
+  readonly limit: number
+}
+
+/** Client to server on the dashboard's WebSocket `/api/live`: the whole set of things on screen, replacing the last. */
+export interface LiveSubscribe {
+  readonly type: 'subscribe'
+  readonly topics: readonly LiveTopic[]
+}
+/** `virtualservice` = every one of the kind; `virtualservice:<uuid>` = one, with details (servers of a pool). */
+export type LiveTopic =
+  | 'virtualservice'
+  | 'pool'
+  | 'serviceengine'
+  | `virtualservice:${string}`
+  | `pool:${string}`
+  | `serviceengine:${string}`
+
+/** Server to client, once a second for what is subscribed, and at once when a state changes. */
+export type LiveMessage =
+  | {
+      readonly type: 'runtime'
+      readonly kind: 'virtualservice'
+      readonly items: readonly { readonly uuid: string; readonly runtime: VirtualServiceRuntime }[]
+      readonly at: number
+    }
+  | {
+      readonly type: 'runtime'
+      readonly kind: 'pool'
+      readonly items: readonly { readonly uuid: string; readonly runtime: PoolRuntime }[]
+      readonly at: number
+    }
+  | {
+      readonly type: 'runtime'
+      readonly kind: 'serviceengine'
+      readonly items: readonly { readonly uuid: string; readonly runtime: ServiceEngineRuntime }[]
+      readonly at: number
+    }
+  /** Something was committed: lists that show these kinds read again. */
+  | { readonly type: 'changed'; readonly revision: number; readonly kinds: readonly string[] }

@@ -1,0 +1,359 @@
+/**
+ * What one engine needs at revision N. A snapshot is a manifest (a list of content hashes) and parts; parts that did
+ * not change keep their hash and do not travel again. Only `controller/compile` makes one, only `service-engine` reads it.
+ */
+
+/** Raised when a part's shape changes in a way that an older engine would misread. */
+export const SNAPSHOT_VERSION = 1
+
+export interface Manifest {
+  readonly version: number
+  readonly revision: number
+  readonly engineId: string
+  /** Sorted by kind, then id, so that equal content has an equal hash. */
+  readonly parts: readonly PartEntry[]
+  /** SHA-256 over the entries: two manifests with one hash run the same. */
+  readonly hash: string
+}
+
+export interface PartEntry {
+  readonly kind: Part['kind']
+  readonly id: string
+  /** SHA-256 (hex) of the part's canonical JSON (keys sorted). */
+  readonly hash: string
+}
+
+export type Part = VirtualServicePart | PoolPart | CertificatePart | EnginePart
+
+export interface Snapshot {
+  readonly manifest: Manifest
+  readonly engine: EnginePart
+  readonly virtualServices: readonly VirtualServicePart[]
+  readonly pools: readonly PoolPart[]
+  readonly certificates: readonly CertificatePart[]
+}
+
+/** Settings of the engine itself, from its group. */
+export interface EnginePart {
+  readonly kind: 'engine'
+  readonly id: string
+  readonly name: string
+  /** Seconds that removed listeners, pools and servers may go on with what they have. */
+  readonly drainTimeoutS: number
+}
+
+// --- virtual services ---------------------------------------------------------------------------------------------
+
+export interface VirtualServicePart {
+  readonly kind: 'virtual-service'
+  readonly id: string
+  readonly name: string
+  readonly tenant: string
+  readonly listeners: readonly ListenerSpec[]
+  /** `http`: exchanges; `tcp`: flows relayed as they are. */
+  readonly application: 'http' | 'tcp'
+  /** Traffic is accepted but no server is reached when false (`traffic_enabled`): connections are closed at once. */
+  readonly isTrafficEnabled: boolean
+  readonly tls: TlsSpec | null
+  readonly http: HttpSpec
+  readonly tcp: TcpSpec
+  /** Client address rules; first match decides. */
+  readonly networkRules: readonly NetworkRule[]
+  /** In order: security, then request rules; the first final action ends the walk. */
+  readonly requestRules: readonly RequestRule[]
+  readonly responseRules: readonly ResponseRule[]
+  /** Where traffic goes when no rule says otherwise; null answers 503 (or closes a flow). */
+  readonly target: TargetSpec | null
+  readonly accessLog: AccessLogSpec
+}
+
+export interface ListenerSpec {
+  /** An address of this host, or `0.0.0.0` / `::` for all. */
+  readonly address: string
+  readonly port: number
+  readonly isTls: boolean
+  readonly isHttp2: boolean
+  /** The VIP that clients reach, for logs and variables; equals `address` when bound to it. */
+  readonly vip: string
+}
+
+export interface TlsSpec {
+  /** In order of preference; the first is used when no name matches. */
+  readonly certificateIds: readonly string[]
+  readonly minVersion: 'TLSv1' | 'TLSv1.1' | 'TLSv1.2' | 'TLSv1.3'
+  readonly maxVersion: 'TLSv1' | 'TLSv1.1' | 'TLSv1.2' | 'TLSv1.3'
+  /** OpenSSL cipher list for TLS 1.2 and below, and TLS 1.3 suites, colon separated, in order. */
+  readonly ciphers: string
+  readonly hasServerPreference: boolean
+  readonly isSessionReuseEnabled: boolean
+  readonly sessionTimeoutS: number
+}
+
+export interface HttpSpec {
+  readonly xffHeader: string | null
+  /** `ADD`: append to what came; `REPLACE`: only our peer; `REMOVE_ALL`: nothing sent. */
+  readonly xffUpdate: 'ADD' | 'REPLACE' | 'REMOVE_ALL'
+  readonly hasForwardedProto: boolean
+  readonly requestIdHeader: string | null
+  readonly isWebsocketEnabled: boolean
+  readonly isHttpToHttps: boolean
+  readonly hstsMaxAgeS: number | null
+  readonly hasHstsSubdomains: boolean
+  readonly serverHeader: 'keep' | 'remove'
+  readonly keepAliveTimeoutMs: number
+  readonly headerTimeoutMs: number
+  readonly bodyTimeoutMs: number
+  readonly maxRequestsPerConnection: number
+  readonly maxHeaderBytes: number
+  readonly maxHeaderCount: number
+  /** Null: unlimited. */
+  readonly maxBodyBytes: number | null
+  readonly isConnectionMultiplexed: boolean
+}
+
+export interface TcpSpec {
+  readonly idleTimeoutMs: number
+}
+
+export interface AccessLogSpec {
+  /** Every exchange is logged when true; only significant ones (errors) when `isSignificantOnly`. */
+  readonly isEnabled: boolean
+  readonly isSignificantOnly: boolean
+}
+
+export type TargetSpec =
+  | { readonly is: 'pool'; readonly poolId: string }
+  | {
+      readonly is: 'group'
+      readonly id: string
+      readonly name: string
+      readonly members: readonly GroupMember[]
+      readonly failAction: FailAction
+    }
+
+export interface GroupMember {
+  readonly poolId: string
+  /** Share among the members of the same priority; 0 takes no traffic. */
+  readonly ratio: number
+  /** The highest priority with an available pool is used. */
+  readonly priority: number
+}
+
+export type FailAction =
+  | { readonly is: 'close' }
+  | { readonly is: 'redirect'; readonly location: string; readonly status: number }
+  | { readonly is: 'respond'; readonly status: number; readonly contentType: string; readonly bodyBase64: string }
+
+// --- rules --------------------------------------------------------------------------------------------------------
+
+export interface NetworkRule {
+  readonly name: string
+  /** CIDR ranges or addresses, groups already resolved. Empty: every client. */
+  readonly ranges: readonly string[]
+  readonly isNegated: boolean
+  /** Local ports it applies to; empty: all. */
+  readonly ports: readonly number[]
+  readonly action: 'allow' | 'deny'
+}
+
+export interface Match {
+  readonly clientAddress: { readonly isNegated: boolean; readonly ranges: readonly string[] } | null
+  readonly port: { readonly isNegated: boolean; readonly ports: readonly number[] } | null
+  readonly protocol: { readonly isNegated: boolean; readonly protocol: 'http' | 'https' } | null
+  readonly method: { readonly isNegated: boolean; readonly methods: readonly string[] } | null
+  readonly version: { readonly isNegated: boolean; readonly versions: readonly string[] } | null
+  readonly host: StringMatch | null
+  readonly path: StringMatch | null
+  readonly query: StringMatch | null
+  /** All must match. */
+  readonly headers: readonly (StringMatch & { readonly name: string })[]
+  readonly cookie: (StringMatch & { readonly name: string }) | null
+}
+
+export interface StringMatch {
+  readonly operator:
+    | 'begins-with'
+    | 'not-begins-with'
+    | 'contains'
+    | 'not-contains'
+    | 'ends-with'
+    | 'not-ends-with'
+    | 'equals'
+    | 'not-equals'
+    | 'regex'
+    | 'not-regex'
+    | 'exists'
+    | 'not-exists'
+  /** Any of them matches; string groups already resolved. */
+  readonly values: readonly string[]
+  readonly isCaseSensitive: boolean
+}
+
+export interface RequestRule {
+  readonly id: string
+  /** `policy name / rule name`, as logs and explain show it. */
+  readonly name: string
+  /** Null matches every request. */
+  readonly match: Match | null
+  readonly headerActions: readonly HeaderAction[]
+  readonly rewrite: RewriteSpec | null
+  /** What ends the walk; null goes on with the next rule. */
+  readonly action: RuleAction | null
+  readonly isLogged: boolean
+}
+
+export type RuleAction =
+  | { readonly is: 'switch'; readonly target: TargetSpec }
+  | { readonly is: 'respond'; readonly status: number; readonly contentType: string; readonly bodyBase64: string }
+  | {
+      readonly is: 'redirect'
+      readonly status: number
+      readonly protocol: 'http' | 'https' | null
+      readonly port: number | null
+      readonly host: TokenString | null
+      readonly path: TokenString | null
+      readonly keepsQuery: boolean
+    }
+  | { readonly is: 'close' }
+  /** Stops the walk and forwards to the default target. */
+  | { readonly is: 'allow' }
+
+/** Pieces joined: literals, or segments taken from the request's host or path (Avi's URIParam tokens; `end` 65535 = to the end). */
+export type TokenString = readonly (
+  | { readonly literal: string }
+  | { readonly from: 'host' | 'path'; readonly start: number; readonly end: number }
+)[]
+
+export interface RewriteSpec {
+  readonly host: TokenString | null
+  readonly path: TokenString | null
+  readonly query: { readonly keepsExisting: boolean; readonly add: string | null } | null
+}
+
+export interface HeaderAction {
+  readonly is: 'add' | 'replace' | 'remove'
+  readonly name: string
+  /** `$client_ip`, `$vs_name` and other variables are replaced at run time; '' for remove. */
+  readonly value: string
+}
+
+export interface ResponseRule {
+  readonly id: string
+  readonly name: string
+  readonly match: Match | null
+  /** Inclusive ranges of response status; empty: all. */
+  readonly status: readonly { readonly from: number; readonly to: number }[]
+  readonly headerActions: readonly HeaderAction[]
+  readonly isLogged: boolean
+}
+
+// --- pools --------------------------------------------------------------------------------------------------------
+
+export interface PoolPart {
+  readonly kind: 'pool'
+  readonly id: string
+  readonly name: string
+  readonly tenant: string
+  readonly algorithm: BalanceSpec
+  readonly servers: readonly ServerSpec[]
+  readonly monitors: readonly MonitorSpec[]
+  /** Up when at least so many of its monitors say so. 0: all. */
+  readonly minMonitorsUp: number
+  readonly tls: UpstreamTlsSpec | null
+  /** Null: unlimited. */
+  readonly maxConnectionsPerServer: number | null
+  readonly connectTimeoutMs: number
+  /** Time to the first byte of an answer; null: unlimited. */
+  readonly serverTimeoutMs: number | null
+  readonly idleConnectionTimeoutMs: number
+  readonly maxIdleConnectionsPerServer: number
+  readonly rewritesHost: 'no' | 'server-name' | 'sni'
+  readonly queue: { readonly depth: number } | null
+  readonly failAction: FailAction
+  readonly gracefulDisableS: number
+}
+
+export type BalanceSpec =
+  | { readonly is: 'round-robin' }
+  | { readonly is: 'least-connections' }
+  | { readonly is: 'random' }
+  | { readonly is: 'fastest-response' }
+  | {
+      readonly is: 'consistent-hash'
+      readonly by: 'source-address' | 'source-address-and-port' | 'uri' | 'header'
+      readonly header: string | null
+    }
+
+export interface ServerSpec {
+  /** Stable over edits: `host:port`. */
+  readonly id: string
+  /** An address, or a name when `isName`. */
+  readonly host: string
+  readonly port: number
+  /** Resolve by DNS at run time, by TTL, last good kept on error. */
+  readonly isName: boolean
+  readonly isEnabled: boolean
+  /** Relative share, 0..20 as Avi's `ratio`. */
+  readonly weight: number
+  readonly hostHeader: string | null
+}
+
+export interface UpstreamTlsSpec {
+  readonly isSniEnabled: boolean
+  /** SNI and the name verified; null uses the server's own name. */
+  readonly serverName: string | null
+  /** PEM roots to verify against; null does not verify (Avi's behaviour without a PKI profile). */
+  readonly trustedPem: string | null
+  readonly isHostChecked: boolean
+  readonly clientCertificateId: string | null
+  readonly minVersion: TlsSpec['minVersion']
+  readonly maxVersion: TlsSpec['maxVersion']
+  readonly ciphers: string
+}
+
+export interface MonitorSpec {
+  readonly id: string
+  readonly name: string
+  readonly probe: ProbeSpec
+  readonly sendIntervalMs: number
+  readonly receiveTimeoutMs: number
+  readonly successfulChecks: number
+  readonly failedChecks: number
+  /** Probe here instead of the server's port; null: the server's. */
+  readonly port: number | null
+  /** Probe back to back until the first verdict. */
+  readonly isQuickStart: boolean
+}
+
+export type ProbeSpec =
+  | {
+      readonly is: 'tcp'
+      readonly request: string | null
+      readonly response: string | null
+      readonly maintenanceResponse: string | null
+      readonly isHalfOpen: boolean
+    }
+  | {
+      readonly is: 'http' | 'https'
+      readonly request: string
+      readonly isExactRequest: boolean
+      readonly statusRanges: readonly { readonly from: number; readonly to: number }[]
+      readonly bodyContains: string | null
+      readonly maintenanceStatuses: readonly number[]
+      readonly maintenanceBody: string | null
+      readonly tls: UpstreamTlsSpec | null
+      readonly authorization: string | null
+    }
+  | { readonly is: 'ping' }
+
+export interface CertificatePart {
+  readonly kind: 'certificate'
+  readonly id: string
+  readonly name: string
+  /** Leaf first, then its chain. */
+  readonly certificatePem: string
+  readonly keyPem: string
+  /** Names it is for: DNS names and addresses of the SAN, or the CN; wildcards as `*.example.com`. */
+  readonly names: readonly string[]
+  readonly keyType: 'rsa' | 'ec'
+}

@@ -1,0 +1,26 @@
+/**
+ * What agent and data plane are to each other: `main.ts` wires them through this port, neither imports the other, so
+ * that traffic flows on when the controller is gone.
+ */
+import type { Hello, Sample, ServerJudgement } from '#model/message/message.ts'
+import type { Violation } from '#model/resource/violation.ts'
+import type { Snapshot } from '#model/snapshot/snapshot.ts'
+
+/** Given to the agent by `main.ts`. */
+export interface EngineSide {
+  /** Builds the snapshot beside the running one and swaps; violations mean that the old one runs on. */
+  readonly applySnapshot: (snapshot: Snapshot) => Promise<readonly Violation[]>
+  readonly judgements: () => readonly ServerJudgement[]
+  /** The engine's facts for Hello; the agent adds what it holds and runs. */
+  readonly facts: () => Omit<Hello, 'type' | 'protocol' | 'runningRevision' | 'runningHash' | 'heldParts'>
+  /** No longer trusted: listeners close. */
+  readonly standDown: (reason: string) => Promise<void>
+}
+
+/** Given by the agent to `main.ts`. */
+export interface AgentSide {
+  /** Queued when the link is down or slow; the oldest is dropped and counted. Never waits. */
+  readonly sampleTaken: (sample: Sample) => void
+  readonly serversJudged: (judgements: readonly ServerJudgement[]) => void
+  readonly stop: () => Promise<void>
+}

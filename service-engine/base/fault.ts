@@ -1,0 +1,63 @@
+/** Every way in which the world can misbehave towards an exchange or a flow, in one table. */
+
+export type Origin = 'downstream' | 'engine' | 'upstream'
+/** May the same request be sent again? Decided here, once, never at the call site. */
+export type Replay = 'never' | 'on-fresh-connection' | 'on-another-server'
+
+interface FaultRow {
+  readonly origin: Origin
+  /** HTTP status that the client is answered with. */
+  readonly status: number
+  readonly replay: Replay
+}
+
+const rows = {
+  DOWNSTREAM_BAD_REQUEST: { origin: 'downstream', status: 400, replay: 'never' },
+  DOWNSTREAM_HEADERS_TOO_LARGE: { origin: 'downstream', status: 431, replay: 'never' },
+  DOWNSTREAM_HEADERS_TIMEOUT: { origin: 'downstream', status: 408, replay: 'never' },
+  DOWNSTREAM_BODY_TIMEOUT: { origin: 'downstream', status: 408, replay: 'never' },
+  DOWNSTREAM_BODY_TOO_LARGE: { origin: 'downstream', status: 413, replay: 'never' },
+  DOWNSTREAM_RESET: { origin: 'downstream', status: 499, replay: 'never' },
+  DENIED_BY_RULE: { origin: 'engine', status: 403, replay: 'never' },
+  NO_TARGET: { origin: 'engine', status: 503, replay: 'never' },
+  NO_AVAILABLE_SERVER: { origin: 'engine', status: 503, replay: 'never' },
+  QUEUE_FULL: { origin: 'engine', status: 503, replay: 'never' },
+  UPSTREAM_CONNECT_REFUSED: { origin: 'upstream', status: 502, replay: 'on-another-server' },
+  UPSTREAM_CONNECT_TIMEOUT: { origin: 'upstream', status: 504, replay: 'on-another-server' },
+  UPSTREAM_TLS_FAILED: { origin: 'upstream', status: 502, replay: 'on-another-server' },
+  UPSTREAM_RESET_WHILE_IDLE: { origin: 'upstream', status: 502, replay: 'on-fresh-connection' },
+  UPSTREAM_RESET: { origin: 'upstream', status: 502, replay: 'never' },
+  UPSTREAM_RESPONSE_TIMEOUT: { origin: 'upstream', status: 504, replay: 'never' },
+  UPSTREAM_BAD_RESPONSE: { origin: 'upstream', status: 502, replay: 'never' }
+} as const satisfies Record<string, FaultRow>
+
+export type FaultCode = keyof typeof rows
+
+export const faultCodes = Object.keys(rows) as readonly FaultCode[]
+
+/** A failure of the world: what was tried, on whom, with which limit; lower case, no period, never a secret. */
+export class Fault extends Error {
+  override readonly name = 'Fault'
+  readonly code: FaultCode
+
+  constructor(code: FaultCode, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.code = code
+  }
+
+  get origin(): Origin {
+    return rows[this.code].origin
+  }
+  get status(): number {
+    return rows[this.code].status
+  }
+  get replay(): Replay {
+    return rows[this.code].replay
+  }
+}
+
+/** Walks `cause` links and returns the first Fault, or undefined. */
+export function faultIn(error: unknown): Fault | undefined {
+  for (let e = error; e instanceof Error; e = e.cause) if (e instanceof Fault) return e
+  return undefined
+}
