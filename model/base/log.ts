@@ -16,7 +16,10 @@ const order: Readonly<Record<LogLevel, number>> = { debug: 0, info: 1, warn: 2, 
 function writable(fields: LogFields): LogFields {
   const out: Record<string, unknown> = {}
   for (const [name, value] of Object.entries(fields)) {
-    out[name] = value instanceof Error ? { message: value.message, stack: value.stack, cause: value.cause instanceof Error ? value.cause.message : undefined } : value
+    out[name] =
+      value instanceof Error
+        ? { message: value.message, stack: value.stack, cause: value.cause instanceof Error ? value.cause.message : undefined }
+        : value
   }
   return out
 }
@@ -26,12 +29,17 @@ function writable(fields: LogFields): LogFields {
  *
  * Shapes  level: lines below it are not built
  */
-export function makeLog(write: (line: string) => void, options: { readonly level?: LogLevel; readonly fields?: LogFields; readonly nowEpochMs?: () => number } = {}): Log {
+export function makeLog(
+  write: (line: string) => void,
+  options: { readonly level?: LogLevel; readonly fields?: LogFields; readonly nowEpochMs?: () => number } = {}
+): Log {
   const { level = 'info', fields = {}, nowEpochMs = Date.now } = options
-  const line = (at: LogLevel) => (message: string, more: LogFields = {}) => {
-    if (order[at] < order[level]) return
-    write(`${JSON.stringify({ at: new Date(nowEpochMs()).toISOString(), level: at, message, ...fields, ...writable(more) })}\n`)
-  }
+  const line =
+    (at: LogLevel) =>
+    (message: string, more: LogFields = {}) => {
+      if (order[at] < order[level]) return
+      write(`${JSON.stringify({ at: new Date(nowEpochMs()).toISOString(), level: at, message, ...fields, ...writable(more) })}\n`)
+    }
   return {
     debug: line('debug'),
     info: line('info'),

@@ -136,7 +136,8 @@ t.test('nobody imports a main and only main names the stores', async t => {
     for (const target of imports) {
       if (/(^|\/)(main|worker)\.ts$/.test(target)) wrong.push(`${file} imports ${target}`)
       const isStore = lies(target, 'controller/store/sqlite') || lies(target, 'controller/store/memory')
-      if (isStore && !file.startsWith('test/') && file !== 'controller/main.ts' && !lies(file, 'controller/store')) wrong.push(`${file} imports ${target}`)
+      if (isStore && !file.startsWith('test/') && file !== 'controller/main.ts' && !lies(file, 'controller/store'))
+        wrong.push(`${file} imports ${target}`)
     }
   }
   t.same(wrong, [])
