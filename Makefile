@@ -4,7 +4,6 @@ ARCH := $(shell uname -m | sed -e s/x86_64/x64/ -e s/aarch64/arm64/)
 NODE_BIN := $(CURDIR)/node_modules/node-linux-$(ARCH)/bin
 export PATH := $(NODE_BIN):$(CURDIR)/node_modules/.bin:$(PATH)
 INSTALLED := node_modules/.weir-installed
-TAP_FLAGS ?= --reporter=terse --timeout=120
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test check format lab bench package golden ui clean
@@ -35,7 +34,7 @@ check: $(INSTALLED) ## Format, lint, types and architecture rules
 	@oxlint --type-aware
 	@tsc -p .
 	@tsc -p ui
-	@tap $(TAP_FLAGS) 'test/arch/*.test.ts'
+	@node test/run.ts arch
 
 format: $(INSTALLED) ## Format the source in place
 	@oxfmt
@@ -47,7 +46,7 @@ bench: setup ## Measure the data plane against the peers that this machine has
 	@node test/bench/bench.ts
 
 golden: $(INSTALLED) ## Rewrite the golden files; review the diff like code
-	@WEIR_GOLDEN=write tap $(TAP_FLAGS) 'test/golden/*.test.ts'
+	@WEIR_GOLDEN=write node test/run.ts golden
 
 package: setup ## Build the self-contained engine and the installer's artefacts into dist/
 	@node agent-installers/package.ts
