@@ -4,7 +4,9 @@
  * generations, so that totals go on. In each slot every worker has a row of its own (one writer, no contention); what
  * must be exact over workers (connections per server, round-robin cursors, verdicts) is a shared cell used with Atomics.
  */
-import type { Verdict } from '#model/message/message.ts'
+import { bucketOf, type SparseHistogram } from '#model/message/histogram.ts'
+import type { ServerSample, Totals, TrafficSample, Verdict } from '#model/message/message.ts'
+import { CELL, COUNTER, COUNTERS, ROW_LENGTH, slotBytes, viewSlot, type SlotViews } from './layout.ts'
 
 /** id -> slot number, per kind; made by the agent thread, sent to workers with each generation. */
 export interface Slots {
@@ -78,4 +80,317 @@ export interface AccessRecord {
   readonly userAgent: string
   /** A FaultCode, or '' when all went well. */
   readonly fault: string
+}
+
+/** What runs: the ids that need a slot. */
+export interface Tenants {
+  readonly virtualServices: readonly string[]
+  readonly pools: readonly { readonly id: string; readonly servers: readonly string[] }[]
+}
+
+/** The agent thread's view: it alone hands out slots, judges servers and reads the sums. */
+export interface Memory {
+  readonly buffer: SharedArrayBuffer
+  readonly workers: number
+  /** Gives every id its slot; ids that are gone keep theirs for the grace and then lose it. Throws MemoryFull. */
+  readonly assign: (tenants: Tenants) => Slots
+  /** Sums over workers, since boot, of what the last `assign` named. */
+  readonly readTotals: () => {
+    readonly virtualServices: readonly TrafficSample[]
+    readonly pools: readonly TrafficSample[]
+    readonly servers: readonly ServerSample[]
+  }
+  readonly judge: (poolId: string, serverId: string, verdict: Verdict) => void
+  readonly inFlight: (poolId: string, serverId: string) => number
+  /** Exchanges, flows and connections that a dead worker held are over; its totals stay. Call before its successor starts. */
+  readonly workerGone: (worker: number) => void
+}
+
+export class MemoryFull extends Error {
+  override readonly name = 'MemoryFull'
+}
+
+/** Bounds the address space that is reserved; memory is used only by slots that saw traffic. */
+const MAX_SLOTS = 32_768
+const GROWTH_SLOTS = 64
+
+const verdictNames = ['unknown', 'up', 'down'] as const satisfies readonly Verdict[]
+
+export function serverKey(poolId: string, serverId: string): string {
+  return `${poolId}/${serverId}`
+}
+
+class RowMeter implements TrafficMeter {
+  readonly #row: Float64Array
+
+  constructor(row: Float64Array) {
+    this.#row = row
+  }
+
+  connectionOpened(): void {
+    this.#row[COUNTER.connections]! += 1
+    this.#row[COUNTER.openConnections]! += 1
+  }
+
+  connectionClosed(): void {
+    this.#row[COUNTER.openConnections]! -= 1
+  }
+
+  exchangeEnded(status: number, latencyUs: number): void {
+    const row = this.#row
+    row[COUNTER.requests]! += 1
+    if (status >= 100 && status < 600) row[COUNTER.requests + Math.floor(status / 100)]! += 1
+    row[COUNTERS + bucketOf(latencyUs)]! += 1
+  }
+
+  faulted(origin: 'downstream' | 'engine' | 'upstream'): void {
+    const at = origin === 'downstream' ? COUNTER.faultsDownstream : origin === 'engine' ? COUNTER.faultsEngine : COUNTER.faultsUpstream
+    this.#row[at]! += 1
+  }
+
+  bytesIn(count: number): void {
+    this.#row[COUNTER.bytesIn]! += count
+  }
+
+  bytesOut(count: number): void {
+    this.#row[COUNTER.bytesOut]! += count
+  }
+}
+
+function makeServerCell({ cells, row }: SlotViews): ServerCell {
+  return {
+    inFlight: () => Atomics.load(cells, CELL.inFlight),
+    acquire: () => {
+      row[COUNTER.inFlight]! += 1
+      return Atomics.add(cells, CELL.inFlight, 1)
+    },
+    release: () => {
+      row[COUNTER.inFlight]! -= 1
+      Atomics.sub(cells, CELL.inFlight, 1)
+    },
+    verdict: () => verdictNames[Atomics.load(cells, CELL.verdict)] ?? 'unknown',
+    responseUs: () => Atomics.load(cells, CELL.responseUs),
+    responded: firstByteUs => {
+      const taken = Math.min(0x7fffffff, Math.max(1, Math.round(firstByteUs)))
+      const before = Atomics.load(cells, CELL.responseUs)
+      // Two workers may overwrite each other: one observation of a smoothed figure is lost, which is harmless.
+      Atomics.store(cells, CELL.responseUs, before === 0 ? taken : Math.round(before + (taken - before) / 8))
+    }
+  }
+}
+
+/**
+ * A worker's view of the memory for one generation.
+ *
+ * Shapes  buffer: as the agent thread made it; may have grown since
+ *         slots: as sent with the generation
+ * Throws  RangeError for an id without a slot
+ */
+export function attachMemory(buffer: SharedArrayBuffer, worker: number, workers: number, slots: Slots): WorkerMemory {
+  const view = (slotOf: Readonly<Record<string, number>>, id: string): SlotViews => {
+    const slot = Object.hasOwn(slotOf, id) ? slotOf[id] : undefined
+    if (slot === undefined) throw new RangeError(`no slot for ${id}`)
+    return viewSlot(buffer, slot, worker, workers)
+  }
+  return {
+    virtualServiceMeter: id => new RowMeter(view(slots.virtualServices, id).row),
+    poolMeter: id => new RowMeter(view(slots.pools, id).row),
+    serverMeter: (poolId, serverId) => new RowMeter(view(slots.servers, serverKey(poolId, serverId)).row),
+    serverCell: (poolId, serverId) => makeServerCell(view(slots.servers, serverKey(poolId, serverId))),
+    poolCell: poolId => {
+      const { cells } = view(slots.pools, poolId)
+      return { nextTurn: () => Atomics.add(cells, CELL.cursor, 1) >>> 0 }
+    }
+  }
+}
+
+interface Tenancy {
+  readonly key: string
+  readonly id: string
+  readonly poolId: string
+  readonly slot: number
+  readonly cells: Int32Array
+  readonly rows: readonly Float64Array[]
+  /** Null while it runs; else when its id was gone first. */
+  goneAtMs: number | null
+  /** The histogram as last written down, and how many values it held: an idle slot is not walked again. */
+  latency: SparseHistogram
+  latencyCount: number
+}
+
+function sum(rows: readonly Float64Array[], at: number): number {
+  let total = 0
+  for (const row of rows) total += row[at]!
+  return total
+}
+
+function readLatency(tenancy: Tenancy): SparseHistogram {
+  const count = sum(tenancy.rows, COUNTER.requests)
+  if (count !== tenancy.latencyCount) {
+    const sparse: number[] = []
+    for (let at = COUNTERS; at < ROW_LENGTH; at++) {
+      const inBucket = sum(tenancy.rows, at)
+      if (inBucket > 0) sparse.push(at - COUNTERS, inBucket)
+    }
+    tenancy.latency = sparse
+    tenancy.latencyCount = count
+  }
+  return tenancy.latency
+}
+
+function readTenancy(tenancy: Tenancy): TrafficSample {
+  const { rows } = tenancy
+  const totals: Totals = {
+    requests: sum(rows, COUNTER.requests),
+    responses1xx: sum(rows, COUNTER.responses1xx),
+    responses2xx: sum(rows, COUNTER.responses2xx),
+    responses3xx: sum(rows, COUNTER.responses3xx),
+    responses4xx: sum(rows, COUNTER.responses4xx),
+    responses5xx: sum(rows, COUNTER.responses5xx),
+    faultsDownstream: sum(rows, COUNTER.faultsDownstream),
+    faultsEngine: sum(rows, COUNTER.faultsEngine),
+    faultsUpstream: sum(rows, COUNTER.faultsUpstream),
+    bytesIn: sum(rows, COUNTER.bytesIn),
+    bytesOut: sum(rows, COUNTER.bytesOut),
+    connections: sum(rows, COUNTER.connections),
+    openConnections: Math.max(0, sum(rows, COUNTER.openConnections))
+  }
+  return { id: tenancy.id, totals, latency: readLatency(tenancy) }
+}
+
+type Place = 'virtualServices' | 'pools' | 'servers'
+
+/**
+ * The memory that agent thread and workers share.
+ *
+ * Units   graceMs: how long the slot of a removed id keeps its owner; longer than any drain, because a drained
+ *         connection still writes to it
+ */
+export function makeMemory(options: {
+  readonly workers: number
+  readonly nowMs: () => number
+  readonly graceMs?: number
+  readonly maxSlots?: number
+}): Memory {
+  const { workers, nowMs, graceMs = 900_000, maxSlots = MAX_SLOTS } = options
+  const bytes = slotBytes(workers)
+  const buffer = new SharedArrayBuffer(0, { maxByteLength: maxSlots * bytes })
+  const tenancies: Readonly<Record<Place, Map<string, Tenancy>>> = { virtualServices: new Map(), pools: new Map(), servers: new Map() }
+  const places = Object.values(tenancies)
+  const free: number[] = []
+  let used = 0
+
+  const takeSlot = (): number => {
+    const recycled = free.pop()
+    if (recycled !== undefined) {
+      new Uint8Array(buffer, recycled * bytes, bytes).fill(0)
+      return recycled
+    }
+    if (used >= maxSlots) throw new MemoryFull(`more than ${maxSlots} virtual services, pools and servers`)
+    if ((used + 1) * bytes > buffer.byteLength) buffer.grow(Math.min(maxSlots, used + GROWTH_SLOTS) * bytes)
+    return used++
+  }
+
+  const take = (place: Place, key: string, poolId: string, id: string): number => {
+    const known = tenancies[place].get(key)
+    if (known !== undefined) {
+      known.goneAtMs = null
+      return known.slot
+    }
+    const slot = takeSlot()
+    tenancies[place].set(key, {
+      key,
+      id,
+      poolId,
+      slot,
+      cells: viewSlot(buffer, slot, 0, workers).cells,
+      rows: Array.from({ length: workers }, (_, worker) => viewSlot(buffer, slot, worker, workers).row),
+      goneAtMs: null,
+      latency: [],
+      latencyCount: 0
+    })
+    return slot
+  }
+
+  const retire = (): void => {
+    const now = nowMs()
+    for (const place of places) {
+      for (const tenancy of place.values()) {
+        if (tenancy.goneAtMs !== null && now - tenancy.goneAtMs >= graceMs) {
+          place.delete(tenancy.key)
+          free.push(tenancy.slot)
+        }
+      }
+    }
+  }
+
+  const assign = (tenants: Tenants): Slots => {
+    retire()
+    const wanted = new Set([
+      ...tenants.virtualServices.map(id => `v${id}`),
+      ...tenants.pools.flatMap(pool => [`p${pool.id}`, ...pool.servers.map(id => `s${serverKey(pool.id, id)}`)])
+    ])
+    const held = places.reduce((count, place) => count + place.size, 0)
+    let missing = wanted.size
+    for (const [letter, place] of [
+      ['v', tenancies.virtualServices],
+      ['p', tenancies.pools],
+      ['s', tenancies.servers]
+    ] as const) {
+      for (const key of place.keys()) if (wanted.has(letter + key)) missing -= 1
+    }
+    if (held + missing > maxSlots) throw new MemoryFull(`more than ${maxSlots} virtual services, pools and servers`)
+    const slots = { virtualServices: slotTable(), pools: slotTable(), servers: slotTable() }
+    for (const id of tenants.virtualServices) slots.virtualServices[id] = take('virtualServices', id, '', id)
+    for (const pool of tenants.pools) {
+      slots.pools[pool.id] = take('pools', pool.id, '', pool.id)
+      for (const id of pool.servers) {
+        const key = serverKey(pool.id, id)
+        slots.servers[key] = take('servers', key, pool.id, id)
+      }
+    }
+    for (const place of Object.keys(tenancies) as Place[]) {
+      for (const tenancy of tenancies[place].values()) {
+        if (!Object.hasOwn(slots[place], tenancy.key)) tenancy.goneAtMs ??= nowMs()
+      }
+    }
+    return slots
+  }
+
+  const running = (place: Place): Tenancy[] => [...tenancies[place].values()].filter(tenancy => tenancy.goneAtMs === null)
+
+  return {
+    buffer,
+    workers,
+    assign,
+    readTotals: () => ({
+      virtualServices: running('virtualServices').map(readTenancy),
+      pools: running('pools').map(readTenancy),
+      servers: running('servers').map(tenancy => ({ ...readTenancy(tenancy), poolId: tenancy.poolId }))
+    }),
+    judge: (poolId, serverId, verdict) => {
+      const tenancy = tenancies.servers.get(serverKey(poolId, serverId))
+      if (tenancy !== undefined) Atomics.store(tenancy.cells, CELL.verdict, verdictNames.indexOf(verdict))
+    },
+    inFlight: (poolId, serverId) => {
+      const tenancy = tenancies.servers.get(serverKey(poolId, serverId))
+      return tenancy === undefined ? 0 : Atomics.load(tenancy.cells, CELL.inFlight)
+    },
+    workerGone: worker => {
+      for (const place of places) {
+        for (const { cells, rows } of place.values()) {
+          const row = rows[worker]
+          if (row === undefined) continue
+          Atomics.sub(cells, CELL.inFlight, row[COUNTER.inFlight]!)
+          row[COUNTER.inFlight] = 0
+          row[COUNTER.openConnections] = 0
+        }
+      }
+    }
+  }
+}
+
+/** Without a prototype, so that no id means something else. */
+function slotTable(): Record<string, number> {
+  return Object.create(null) as Record<string, number>
 }

@@ -1,0 +1,56 @@
+/**
+ * Where each figure lies in the shared memory. A slot is a head of Int32 cells that all threads touch with Atomics,
+ * followed by one row of Float64 for each worker. Offsets are multiples of a cache line, so that two workers never write
+ * to one line.
+ */
+import { BUCKETS } from '#model/message/histogram.ts'
+
+export const CELL = {
+  verdict: 0,
+  cursor: 1,
+  responseUs: 2,
+  /** On a line of its own: every exchange writes it. */
+  inFlight: 16
+} as const
+export const CELLS = 32
+export const CELL_BYTES = CELLS * Int32Array.BYTES_PER_ELEMENT
+
+export const COUNTER = {
+  requests: 0,
+  responses1xx: 1,
+  responses2xx: 2,
+  responses3xx: 3,
+  responses4xx: 4,
+  responses5xx: 5,
+  faultsDownstream: 6,
+  faultsEngine: 7,
+  faultsUpstream: 8,
+  bytesIn: 9,
+  bytesOut: 10,
+  connections: 11,
+  openConnections: 12,
+  /** This worker's share of the slot's `inFlight` cell, so that it can be given back when the worker dies. */
+  inFlight: 13
+} as const
+export const COUNTERS = 16
+export const ROW_LENGTH = COUNTERS + BUCKETS
+export const ROW_BYTES = ROW_LENGTH * Float64Array.BYTES_PER_ELEMENT
+
+export interface SlotViews {
+  readonly cells: Int32Array<SharedArrayBuffer>
+  readonly row: Float64Array<SharedArrayBuffer>
+}
+
+/** Bytes of one slot when so many workers write. */
+export function slotBytes(workers: number): number {
+  return CELL_BYTES + workers * ROW_BYTES
+}
+
+/** Views of fixed length: they stay valid and fast when the buffer grows. */
+export function viewSlot(buffer: SharedArrayBuffer, slot: number, worker: number, workers: number): SlotViews {
+  const at = slot * slotBytes(workers)
+  return {
+    cells: new Int32Array(buffer, at, CELLS),
+    row: new Float64Array(buffer, at + CELL_BYTES + worker * ROW_BYTES, ROW_LENGTH)
+  }
+}
