@@ -1,0 +1,259 @@
+/**
+ * Messages to text and back. What comes from the other side is judged strictly: a message of an unknown type or with a
+ * wrong field is a value that says so, never a throw; fields that this build does not know are dropped and counted.
+ */
+import type { Part, PartEntry } from '#model/snapshot/snapshot.ts'
+import type { Violation } from '#model/resource/violation.ts'
+import { BUCKETS } from './histogram.ts'
+import type {
+  AgentMessage,
+  HostSample,
+  HubMessage,
+  Sample,
+  ServerJudgement,
+  ServerSample,
+  Totals,
+  TrafficSample,
+  Verdict
+} from './message.ts'
+
+export type Decoded<Message> =
+  | { readonly is: 'message'; readonly message: Message; readonly unknownFields: number }
+  /** A newer peer says something that this build does not understand: ignored and counted. */
+  | { readonly is: 'unknown-type'; readonly type: string }
+  /** Not a message at all: the connection is not worth keeping. */
+  | { readonly is: 'malformed'; readonly reason: string }
+
+/** A frame longer than this is refused before it is parsed. The larger one is configuration, the other telemetry. */
+export const HUB_FRAME_MAX_BYTES = 64 * 1024 * 1024
+export const AGENT_FRAME_MAX_BYTES = 16 * 1024 * 1024
+
+interface Notes {
+  unknownFields: number
+}
+type Read<T> = (value: unknown, at: string, notes: Notes) => T
+type Fields<T> = { readonly [K in keyof T]-?: Read<T[K]> }
+
+class Malformed extends Error {}
+
+function fail(at: string, wanted: string): never {
+  throw new Malformed(`${at === '' ? '/' : at} must be ${wanted}`)
+}
+
+const text =
+  (maxLength: number): Read<string> =>
+  (value, at) =>
+    typeof value === 'string' && value.length <= maxLength ? value : fail(at, `a string of at most ${maxLength} characters`)
+
+const name = text(1_024)
+const pem = text(65_536)
+const hash = text(128)
+
+const finite: Read<number> = (value, at) => (typeof value === 'number' && Number.isFinite(value) ? value : fail(at, 'a finite number'))
+
+const count: Read<number> = (value, at) =>
+  typeof value === 'number' && Number.isFinite(value) && value >= 0 ? value : fail(at, 'a number from 0')
+
+const whole: Read<number> = (value, at) =>
+  Number.isSafeInteger(value) && Number(value) >= 0 ? Number(value) : fail(at, 'an integer from 0')
+
+const one =
+  <T extends string>(...values: readonly T[]): Read<T> =>
+  (value, at) =>
+    values.find(candidate => candidate === value) ?? fail(at, `one of ${values.join(', ')}`)
+
+const list =
+  <T>(item: Read<T>, maxItems: number): Read<readonly T[]> =>
+  (value, at, notes) => {
+    if (!Array.isArray(value) || value.length > maxItems) return fail(at, `a list of at most ${maxItems} items`)
+    return value.map((member, i) => item(member, `${at}/${i}`, notes))
+  }
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return value !== null && typeof value === 'object' && !Array.isArray(value)
+}
+
+/** Copies the fields it knows, so that nothing else of a stranger's object gets in. */
+function object<T>(fields: Fields<T>): Read<T> {
+  const entries = Object.entries(fields) as [string, Read<unknown>][]
+  return (value, at, notes) => {
+    if (!isObject(value)) return fail(at, 'an object')
+    const out: Record<string, unknown> = {}
+    let known = 0
+    for (const [field, read] of entries) {
+      const has = Object.hasOwn(value, field)
+      if (has) known++
+      out[field] = read(has ? value[field] : undefined, `${at}/${field}`, notes)
+    }
+    notes.unknownFields += Object.keys(value).length - known
+    return out as T
+  }
+}
+
+// The shapes, each checked by the compiler against message.ts.
+
+const verdict = one<Verdict>('up', 'down', 'unknown')
+
+const partKind = one<Part['kind']>('virtual-service', 'pool', 'certificate', 'engine')
+
+const partEntry = object<PartEntry>({ kind: partKind, id: name, hash })
+
+/** Kept whole, unknown fields too: its hash is over all of it, and the engine checks that. */
+const part: Read<Part> = (value, at, notes) => {
+  if (!isObject(value)) return fail(at, 'an object')
+  partKind(value['kind'], `${at}/kind`, notes)
+  name(value['id'], `${at}/id`, notes)
+  return value as unknown as Part
+}
+
+const violation = object<Violation>({ pointer: text(4_096), message: text(4_096) })
+
+const histogram: Read<readonly number[]> = (value, at, notes) => {
+  const sparse = list(whole, BUCKETS * 2)(value, at, notes)
+  return sparse.length % 2 === 0 ? sparse : fail(at, 'pairs of bucket and count')
+}
+
+const totals = object<Totals>({
+  requests: count,
+  responses1xx: count,
+  responses2xx: count,
+  responses3xx: count,
+  responses4xx: count,
+  responses5xx: count,
+  faultsDownstream: count,
+  faultsEngine: count,
+  faultsUpstream: count,
+  bytesIn: count,
+  bytesOut: count,
+  connections: count,
+  openConnections: count
+})
+
+const traffic = object<TrafficSample>({ id: name, totals, latency: histogram })
+
+const server = object<ServerSample>({ id: name, poolId: name, totals, latency: histogram })
+
+const host = object<HostSample>({
+  cpuRatio: finite,
+  processCpuRatio: finite,
+  memoryUsedBytes: count,
+  memoryTotalBytes: count,
+  processRssBytes: count,
+  networkReceivedBytes: count,
+  networkSentBytes: count
+})
+
+const sample = object<Sample>({
+  bootId: name,
+  sequence: whole,
+  atEpochMs: finite,
+  droppedSamples: count,
+  droppedLogLines: count,
+  host,
+  virtualServices: list(traffic, 100_000),
+  pools: list(traffic, 100_000),
+  servers: list(server, 200_000)
+})
+
+const judgement = object<ServerJudgement>({
+  poolId: name,
+  serverId: name,
+  ip: name,
+  verdict,
+  sinceEpochMs: finite,
+  probes: list(
+    object<ServerJudgement['probes'][number]>({ monitorId: name, verdict, detail: text(4_096), durationMs: finite, atEpochMs: finite }),
+    64
+  )
+})
+
+type Shapes<Message extends { readonly type: string }> = {
+  readonly [T in Message['type']]: Read<Extract<Message, { readonly type: T }>>
+}
+
+const hubShapes: Shapes<HubMessage> = {
+  Welcome: object({
+    type: one('Welcome'),
+    protocol: whole,
+    controllerVersion: name,
+    engineId: name,
+    engineName: name,
+    atEpochMs: finite
+  }),
+  ApplySnapshot: object({
+    type: one('ApplySnapshot'),
+    manifest: object({ version: whole, revision: whole, engineId: name, parts: list(partEntry, 400_000), hash }),
+    parts: list(part, 400_000)
+  }),
+  Heartbeat: object({ type: one('Heartbeat'), sequence: whole }),
+  CertificateRenewed: object({ type: one('CertificateRenewed'), certificatePem: pem, caPem: pem }),
+  StandDown: object({ type: one('StandDown'), reason: text(4_096) })
+}
+
+const agentShapes: Shapes<AgentMessage> = {
+  Hello: object({
+    type: one('Hello'),
+    protocol: whole,
+    version: name,
+    bootId: name,
+    hostname: name,
+    addresses: list(name, 4_096),
+    cpuCount: count,
+    memoryBytes: count,
+    workers: whole,
+    runningRevision: whole,
+    runningHash: hash,
+    heldParts: list(hash, 400_000),
+    abilities: list(name, 256)
+  }),
+  SnapshotApplied: object({ type: one('SnapshotApplied'), revision: whole, hash, tookMs: count }),
+  SnapshotRefused: object({ type: one('SnapshotRefused'), revision: whole, hash, violations: list(violation, 10_000) }),
+  PartsWanted: object({ type: one('PartsWanted'), hashes: list(hash, 400_000) }),
+  RenewCertificate: object({ type: one('RenewCertificate'), csrPem: text(16_384) }),
+  Heartbeat: object({ type: one('Heartbeat'), sequence: whole }),
+  SampleTaken: object({ type: one('SampleTaken'), sample }),
+  ServersJudged: object({ type: one('ServersJudged'), servers: list(judgement, 200_000) })
+}
+
+/** The text frame of a message. */
+export function encode(message: HubMessage | AgentMessage): string {
+  return JSON.stringify(message)
+}
+
+/**
+ * Reads what an agent is told.
+ *
+ * Shapes  frame: any text, its length bounded by the transport
+ * Returns the message with its known fields only (snapshot parts whole), or why it is none
+ * Throws  nothing, whatever the text
+ * Cost    O(n) in the frame
+ */
+export function decodeHubMessage(frame: string): Decoded<HubMessage> {
+  return decode<HubMessage>(frame, hubShapes)
+}
+
+/** Reads what an agent says; as `decodeHubMessage`. */
+export function decodeAgentMessage(frame: string): Decoded<AgentMessage> {
+  return decode<AgentMessage>(frame, agentShapes)
+}
+
+function decode<Message extends { readonly type: string }>(frame: string, shapes: Shapes<Message>): Decoded<Message> {
+  let value: unknown
+  try {
+    value = JSON.parse(frame)
+  } catch {
+    return { is: 'malformed', reason: 'not JSON' }
+  }
+  if (!isObject(value) || !Object.hasOwn(value, 'type')) return { is: 'malformed', reason: 'not an object with a type' }
+  const type = value['type']
+  if (typeof type !== 'string') return { is: 'malformed', reason: '/type must be a string' }
+  if (!Object.hasOwn(shapes, type)) return { is: 'unknown-type', type: type.slice(0, 64) }
+  const notes: Notes = { unknownFields: 0 }
+  try {
+    const message = (shapes as Readonly<Record<string, Read<Message>>>)[type]!(value, '', notes)
+    return { is: 'message', message, unknownFields: notes.unknownFields }
+  } catch (error) {
+    if (error instanceof Malformed) return { is: 'malformed', reason: `${type}${error.message}` }
+    throw error
+  }
+}

@@ -1,0 +1,108 @@
+/** One message of every type, for tests of the wire. */
+import type { AgentMessage, HubMessage, Sample, Totals } from '#model/message/message.ts'
+
+export const someTotals: Totals = {
+  requests: 10,
+  responses1xx: 0,
+  responses2xx: 8,
+  responses3xx: 0,
+  responses4xx: 1,
+  responses5xx: 1,
+  faultsDownstream: 0,
+  faultsEngine: 0,
+  faultsUpstream: 1,
+  bytesIn: 1_000,
+  bytesOut: 20_000,
+  connections: 4,
+  openConnections: 2
+}
+
+/** A sample of one virtual service, its pool and its server. */
+export function aSample(sequence = 1): Sample {
+  return {
+    bootId: 'boot-1',
+    sequence,
+    atEpochMs: 1_800_000_000_000 + sequence * 1_000,
+    droppedSamples: 0,
+    droppedLogLines: 0,
+    host: {
+      cpuRatio: 0.25,
+      processCpuRatio: 0.1,
+      memoryUsedBytes: 1e9,
+      memoryTotalBytes: 4e9,
+      processRssBytes: 1e8,
+      networkReceivedBytes: 5e9,
+      networkSentBytes: 6e9
+    },
+    virtualServices: [{ id: 'virtualservice-1', totals: someTotals, latency: [40, 9, 41, 1] }],
+    pools: [{ id: 'pool-1', totals: someTotals, latency: [] }],
+    servers: [{ id: '10.0.0.1:80', poolId: 'pool-1', totals: someTotals, latency: [40, 10] }]
+  }
+}
+
+export const hubMessages: readonly HubMessage[] = [
+  {
+    type: 'Welcome',
+    protocol: 1,
+    controllerVersion: '0.1.0',
+    engineId: 'serviceengine-1',
+    engineName: 'one',
+    atEpochMs: 1_800_000_000_000
+  },
+  {
+    type: 'ApplySnapshot',
+    manifest: {
+      version: 1,
+      revision: 7,
+      engineId: 'serviceengine-1',
+      parts: [{ kind: 'engine', id: 'serviceengine-1', hash: 'ab'.repeat(32) }],
+      hash: 'cd'.repeat(32)
+    },
+    parts: [{ kind: 'engine', id: 'serviceengine-1', name: 'one', drainTimeoutS: 30 }]
+  },
+  { type: 'Heartbeat', sequence: 3 },
+  { type: 'CertificateRenewed', certificatePem: 'PEM', caPem: 'PEM' },
+  { type: 'StandDown', reason: 'revoked by admin' }
+]
+
+export const agentMessages: readonly AgentMessage[] = [
+  {
+    type: 'Hello',
+    protocol: 1,
+    version: '0.1.0',
+    bootId: 'boot-1',
+    hostname: 'host',
+    addresses: ['10.0.0.5', '::1'],
+    cpuCount: 2,
+    memoryBytes: 4e9,
+    workers: 2,
+    runningRevision: 6,
+    runningHash: 'cd'.repeat(32),
+    heldParts: ['ab'.repeat(32)],
+    abilities: ['http-stock', 'tcp']
+  },
+  { type: 'SnapshotApplied', revision: 7, hash: 'cd'.repeat(32), tookMs: 12.5 },
+  {
+    type: 'SnapshotRefused',
+    revision: 7,
+    hash: 'cd'.repeat(32),
+    violations: [{ pointer: '/virtual-service/x/listeners/0', message: 'port 80 is in use' }]
+  },
+  { type: 'PartsWanted', hashes: ['ab'.repeat(32)] },
+  { type: 'RenewCertificate', csrPem: 'PEM' },
+  { type: 'Heartbeat', sequence: 9 },
+  { type: 'SampleTaken', sample: aSample() },
+  {
+    type: 'ServersJudged',
+    servers: [
+      {
+        poolId: 'pool-1',
+        serverId: '10.0.0.1:80',
+        ip: '10.0.0.1',
+        verdict: 'up',
+        sinceEpochMs: 1_800_000_000_000,
+        probes: [{ monitorId: 'healthmonitor-1', verdict: 'up', detail: '200 in 3 ms', durationMs: 3, atEpochMs: 1_800_000_000_000 }]
+      }
+    ]
+  }
+]
