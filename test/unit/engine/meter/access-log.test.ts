@@ -1,0 +1,103 @@
+import { chmodSync, existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { systemClock } from '#model/base/clock.ts'
+import { formatRecord, openAccessLog } from '#engine/meter/access-log.ts'
+import type { AccessRecord } from '#engine/meter/shared.ts'
+
+const record: AccessRecord = {
+  atEpochMs: 1_700_000_000_000,
+  virtualServiceId: 'vs-1',
+  virtualServiceName: 'shop',
+  clientIp: '192.0.2.1',
+  clientPort: 40_000,
+  method: 'GET',
+  scheme: 'http',
+  host: 'shop.example',
+  path: '/',
+  protocol: '1.1',
+  status: 200,
+  rule: '',
+  poolName: 'web',
+  server: '10.0.0.1:80',
+  bytesIn: 100,
+  bytesOut: 200,
+  connectUs: 10,
+  firstByteUs: 20,
+  totalUs: 30,
+  requestId: 'r-1',
+  userAgent: 'curl',
+  fault: ''
+}
+
+const linesOf = (path: string): AccessRecord[] =>
+  readFileSync(path, 'utf8')
+    .split('\n')
+    .slice(0, -1)
+    .map(line => JSON.parse(line) as AccessRecord)
+
+t.test('formatRecord makes one line whatever a client sends', async t => {
+  const line = formatRecord({ ...record, path: '/a\r\n{"status":1}\u0000\u001b[31m', userAgent: '"\u2028' })
+  t.equal(line.indexOf('\n'), line.length - 1)
+  // oxlint-disable-next-line no-control-regex
+  t.notMatch(line.slice(0, -1), /[\u0000-\u001f]/)
+  t.match(JSON.parse(line), { at: '2023-11-14T22:13:20.000Z', path: '/a\r\n{"status":1}\u0000\u001b[31m', status: 200 })
+})
+
+t.test('openAccessLog writes what was added by the time it stops', async t => {
+  const path = join(t.testdir(), 'access.log')
+  const log = openAccessLog({ path, clock: systemClock })
+  log.add([record, { ...record, requestId: 'r-2' }])
+  await log.stop()
+  t.same(
+    linesOf(path).map(line => line.requestId),
+    ['r-1', 'r-2']
+  )
+  t.equal(log.dropped(), 0)
+})
+
+t.test('openAccessLog rotates at its size and keeps so many files', async t => {
+  const folder = t.testdir()
+  const path = join(folder, 'access.log')
+  for (let round = 0; round < 6; round++) {
+    const log = openAccessLog({ path, clock: systemClock, maxFileBytes: 1_000, maxFiles: 2 })
+    log.add(Array.from({ length: 4 }, (_, i) => ({ ...record, requestId: `r-${round}-${i}` })))
+    await log.stop()
+  }
+  t.same(readdirSync(folder).toSorted(), ['access.log', 'access.log.1', 'access.log.2'])
+  t.equal(linesOf(path).at(-1)?.requestId, 'r-5-3')
+  t.equal(linesOf(`${path}.1`).at(-1)?.requestId, 'r-4-3')
+  t.equal(linesOf(`${path}.2`).at(-1)?.requestId, 'r-3-3')
+})
+
+t.test('openAccessLog drops and counts what may not wait', async t => {
+  const path = join(t.testdir(), 'access.log')
+  const size = formatRecord(record).length
+  const log = openAccessLog({ path, clock: systemClock, maxWaitingBytes: size * 3 })
+  log.add(Array.from({ length: 5 }, () => record))
+  t.equal(log.dropped(), 2)
+  await log.stop()
+  t.equal(linesOf(path).length, 3)
+})
+
+t.test('openAccessLog without a path writes nothing', async t => {
+  const log = openAccessLog({ path: '', clock: systemClock })
+  log.add([record])
+  t.equal(log.dropped(), 0)
+  await log.stop()
+})
+
+t.test('openAccessLog stays within its size when the folder cannot be written', { skip: process.getuid?.() === 0 }, async t => {
+  const folder = t.testdir()
+  const path = join(folder, 'access.log')
+  const first = openAccessLog({ path, clock: systemClock })
+  first.add(Array.from({ length: 10 }, () => record))
+  await first.stop()
+  chmodSync(folder, 0o500)
+  t.teardown(() => chmodSync(folder, 0o700))
+  const log = openAccessLog({ path, clock: systemClock, maxFileBytes: 1_000 })
+  log.add([record])
+  await log.stop()
+  t.ok(statSync(path).size < 1_000)
+  t.notOk(existsSync(`${path}.1`))
+})
