@@ -1,0 +1,115 @@
+/** Certificates that operators bring or ask for (`sslkeyandcertificate`): reading them, and making self-signed ones. */
+import { createPrivateKey, X509Certificate } from 'node:crypto'
+import type { KeyObject } from 'node:crypto'
+import type { Clock } from '#model/base/clock.ts'
+import { certificateToPem, endExtensions, makeCertificate, makeKeyPair, namesToSan, privateKeyToPem, validFrom } from './x509.ts'
+
+const PEM_MAX_LENGTH = 256 * 1024
+const SELF_SIGNED_DAYS = 3_650
+
+export interface CertificateFacts {
+  readonly subject: string
+  readonly issuer: string
+  readonly serialNumber: string
+  /** Names it is for: DNS names and addresses of the SAN, or the CN when there is none. */
+  readonly names: readonly string[]
+  readonly keyType: 'rsa' | 'ec'
+  readonly notBeforeEpochMs: number
+  readonly notAfterEpochMs: number
+  readonly isSelfSigned: boolean
+  /** SHA-256 of the DER, lower-case hex. */
+  readonly fingerprint: string
+  /** Leaf first. */
+  readonly chainLength: number
+}
+
+export type ReadCertificate =
+  | { readonly is: 'certificate'; readonly facts: CertificateFacts }
+  | { readonly is: 'unusable'; readonly reason: string }
+
+/**
+ * Reads a certificate with its chain, and checks the key against it when one is given.
+ *
+ * Shapes  certificatePem: leaf first, then its chain, at most 256 KiB; keyPem: PKCS#8, SEC1 or PKCS#1
+ * Returns the leaf's facts, or in words why it cannot be used (lower case, never with the key in it)
+ * Throws  nothing, whatever the text
+ */
+export function readCertificate(certificatePem: string, key?: { readonly keyPem: string; readonly passphrase?: string }): ReadCertificate {
+  const unusable = (reason: string): ReadCertificate => ({ is: 'unusable', reason })
+  const blocks = certificatePem.length > PEM_MAX_LENGTH ? [] : pemBlocks(certificatePem)
+  const chain = blocks.map(parseCertificate)
+  const leaf = chain[0]
+  if (leaf === undefined || chain.includes(undefined)) return unusable('must be one or more certificates in PEM, the server’s own first')
+  const keyType = leaf.publicKey.asymmetricKeyType
+  if (keyType !== 'rsa' && keyType !== 'ec') return unusable('the key must be RSA or EC')
+  if (key !== undefined) {
+    const mismatch = keyMismatch(leaf, key.keyPem, key.passphrase)
+    if (mismatch !== undefined) return unusable(mismatch)
+  }
+  return {
+    is: 'certificate',
+    facts: {
+      subject: leaf.subject?.replaceAll('\n', ', ') ?? '',
+      issuer: leaf.issuer?.replaceAll('\n', ', ') ?? '',
+      serialNumber: leaf.serialNumber,
+      names: namesOf(leaf),
+      keyType,
+      notBeforeEpochMs: leaf.validFromDate.getTime(),
+      notAfterEpochMs: leaf.validToDate.getTime(),
+      isSelfSigned: leaf.subject === leaf.issuer && leaf.verify(leaf.publicKey),
+      fingerprint: leaf.fingerprint256.replaceAll(':', '').toLowerCase(),
+      chainLength: chain.length
+    }
+  }
+}
+
+/** A self-signed server certificate, EC P-256, ten years. */
+export async function makeSelfSigned(
+  commonName: string,
+  names: readonly string[],
+  clock: Clock
+): Promise<{ readonly certificatePem: string; readonly keyPem: string }> {
+  const keys = await makeKeyPair()
+  const certificate = await makeCertificate({
+    subject: commonName,
+    validity: validFrom(clock.nowEpochMs(), SELF_SIGNED_DAYS),
+    publicKey: keys.publicKey,
+    signer: { issuer: [{ CN: [commonName.slice(0, 64)] }], key: keys.privateKey, publicKey: keys.publicKey },
+    extensions: endExtensions('server', namesToSan(names.length > 0 ? names : [commonName]))
+  })
+  return { certificatePem: certificateToPem(certificate), keyPem: await privateKeyToPem(keys.privateKey) }
+}
+
+function pemBlocks(text: string): string[] {
+  return text.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? []
+}
+
+function parseCertificate(pem: string): X509Certificate | undefined {
+  try {
+    return new X509Certificate(pem)
+  } catch {
+    return undefined
+  }
+}
+
+function keyMismatch(leaf: X509Certificate, keyPem: string, passphrase: string | undefined): string | undefined {
+  let key: KeyObject
+  try {
+    key = createPrivateKey(passphrase === undefined ? { key: keyPem } : { key: keyPem, passphrase })
+  } catch {
+    const isEncrypted = keyPem.includes('ENCRYPTED')
+    return isEncrypted ? 'the key is encrypted and the passphrase is missing or wrong' : 'the key must be a private key in PEM'
+  }
+  return leaf.checkPrivateKey(key) ? undefined : 'the key does not belong to the certificate'
+}
+
+function namesOf(leaf: X509Certificate): string[] {
+  const entries = (leaf.subjectAltName ?? '').split(', ')
+  const names = entries.flatMap(entry => {
+    if (entry.startsWith('DNS:')) return [entry.slice(4).toLowerCase()]
+    return entry.startsWith('IP Address:') ? [entry.slice(11).toLowerCase()] : []
+  })
+  if (names.length > 0) return names
+  const common = /^CN=(.+)$/m.exec(leaf.subject ?? '')?.[1]
+  return common === undefined ? [] : [common.toLowerCase()]
+}

@@ -1,0 +1,52 @@
+import { X509Certificate } from 'node:crypto'
+import forge from 'node-forge'
+import t from 'tap'
+import { makeSelfSigned, readCertificate } from '#controller/pki/certificate.ts'
+import { manualClock } from '#test/support/manual-clock.ts'
+
+const clock = manualClock()
+
+t.test('makeSelfSigned makes a certificate that readCertificate reads', async t => {
+  const made = await makeSelfSigned('www.example.com', ['www.example.com', '*.example.com', '192.0.2.1'], clock)
+  const read = readCertificate(made.certificatePem, { keyPem: made.keyPem })
+  t.match(read, {
+    is: 'certificate',
+    facts: { names: ['www.example.com', '*.example.com', '192.0.2.1'], keyType: 'ec', isSelfSigned: true, chainLength: 1 }
+  })
+  t.ok(new X509Certificate(made.certificatePem).checkHost('a.example.com'))
+})
+
+t.test('readCertificate says what is wrong, and never the key', async t => {
+  const mine = await makeSelfSigned('a', [], clock)
+  const other = await makeSelfSigned('b', [], clock)
+  t.match(readCertificate('x'), { is: 'unusable', reason: /PEM/ })
+  t.match(readCertificate(mine.certificatePem.replace('MII', 'XXX')), { is: 'unusable', reason: /PEM/ })
+  t.match(readCertificate(mine.certificatePem, { keyPem: other.keyPem }), {
+    is: 'unusable',
+    reason: 'the key does not belong to the certificate'
+  })
+  t.match(readCertificate(mine.certificatePem, { keyPem: 'secret' }), { is: 'unusable', reason: 'the key must be a private key in PEM' })
+  t.match(readCertificate('A'.repeat(300_000)), { is: 'unusable' })
+  t.match(readCertificate(mine.certificatePem + other.certificatePem, { keyPem: mine.keyPem }), {
+    is: 'certificate',
+    facts: { chainLength: 2, names: ['a'] }
+  })
+})
+
+t.test('readCertificate reads RSA, the common name when there is no other, and encrypted keys', async t => {
+  const keys = forge.pki.rsa.generateKeyPair({ bits: 1024 })
+  const certificate = forge.pki.createCertificate()
+  certificate.publicKey = keys.publicKey
+  certificate.validity.notAfter = new Date(clock.nowEpochMs() + 86_400_000)
+  certificate.setSubject([{ name: 'commonName', value: 'RSA.example.com' }])
+  certificate.setIssuer([{ name: 'commonName', value: 'RSA.example.com' }])
+  certificate.sign(keys.privateKey, forge.md.sha256.create())
+  const certificatePem = forge.pki.certificateToPem(certificate)
+  const keyPem = forge.pki.encryptRsaPrivateKey(keys.privateKey, 'open sesame')
+  t.match(readCertificate(certificatePem, { keyPem, passphrase: 'open sesame' }), {
+    is: 'certificate',
+    facts: { keyType: 'rsa', names: ['rsa.example.com'] }
+  })
+  t.match(readCertificate(certificatePem, { keyPem }), { is: 'unusable', reason: /encrypted/ })
+  t.match(readCertificate(certificatePem, { keyPem, passphrase: 'wrong' }), { is: 'unusable', reason: /passphrase/ })
+})
