@@ -83,6 +83,16 @@ export class StaleRevision extends Error {
   override readonly name = 'StaleRevision'
 }
 
+/** The store cannot be opened here: in use, not writable, damaged, newer than this program. One clear line; exit code 2. */
+export class StoreRefused extends Error {
+  override readonly name = 'StoreRefused'
+}
+
+/** A write did not happen (disk full, input/output error): nothing changed, the same may be tried again later. */
+export class StoreUnavailable extends Error {
+  override readonly name = 'StoreUnavailable'
+}
+
 export interface Store {
   readonly revision: () => number
   readonly get: (kind: KindName, uuid: string) => StoredResource | undefined
