@@ -1,0 +1,192 @@
+/**
+ * Builds what a host needs to become a service engine into `dist/install/`: the engine as one self-contained executable
+ * (SEA), `install.sh`, the unit, checksums. The same sources and Node give the same bytes.
+ *
+ *   node agent-installers/package.ts [--out dist/install] [--main service-engine/main.ts] [--worker service-engine/worker.ts]
+ */
+import { execFileSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { basename, dirname, join, resolve } from 'node:path'
+import { parseArgs } from 'node:util'
+import { build } from 'esbuild'
+
+const root = resolve(import.meta.dirname, '..')
+
+export interface PackageOptions {
+  readonly mainFile: string
+  readonly workerFile: string
+  /** Replaced as a whole when everything is built. */
+  readonly outFolder: string
+  readonly version: string
+  /** The Node that the engine file is made of; runs this build as well. */
+  readonly nodeBinary: string
+  readonly say: (line: string) => void
+}
+
+/** CommonJS packages inside an ES module bundle call `require` for Node's own modules. */
+const requireBanner = `import { createRequire as makeRequire } from 'node:module'; const require = makeRequire(process.execPath);`
+
+/** One source file and all that it imports as one ES module. */
+async function bundle(entry: string, outFile: string): Promise<void> {
+  await build({
+    entryPoints: [entry],
+    outfile: outFile,
+    absWorkingDir: root,
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    target: 'node26',
+    banner: { js: requireBanner },
+    // Speed-ups of `ws` that are native modules; it does without when they cannot be loaded.
+    external: ['bufferutil', 'utf-8-validate'],
+    logLevel: 'warning'
+  })
+}
+
+/** Without debug symbols a fifth smaller; a machine without binutils keeps them. */
+function strip(from: string, to: string, say: (line: string) => void): void {
+  try {
+    execFileSync('strip', ['--strip-all', '-o', to, from], { stdio: ['ignore', 'ignore', 'pipe'] })
+  } catch {
+    say('strip (binutils) is missing: the engine file will be larger')
+    copyFileSync(from, to)
+  }
+}
+
+/**
+ * Where the dynamic linker of this machine finds the libraries that a binary needs.
+ *
+ * Shapes  name -> path, the linker itself among them; what is missing here has no entry
+ * Throws  when `ldd` cannot read the binary
+ */
+export function librariesOf(binary: string): Readonly<Record<string, string>> {
+  const lines = execFileSync('ldd', [binary], { encoding: 'utf8' }).split('\n')
+  const found = lines.flatMap(line => {
+    const [, path] = /(?:=> |^\s*)(\/\S+) \(0x/.exec(line) ?? []
+    return path === undefined ? [] : [[basename(path), path] as const]
+  })
+  return Object.fromEntries(found)
+}
+
+/** Not part of glibc, so a minimal host may lack them: the first nearly always, the others seldom. */
+const shippedLibraries = ['libatomic.so.1', 'libstdc++.so.6', 'libgcc_s.so.1'] as const
+
+/** What `FROM scratch` lacks. They follow the glibc of the machine that builds. */
+const baseLibraries = [/^ld-linux/, /^libc\.so/, /^libm\.so/, /^libdl\.so/, /^libpthread\.so/, /^librt\.so/]
+
+function sha256(file: string): string {
+  return createHash('sha256').update(readFileSync(file)).digest('hex')
+}
+
+interface Packed {
+  readonly name: string
+  /** Of user and group; 0 when not said. */
+  readonly owner?: number
+}
+
+/** Packs with nothing that depends on when or by whom it is run. */
+function pack(folder: string, entries: readonly Packed[], outFile: string): void {
+  const tar = join(folder, 'packed.tar')
+  for (const [at, { name, owner = 0 }] of entries.entries()) {
+    const fixed = ['--sort=name', '--mtime=@0', `--owner=${owner}`, `--group=${owner}`, '--numeric-owner', '--format=ustar']
+    execFileSync('tar', ['-C', folder, ...fixed, at === 0 ? '-cf' : '-rf', tar, name])
+  }
+  execFileSync('gzip', ['-n', '-6', tar])
+  renameSync(`${tar}.gz`, outFile)
+}
+
+/** The folders of a container image under the engine: the C library, names for the user, a place for data. */
+function buildBase(nodeBinary: string, folder: string): readonly Packed[] {
+  const libraries = librariesOf(nodeBinary)
+  for (const path of ['etc', 'tmp', 'var/lib/weir']) mkdirSync(join(folder, path), { recursive: true })
+  writeFileSync(join(folder, 'etc/passwd'), 'root:x:0:0:root:/:/nonexistent\nweir:x:65532:65532:weir:/var/lib/weir:/nonexistent\n')
+  writeFileSync(join(folder, 'etc/group'), 'root:x:0:\nweir:x:65532:\n')
+  writeFileSync(join(folder, 'etc/nsswitch.conf'), 'hosts: files dns\n')
+  chmodSync(join(folder, 'tmp'), 0o1777)
+  chmodSync(join(folder, 'var/lib/weir'), 0o700)
+  const paths = Object.entries(libraries).flatMap(([name, path]) => (baseLibraries.some(pattern => pattern.test(name)) ? [path] : []))
+  for (const path of paths) {
+    mkdirSync(join(folder, dirname(path)), { recursive: true })
+    copyFileSync(path, join(folder, path))
+    chmodSync(join(folder, path), 0o755)
+  }
+  const top = new Set(['etc', 'tmp', ...paths.map(path => path.split('/')[1]!)])
+  return [...[...top].map(name => ({ name })), { name: 'var/lib/weir', owner: 65532 }]
+}
+
+/** Builds everything beside the old folder, then swaps. */
+export async function buildPackage(options: PackageOptions): Promise<void> {
+  const { outFolder, say } = options
+  const target = `linux-${process.arch}`
+  const work = mkdtempSync(join(tmpdir(), 'weir-package-'))
+  const fresh = `${outFolder}.${process.pid}`
+  try {
+    await Promise.all([bundle(options.mainFile, join(work, 'main.mjs')), bundle(options.workerFile, join(work, 'worker.mjs'))])
+
+    strip(options.nodeBinary, join(work, 'node'), say)
+    // Names without a folder: they end up in the file, and the folder's name is another one each time.
+    const sea = { main: 'main.mjs', mainFormat: 'module', executable: 'node', output: 'weir-engine', disableExperimentalSEAWarning: true }
+    writeFileSync(join(work, 'sea.json'), JSON.stringify({ ...sea, assets: { 'worker.mjs': 'worker.mjs' } }))
+    execFileSync(options.nodeBinary, ['--build-sea', 'sea.json'], { cwd: work, stdio: ['ignore', 'ignore', 'inherit'] })
+    chmodSync(join(work, 'weir-engine'), 0o755)
+
+    const libraries = librariesOf(options.nodeBinary)
+    mkdirSync(join(work, 'lib'))
+    for (const name of shippedLibraries) {
+      const path = libraries[name]
+      if (path === undefined)
+        throw new Error(`${name} is missing on this machine: apt-get install ${name.startsWith('libatomic') ? 'libatomic1' : name}`)
+      copyFileSync(path, join(work, 'lib', name))
+      chmodSync(join(work, 'lib', name), 0o644)
+    }
+
+    rmSync(fresh, { recursive: true, force: true })
+    mkdirSync(fresh, { recursive: true })
+    const archive = `weir-engine-${target}.tar.gz`
+    pack(work, [{ name: 'weir-engine' }, { name: 'lib' }], join(fresh, archive))
+    const base = `weir-base-${target}.tar.gz`
+    const baseFolder = join(work, 'base')
+    pack(baseFolder, buildBase(options.nodeBinary, baseFolder), join(fresh, base))
+    copyFileSync(join(root, 'agent-installers/systemd/install.sh'), join(fresh, 'install.sh'))
+    writeFileSync(join(fresh, 'weir-engine.service'), execFileSync('sh', [join(fresh, 'install.sh'), 'unit']))
+    for (const name of ['Containerfile', 'run.sh']) copyFileSync(join(root, 'agent-installers/container', name), join(fresh, name))
+    writeFileSync(join(fresh, 'VERSION'), `${options.version}\n`)
+    const summed = [archive, base, 'Containerfile', 'VERSION', 'install.sh', 'run.sh', 'weir-engine.service']
+    writeFileSync(join(fresh, 'SHA256SUMS'), summed.map(name => `${sha256(join(fresh, name))}  ${name}\n`).join(''))
+
+    rmSync(outFolder, { recursive: true, force: true })
+    mkdirSync(dirname(outFolder), { recursive: true })
+    renameSync(fresh, outFolder)
+    say(`${outFolder}: ${summed.join(', ')}, SHA256SUMS`)
+  } finally {
+    rmSync(work, { recursive: true, force: true })
+    rmSync(fresh, { recursive: true, force: true })
+  }
+}
+
+function versionOf(packageFile: string): string {
+  const parsed: unknown = JSON.parse(readFileSync(packageFile, 'utf8'))
+  if (typeof parsed === 'object' && parsed !== null && 'version' in parsed && typeof parsed.version === 'string') return parsed.version
+  throw new Error(`${packageFile} has no version`)
+}
+
+if (import.meta.main) {
+  const { values } = parseArgs({
+    options: {
+      out: { type: 'string', default: 'dist/install' },
+      main: { type: 'string', default: 'service-engine/main.ts' },
+      worker: { type: 'string', default: 'service-engine/worker.ts' }
+    }
+  })
+  for (const file of [values.main, values.worker]) if (!existsSync(resolve(root, file))) throw new Error(`${file} is missing`)
+  await buildPackage({
+    mainFile: resolve(root, values.main),
+    workerFile: resolve(root, values.worker),
+    outFolder: resolve(root, values.out),
+    version: versionOf(join(root, 'package.json')),
+    nodeBinary: process.execPath,
+    say: line => console.log(line)
+  })
+}

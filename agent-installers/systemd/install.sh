@@ -1,0 +1,408 @@
+#!/bin/sh
+# Makes a Linux host with systemd a Weir service engine. The controller serves this file; its dashboard shows the command:
+#   curl -fsSLk --pinnedpubkey PIN https://HOST:9443/install.sh | sh -s -- --controller https://HOST:9443 --pin PIN --token T
+# Verbs: install (default) upgrade remove verify unit. Each is safe to repeat; --plan says what it would do and does nothing.
+set -eu
+umask 022
+
+PREFIX=/opt/weir
+DATA=/var/lib/weir
+ACCOUNT=weir
+UNIT=/etc/systemd/system/weir-engine.service
+SYSCTL=/etc/sysctl.d/60-weir.conf
+MIGRATE=/proc/sys/net/ipv4/tcp_migrate_req
+# Seconds until the controller must have called the engine up.
+UP_WITHIN=20
+
+say() { printf '%-11s%s\n' "$1" "$2"; }
+fail() { printf 'weir: %s\n' "$1" >&2; exit "${2:-1}"; }
+have() { command -v "$1" >/dev/null 2>&1; }
+
+usage() {
+  cat <<'END'
+usage: install.sh [install|upgrade|remove|verify|unit] [--plan]
+                  [--controller https://HOST:PORT] [--pin 'sha256//...'] [--token T | WEIR_TOKEN=T]
+END
+}
+
+# --- what is true of this host ---
+
+# The unit for a version of systemd: what an older one does not know it would complain about at each start.
+render_unit() {
+  cat <<END
+[Unit]
+Description=Weir service engine
+After=network-online.target
+Wants=network-online.target
+StartLimitIntervalSec=0
+
+[Service]
+Type=exec
+User=$ACCOUNT
+Group=$ACCOUNT
+ExecStart=$PREFIX/weir-engine run
+Environment=LD_LIBRARY_PATH=$PREFIX/lib WEIR_DATA=$DATA
+StateDirectory=weir
+StateDirectoryMode=0700
+UMask=0077
+Restart=always
+RestartSec=500ms
+END
+  [ "$1" -lt 254 ] || printf 'RestartSteps=8\nRestartMaxDelaySec=30s\n'
+  cat <<'END'
+KillMode=mixed
+TimeoutStopSec=30s
+LimitNOFILE=1048576
+LimitCORE=0
+
+# Ports below 1024, nothing else. V8 compiles at run time: MemoryDenyWriteExecute is not possible.
+CapabilityBoundingSet=CAP_NET_BIND_SERVICE
+AmbientCapabilities=CAP_NET_BIND_SERVICE
+NoNewPrivileges=yes
+ProtectSystem=strict
+ProtectHome=yes
+ProtectProc=invisible
+ProtectClock=yes
+ProtectHostname=yes
+ProtectControlGroups=yes
+ProtectKernelLogs=yes
+ProtectKernelModules=yes
+ProtectKernelTunables=yes
+PrivateTmp=yes
+PrivateDevices=yes
+RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX AF_NETLINK
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+LockPersonality=yes
+RemoveIPC=yes
+KeyringMode=private
+SystemCallArchitectures=native
+SystemCallFilter=@system-service
+SystemCallFilter=~@privileged @resources
+SystemCallErrorNumber=EPERM
+
+[Install]
+WantedBy=multi-user.target
+END
+}
+
+systemd_version() { systemctl --version | sed -n '1s/^systemd \([0-9]*\).*/\1/p'; }
+glibc_version() { { getconf GNU_LIBC_VERSION 2>/dev/null || true; } | sed -n 's/^glibc //p'; }
+
+# Is glibc $1 2.28 or newer?
+is_new_enough() {
+  major=${1%%.*} minor=${1#*.}
+  [ "$major" -gt 2 ] || { [ "$major" -eq 2 ] && [ "${minor%%.*}" -ge 28 ]; }
+}
+
+engine_arch() {
+  case $(uname -m) in
+    x86_64) echo x64 ;;
+    aarch64) echo arm64 ;;
+    *) fail "there is no engine for $(uname -m): x86_64 and aarch64 are known" ;;
+  esac
+}
+
+check_host() {
+  [ "$(uname -s)" = Linux ] || fail "this is $(uname -s): an engine needs Linux"
+  [ "$(id -u)" = 0 ] || fail "must run as root: put sudo before sh"
+  [ -d /run/systemd/system ] || fail "this host does not run systemd: use the container instead (Fabric -> Add an engine -> container)"
+  for tool in curl tar gzip sha256sum useradd; do have "$tool" || fail "$tool is missing on this host: install it and run this again"; done
+  arch=$(engine_arch)
+  glibc=$(glibc_version)
+  [ -n "$glibc" ] || fail "this host has no glibc (musl?): use the container instead (Fabric -> Add an engine -> container)"
+  is_new_enough "$glibc" || fail "glibc $glibc is too old: 2.28 or newer is needed (Debian 10, RHEL 8, Ubuntu 18.10)"
+}
+
+is_installed() { [ -x "$PREFIX/weir-engine" ] && [ -f "$UNIT" ]; }
+has_account() { getent passwd "$ACCOUNT" >/dev/null 2>&1; }
+digest_of() { sed -n "s/^\([0-9a-f]\{64\}\)  $2\$/\1/p" "$1"; }
+
+# The engine under its own account, with nothing of the caller's environment but what is named here.
+as_engine() {
+  set -- env -i PATH=/usr/bin:/bin "LD_LIBRARY_PATH=$PREFIX/lib" "WEIR_DATA=$DATA" "$PREFIX/weir-engine" "$@"
+  if have runuser; then runuser -u "$ACCOUNT" -- "$@"; else setpriv --reuid "$ACCOUNT" --regid "$ACCOUNT" --clear-groups -- "$@"; fi
+}
+
+# --- the controller ---
+
+# Fetches $1 from the controller into the file $2; says what to do when that fails.
+fetch() {
+  trouble=$(curl -fsSkv --pinnedpubkey "$PIN" --connect-timeout 5 --max-time 300 --proto '=https' -o "$2" "$CONTROLLER$1" 2>&1) && return 0
+  code=$?
+  at=${CONTROLLER#https://}
+  case $code in
+    6) fail "cannot find the controller: the name ${at%:*} does not resolve on this host" ;;
+    7)
+      why='no route'
+      case $trouble in *'onnection refused'*) why='connection refused' ;; esac
+      fail "cannot reach controller at $at ($why): is port ${at##*:} open from this host?"
+      ;;
+    28) fail "cannot reach controller at $at (no answer in time): is port ${at##*:} open from this host?" ;;
+    90) fail "the controller at $at does not show the key that this command was made for: make a new command there; if it fails too, somebody may stand in between" ;;
+    22)
+      case $trouble in
+        *' 503'*) fail "the controller at $at has no engine to give out: run 'make package' there" ;;
+        *' 404'*) fail "the controller at $at has no engine for linux-$(engine_arch): run 'make package' on such a machine" ;;
+      esac
+      ;;
+  esac
+  fail "cannot fetch $CONTROLLER$1 (curl says $code): $(printf '%s\n' "$trouble" | grep -i '^curl:' | tail -n 1)"
+}
+
+check_origin() {
+  case $CONTROLLER in
+    https://*[!A-Za-z0-9.:_/\[\]-]* | https:// | '') fail "--controller https://HOST:PORT is missing or is no such address" 2 ;;
+    https://*) CONTROLLER=${CONTROLLER%/} ;;
+    *) fail "--controller must begin with https://" 2 ;;
+  esac
+  case $CONTROLLER in
+    https://*:[0-9]* | https://*]:[0-9]*) ;;
+    *) CONTROLLER=$CONTROLLER:9443 ;;
+  esac
+  case $PIN in
+    sha256//?*) ;;
+    *) fail "--pin 'sha256//...' is missing: the controller's dashboard shows the whole command" 2 ;;
+  esac
+}
+
+# What an earlier install wrote down; options given now count more.
+read_origin() {
+  [ -f "$PREFIX/origin" ] || return 0
+  : "${CONTROLLER:=$(sed -n 's/^controller=//p' "$PREFIX/origin")}"
+  : "${PIN:=$(sed -n 's/^pin=//p' "$PREFIX/origin")}"
+}
+
+# --- steps ---
+
+# Downloads and unpacks the engine into the folder $1; the checksum tells a broken download.
+download() {
+  archive=weir-engine-linux-$(engine_arch).tar.gz
+  mkdir -p "$1"
+  fetch /install/SHA256SUMS "$1/SHA256SUMS"
+  fetch /install/VERSION "$1/VERSION"
+  fetch /install/install.sh "$1/install.sh"
+  fetch "/install/$archive" "$1/$archive"
+  for file in "$archive" VERSION install.sh; do
+    want=$(digest_of "$1/SHA256SUMS" "$file")
+    got=$(sha256sum "$1/$file")
+    if [ -z "$want" ] || [ "${got%% *}" != "$want" ]; then fail "$file came broken: its checksum differs; run this again"; fi
+  done
+  tar -xzf "$1/$archive" -C "$1" --no-same-owner
+  digest_of "$1/SHA256SUMS" "$archive" >"$1/digest"
+  rm "$1/$archive"
+  chmod 755 "$1/weir-engine" "$1/install.sh"
+  keep_needed_libraries "$1"
+}
+
+# The host's own libraries are newer or better tested: of ours only those stay that it lacks.
+keep_needed_libraries() {
+  mkdir "$1/needed"
+  for library in libatomic.so.1 libgcc_s.so.1 libstdc++.so.6; do
+    if env -i "LD_LIBRARY_PATH=$1/needed" "$1/weir-engine" version 2>&1 | grep -q "$library: cannot open"; then
+      cp "$1/lib/$library" "$1/needed/"
+    fi
+  done
+  rm -rf "${1:?}/lib"
+  mv "$1/needed" "$1/lib"
+  trouble=$(env -i "LD_LIBRARY_PATH=$1/lib" "$1/weir-engine" version 2>&1) || fail "the engine does not start on this host: $trouble"
+}
+
+put_files() {
+  mkdir -p "$PREFIX"
+  for name in weir-engine lib VERSION install.sh digest; do
+    rm -rf "${PREFIX:?}/$name"
+    mv "$1/$name" "$PREFIX/$name"
+  done
+  rm -rf "$1"
+  printf 'controller=%s\npin=%s\n' "$CONTROLLER" "$PIN" >"$PREFIX/origin"
+  render_unit "$(systemd_version)" >"$UNIT"
+}
+
+put_account() {
+  has_account || useradd --system --user-group --no-create-home --home-dir "$DATA" --shell /usr/sbin/nologin "$ACCOUNT"
+  install -d -m 700 -o "$ACCOUNT" -g "$ACCOUNT" "$DATA"
+}
+
+# A listener that closes hands its queued connections to those that stay on the port, instead of resetting them.
+put_sysctl() {
+  [ -e "$MIGRATE" ] || return 0
+  [ -f "$PREFIX/migrate-before" ] || cat "$MIGRATE" >"$PREFIX/migrate-before"
+  echo 'net.ipv4.tcp_migrate_req = 1' >"$SYSCTL"
+  { echo 1 >"$MIGRATE"; } 2>/dev/null || true
+}
+
+is_up() { as_engine status >/dev/null 2>&1; }
+
+wait_until_up() {
+  tries=$((UP_WITHIN * 5))
+  until is_up; do
+    tries=$((tries - 1))
+    [ "$tries" -gt 0 ] || return 1
+    sleep 0.2
+  done
+}
+
+why_not_up() {
+  systemctl is-active --quiet weir-engine || { echo "the unit does not run: journalctl -u weir-engine says why"; return; }
+  as_engine status 2>&1 | tail -n 1
+}
+
+# --- verbs ---
+
+install_engine() {
+  check_host
+  read_origin
+  if is_installed && [ -f "$PREFIX/joined" ]; then
+    if [ -n "$ASKED_CONTROLLER" ] && [ "$ASKED_CONTROLLER" != "$(sed -n 's/^controller=//p' "$PREFIX/origin")" ]; then
+      fail "this host is joined to $(sed -n 's/^controller=//p' "$PREFIX/origin") already: $PREFIX/install.sh remove comes first"
+    fi
+    say joined "already joined: $(cat "$PREFIX/joined"); nothing changed (upgrade: $PREFIX/install.sh upgrade)"
+    [ -n "$PLAN" ] || is_up || fail "but it is not up: $(why_not_up)"
+    return 0
+  fi
+  check_origin
+  [ -n "$TOKEN" ] || fail "--token is missing: the controller's dashboard makes one (Fabric -> Add an engine)" 2
+  parent=$(dirname "$PREFIX")
+  mkdir -p "$parent"
+  fresh=$(mktemp -d "$parent/.weir.XXXXXX")
+  trap 'rm -rf "$fresh"' EXIT
+  fetch /install/VERSION "$fresh/VERSION"
+  say checks "linux $(uname -m), glibc $glibc, systemd $(systemd_version); controller ${CONTROLLER#https://} answers with the pinned key"
+  version=$(cat "$fresh/VERSION")
+  what="weir-engine $version in $PREFIX, data in $DATA, user $ACCOUNT, unit weir-engine.service"
+  if [ -n "$PLAN" ]; then
+    say 'would' "install $what"
+    say 'would' "set net.ipv4.tcp_migrate_req=1, join $CONTROLLER, start weir-engine.service and wait until it is up"
+    return 0
+  fi
+  download "$fresh"
+  put_account
+  put_files "$fresh"
+  put_sysctl
+  say installs "$what"
+  as_engine_joins || exit 1
+  say joins "$(cat "$PREFIX/joined")"
+  systemctl daemon-reload
+  systemctl enable --quiet weir-engine
+  systemctl restart weir-engine
+  wait_until_up || fail "joined, but not up: $(why_not_up)"
+  say up "the controller says OPER_UP"
+  say 'look at' "$CONTROLLER/fabric"
+}
+
+# The token goes in by standard input: it is in no command line and in no environment that outlives this.
+as_engine_joins() {
+  if ! answer=$(printf '%s\n' "$TOKEN" | as_engine join --controller "$CONTROLLER" 2>&1); then
+    printf 'weir: cannot join %s: %s\n' "$CONTROLLER" "$(printf '%s\n' "$answer" | tail -n 1)" >&2
+    return 1
+  fi
+  printf '%s\n' "$answer" | tail -n 1 >"$PREFIX/joined"
+}
+
+upgrade_engine() {
+  check_host
+  is_installed || fail "nothing is installed here: install comes first"
+  read_origin
+  check_origin
+  parent=$(dirname "$PREFIX")
+  fresh=$(mktemp -d "$parent/.weir.XXXXXX")
+  old=$fresh.old
+  trap 'rm -rf "$fresh" "$old"' EXIT
+  fetch /install/SHA256SUMS "$fresh/SHA256SUMS"
+  want=$(digest_of "$fresh/SHA256SUMS" "weir-engine-linux-$arch.tar.gz")
+  if [ "$want" = "$(cat "$PREFIX/digest")" ]; then
+    say upgrade "weir-engine $(cat "$PREFIX/VERSION") is what the controller gives out: nothing changed"
+    return 0
+  fi
+  fetch /install/VERSION "$fresh/VERSION"
+  change="weir-engine $(cat "$PREFIX/VERSION") to $(cat "$fresh/VERSION")"
+  if [ -n "$PLAN" ]; then
+    say 'would' "upgrade $change, restart weir-engine.service, and go back if it is not up within $UP_WITHIN s"
+    return 0
+  fi
+  download "$fresh"
+  cp -a "$PREFIX" "$old"
+  cp "$UNIT" "$old/unit"
+  put_files "$fresh"
+  put_sysctl
+  systemctl daemon-reload
+  systemctl restart weir-engine
+  if wait_until_up; then
+    say upgrade "$change; up"
+    return 0
+  fi
+  why=$(why_not_up)
+  mv "$old/unit" "$UNIT"
+  rm -rf "$PREFIX"
+  mv "$old" "$PREFIX"
+  systemctl daemon-reload
+  systemctl restart weir-engine
+  fail "the new engine was not up within $UP_WITHIN s ($why): the old one runs again"
+}
+
+remove_engine() {
+  [ "$(id -u)" = 0 ] || fail "must run as root: put sudo before sh"
+  if ! [ -e "$PREFIX" ] && ! [ -e "$UNIT" ] && ! [ -e "$DATA" ] && ! has_account; then
+    say remove "nothing of Weir is installed here: nothing changed"
+    return 0
+  fi
+  if [ -n "$PLAN" ]; then
+    say 'would' "stop and remove weir-engine.service, $PREFIX, $DATA, $SYSCTL and user $ACCOUNT"
+    return 0
+  fi
+  if [ -f "$UNIT" ]; then
+    systemctl disable --now --quiet weir-engine || true
+    systemctl reset-failed weir-engine 2>/dev/null || true
+  fi
+  if [ -f "$PREFIX/migrate-before" ]; then { cat "$PREFIX/migrate-before" >"$MIGRATE"; } 2>/dev/null || true; fi
+  rm -rf "$UNIT" "$UNIT.d" "$SYSCTL" "$DATA" "${PREFIX:?}"
+  systemctl daemon-reload
+  if has_account; then userdel "$ACCOUNT" 2>/dev/null || fail "user $ACCOUNT could not be removed: something runs as it"; fi
+  say remove "weir-engine is gone from this host; the controller lists it until you delete it there"
+}
+
+verify_engine() {
+  check_host
+  is_installed || fail "nothing is installed here"
+  trouble=$(env -i "LD_LIBRARY_PATH=$PREFIX/lib" "$PREFIX/weir-engine" version 2>&1) || fail "the engine does not start: $trouble"
+  render_unit "$(systemd_version)" | cmp -s - "$UNIT" || fail "$UNIT was changed: put changes into systemctl edit weir-engine, then run upgrade"
+  systemctl is-enabled --quiet weir-engine || fail "weir-engine.service is not enabled: it would not start at boot"
+  is_up || fail "$(why_not_up)"
+  say verify "weir-engine $(cat "$PREFIX/VERSION") is installed, enabled and up; $(cat "$PREFIX/joined")"
+}
+
+main() {
+  VERB=install CONTROLLER='' PIN='' PLAN='' TOKEN=${WEIR_TOKEN:-}
+  unset WEIR_TOKEN
+  while [ $# -gt 0 ]; do
+    case $1 in
+      install | upgrade | remove | verify | unit) VERB=$1 ;;
+      --controller | --pin | --token)
+        [ $# -ge 2 ] || { usage >&2; exit 2; }
+        case $1 in
+          --controller) CONTROLLER=$2 ;;
+          --pin) PIN=$2 ;;
+          --token) TOKEN=$2 ;;
+        esac
+        shift
+        ;;
+      --plan) PLAN=1 ;;
+      -h | --help) usage; exit 0 ;;
+      *) usage >&2; exit 2 ;;
+    esac
+    shift
+  done
+  ASKED_CONTROLLER=${CONTROLLER%/}
+  case $VERB in
+    install) install_engine ;;
+    upgrade) upgrade_engine ;;
+    remove) remove_engine ;;
+    verify) verify_engine ;;
+    unit) render_unit "${WEIR_SYSTEMD:-252}" ;;
+  esac
+}
+
+# At the very end: a download that was cut short runs nothing.
+main "$@"
