@@ -1,0 +1,65 @@
+/** What a health monitor is to the scheduler: one attempt at one server, that always ends and never throws. */
+import type { Verdict } from '#model/message/message.ts'
+
+export interface ProbeTarget {
+  /** An address, never a name. */
+  readonly ip: string
+  readonly port: number
+  /** What the operator wrote: an address or a name; SNI and Host come from it. */
+  readonly host: string
+  readonly hostHeader: string | null
+}
+
+export interface ProbeResult {
+  /** `unknown`: the attempt says nothing about the server (this host cannot probe so). */
+  readonly verdict: Verdict
+  /** What was seen, in words; printable and short whatever the server sent. */
+  readonly detail: string
+}
+
+export interface Probe {
+  readonly kind: string
+  /** Ends within the timeout; resolves always. */
+  readonly attempt: (target: ProbeTarget, timeoutMs: number) => Promise<ProbeResult>
+}
+
+export interface ProbeServices {
+  readonly certificate: (id: string) => { readonly certificatePem: string; readonly keyPem: string } | undefined
+}
+
+/** A server may send anything: no more than this is read of one answer's head and of its body. */
+export const MAX_HEAD_BYTES = 16_384
+export const MAX_BODY_BYTES = 2_048
+
+/** The body of an answer that says: healthy, but take me out. */
+export const MAINTENANCE: ProbeResult = { verdict: 'down', detail: 'maintenance' }
+
+export function up(detail: string): ProbeResult {
+  return { verdict: 'up', detail }
+}
+
+export function down(detail: string): ProbeResult {
+  return { verdict: 'down', detail: printable(detail) }
+}
+
+/** Makes what a stranger sent fit for a log and a page: printable ASCII, at most 120 characters. */
+export function printable(text: string): string {
+  const clean = text.replace(/[^\x20-\x7e]+/g, ' ').trim()
+  return clean.length > 120 ? `${clean.slice(0, 117)}...` : clean
+}
+
+const words: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'connection refused',
+  ECONNRESET: 'connection reset',
+  EHOSTUNREACH: 'no route to host',
+  ENETUNREACH: 'network unreachable',
+  EADDRNOTAVAIL: 'no address to connect from',
+  EPIPE: 'connection closed while sending',
+  ETIMEDOUT: 'connection timed out',
+  EMFILE: 'too many open files on this host'
+}
+
+/** An error of the network in words. */
+export function describeError(error: Error & { readonly code?: string }): string {
+  return words[error.code ?? ''] ?? printable(error.message)
+}
