@@ -62,7 +62,7 @@ function strip(from: string, to: string, say: (line: string) => void): void {
  * Throws  when `ldd` cannot read the binary
  */
 export function librariesOf(binary: string): Readonly<Record<string, string>> {
-  const lines = execFileSync('ldd', [binary], { encoding: 'utf8' }).split('\n')
+  const lines = execFileSync('ldd', [binary], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] }).split('\n')
   const found = lines.flatMap(line => {
     const [, path] = /(?:=> |^\s*)(\/\S+) \(0x/.exec(line) ?? []
     return path === undefined ? [] : [[basename(path), path] as const]

@@ -12,7 +12,7 @@ UNIT=/etc/systemd/system/weir-engine.service
 SYSCTL=/etc/sysctl.d/60-weir.conf
 MIGRATE=/proc/sys/net/ipv4/tcp_migrate_req
 # Seconds until the controller must have called the engine up.
-UP_WITHIN=20
+UP_WITHIN=${WEIR_UP_WITHIN:-20}
 
 say() { printf '%-11s%s\n' "$1" "$2"; }
 fail() { printf 'weir: %s\n' "$1" >&2; exit "${2:-1}"; }
@@ -139,7 +139,10 @@ fetch() {
       case $trouble in *'onnection refused'*) why='connection refused' ;; esac
       fail "cannot reach controller at $at ($why): is port ${at##*:} open from this host?"
       ;;
-    28) fail "cannot reach controller at $at (no answer in time): is port ${at##*:} open from this host?" ;;
+    28)
+      case $trouble in *'esolving timed out'*) fail "cannot find the controller: nothing resolves the name ${at%:*} on this host" ;; esac
+      fail "cannot reach controller at $at (no answer in time): is port ${at##*:} open from this host?"
+      ;;
     90) fail "the controller at $at does not show the key that this command was made for: make a new command there; if it fails too, somebody may stand in between" ;;
     22)
       case $trouble in

@@ -1,0 +1,19 @@
+/** The unit as the installer writes it, for a systemd without and with growing restart delays. `make golden` rewrites. */
+import { execFileSync } from 'node:child_process'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import t from 'tap'
+
+const installScript = resolve(import.meta.dirname, '../../agent-installers/systemd/install.sh')
+
+for (const systemd of ['252', '257']) {
+  t.test(`install.sh renders the unit for systemd ${systemd} as reviewed`, async t => {
+    const rendered = execFileSync('sh', [installScript, 'unit'], {
+      encoding: 'utf8',
+      env: { PATH: process.env['PATH'], WEIR_SYSTEMD: systemd }
+    })
+    const golden = join(import.meta.dirname, 'installer', `weir-engine.${systemd}.service`)
+    if (process.env['WEIR_GOLDEN'] === 'write') writeFileSync(golden, rendered)
+    t.equal(rendered, readFileSync(golden, 'utf8'))
+  })
+}

@@ -1,0 +1,28 @@
+/** A lab test runs in namespaces of its own: whatever it starts, mounts or connects is gone when it ends, however it ends. */
+import { spawn } from 'node:child_process'
+import { toolPath } from './needs.ts'
+
+const mark = 'WEIR_LAB_INSIDE'
+
+/** Is this process the one that runs in namespaces of its own? */
+export const isInside = (): boolean => process.env[mark] === '1'
+
+/**
+ * Runs a test file again as the first process of new network, mount and process namespaces, with the same output.
+ *
+ * Returns its exit code; it is killed when this process ends first
+ */
+export function runInside(file: string): Promise<number> {
+  const death = ['--pdeathsig', 'KILL', '--']
+  const namespaces = ['unshare', '--net', '--mount', '--pid', '--fork', '--kill-child', '--mount-proc']
+  // As PID 1 Node would have to reap what its children leave behind; the shell in between does.
+  const command = ['sh', '-c', 'ip link set lo up; "$@"', 'sh', process.execPath, file]
+  const child = spawn('setpriv', [...death, ...namespaces, ...command], {
+    stdio: 'inherit',
+    env: { ...process.env, PATH: toolPath, [mark]: '1' }
+  })
+  return new Promise((done, fail) => {
+    child.on('error', fail)
+    child.on('close', code => done(code ?? 1))
+  })
+}

@@ -1,0 +1,108 @@
+/** A host on the test's own network: a Debian whose PID 1 is systemd, in namespaces of its own. */
+import { spawn } from 'node:child_process'
+import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmdirSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { mustRun, run, until, type Ran, type RunOptions } from './run.ts'
+
+export interface Host {
+  readonly name: string
+  readonly address: string
+  /** Runs a command on the host as its root. */
+  readonly run: (command: readonly string[], options?: RunOptions) => Promise<Ran>
+  /** Runs a line of shell there. */
+  readonly shell: (line: string, options?: RunOptions) => Promise<Ran>
+  readonly stop: () => Promise<void>
+}
+
+export interface HostOptions {
+  readonly rootFolder: string
+  readonly name: string
+  /** Of the host, with its prefix length, and of the test's side of the cable. */
+  readonly address: string
+  readonly gateway: string
+}
+
+/** Where the machine has cgroup2 mounted. */
+function cgroupFolder(): string {
+  const line = readFileSync('/proc/mounts', 'utf8')
+    .split('\n')
+    .find(mount => mount.split(' ')[2] === 'cgroup2')
+  const folder = line?.split(' ')[1]
+  if (folder === undefined) throw new Error('cgroup2 is not mounted on this machine')
+  return folder
+}
+
+/** A cgroup goes when all below it went and no process is left in it. */
+function removeCgroup(folder: string): boolean {
+  try {
+    for (const entry of readdirSync(folder, { withFileTypes: true })) if (entry.isDirectory()) removeCgroup(join(folder, entry.name))
+    rmdirSync(folder)
+    return true
+  } catch {
+    return false
+  }
+}
+
+const cgroupPrefix = 'weir-lab-'
+
+/** What earlier runs had to leave behind: cgroups outlive a killed test. */
+function sweepCgroups(top: string): void {
+  for (const name of readdirSync(top)) if (name.startsWith(cgroupPrefix)) removeCgroup(join(top, name))
+}
+
+const guestPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
+
+/** Boots; answers when systemd says that it runs. */
+export async function startHost(options: HostOptions): Promise<Host> {
+  const folder = mkdtempSync(join(tmpdir(), 'weir-lab-'))
+  const top = cgroupFolder()
+  sweepCgroups(top)
+  const cgroup = join(top, `${cgroupPrefix}${options.name}-${folder.slice(-6)}`)
+  mkdirSync(cgroup)
+  const namespaces = ['--pid', '--fork', '--kill-child', '--mount', '--uts', '--ipc', '--net', '--cgroup']
+  const boot = ['sh', join(import.meta.dirname, 'boot.sh'), options.rootFolder, folder, options.name]
+  const join1 = 'echo $$ > "$0"; exec "$@"'
+  const guard = spawn('sh', ['-c', join1, join(cgroup, 'cgroup.procs'), 'unshare', ...namespaces, ...boot], {
+    stdio: ['ignore', 'pipe', 'pipe']
+  })
+  const said: Buffer[] = []
+  for (const stream of [guard.stdout, guard.stderr]) stream.on('data', (chunk: Buffer) => said.push(chunk))
+  const ended = new Promise<void>(done => guard.on('close', () => done()))
+
+  const stop = async (): Promise<void> => {
+    guard.kill('SIGKILL')
+    await ended
+    await until('the cgroup of the host is empty', 10_000, async () => removeCgroup(cgroup))
+    rmSync(folder, { recursive: true, force: true })
+  }
+  let pid = 0
+  const inHost = (command: readonly string[], more: RunOptions = {}): Promise<Ran> =>
+    run(['nsenter', '-t', `${pid}`, '-a', 'env', '-i', `PATH=${guestPath}`, 'HOME=/root', 'LANG=C', ...command], more)
+  try {
+    await until('the host has a first process', 10_000, async () => {
+      pid = Number((await run(['ps', '-o', 'pid=', '--ppid', `${guard.pid}`])).stdout.trim().split(/\s+/)[0])
+      return pid > 0 && readFileSync(`/proc/${pid}/comm`, 'utf8').trim() === 'systemd'
+    })
+    const cable = `lab${folder.slice(-6)}`
+    await mustRun(['ip', 'link', 'add', cable, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', `${pid}`])
+    await mustRun(['ip', 'address', 'add', options.gateway, 'dev', cable])
+    await mustRun(['ip', 'link', 'set', cable, 'up'])
+    const inNetwork = ['nsenter', '-t', `${pid}`, '-n', 'ip']
+    await mustRun([...inNetwork, 'link', 'set', 'lo', 'up'])
+    await mustRun([...inNetwork, 'address', 'add', options.address, 'dev', 'eth0'])
+    await mustRun([...inNetwork, 'link', 'set', 'eth0', 'up'])
+    await mustRun([...inNetwork, 'route', 'add', 'default', 'via', options.gateway.split('/')[0]!])
+    await until('systemd says running', 30_000, async () => (await inHost(['systemctl', 'is-system-running'])).stdout.trim() === 'running')
+  } catch (error) {
+    await stop()
+    throw new Error(`host ${options.name} does not boot: ${Buffer.concat(said).toString()}`, { cause: error })
+  }
+  return {
+    name: options.name,
+    address: options.address.split('/')[0]!,
+    run: inHost,
+    shell: (line, more) => inHost(['sh', '-c', line], more),
+    stop
+  }
+}
