@@ -146,8 +146,7 @@ fetch() {
     90) fail "the controller at $at does not show the key that this command was made for: make a new command there; if it fails too, somebody may stand in between" ;;
     22)
       case $trouble in
-        *' 503'*) fail "the controller at $at has no engine to give out: run 'make package' there" ;;
-        *' 404'*) fail "the controller at $at has no engine for linux-$(engine_arch): run 'make package' on such a machine" ;;
+        *' 503'* | *' 404'*) fail "the controller at $at has no engine to give out: run 'make package' there" ;;
       esac
       ;;
   esac
@@ -181,9 +180,10 @@ read_origin() {
 
 # Downloads and unpacks the engine into the folder $1; the checksum tells a broken download.
 download() {
-  archive=weir-engine-linux-$(engine_arch).tar.gz
+  archive=weir-engine-linux-$arch.tar.gz
   mkdir -p "$1"
   fetch /install/SHA256SUMS "$1/SHA256SUMS"
+  [ -n "$(digest_of "$1/SHA256SUMS" "$archive")" ] || fail "the controller at ${CONTROLLER#https://} has no engine for linux-$arch: run 'make package' on such a machine"
   fetch /install/VERSION "$1/VERSION"
   fetch /install/install.sh "$1/install.sh"
   fetch "/install/$archive" "$1/$archive"
