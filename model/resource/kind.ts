@@ -35,6 +35,8 @@ export type KindName = (typeof kindNames)[number]
 
 /** What a cross-field rule may look at beyond its own document. References are already resolved to uuids. */
 export interface CheckContext {
+  /** The document's own uuid; undefined when it is being created. */
+  readonly uuid?: string | undefined
   /** The resource that a resolved reference means, as written (without defaults); undefined when there is none. */
   readonly resource: (kind: KindName, uuid: string) => JsonObject | undefined
   /** All resources of a kind that the document's tenant can see, with their uuid. */

@@ -1,0 +1,161 @@
+import type { Filled, Written } from './field.ts'
+import { defineKind } from './define.ts'
+import { flag, headerName, inTenant, integer, nested, oneOf, shape, text, toolText } from './common.ts'
+
+export const httpProfile = shape(
+  'http profile',
+  {
+    connection_multiplexing_enabled: flag('Requests of different clients share connections to servers.', { default: true, first: true }),
+    xff_enabled: flag('Tell servers the address of the client.', { default: true, first: true }),
+    xff_alternate_name: text('Header that carries the address of the client.', { default: 'X-Forwarded-For', ...headerName }),
+    xff_update: oneOf(
+      ['REPLACE_XFF_HEADERS', 'APPEND_TO_THE_XFF_HEADER', 'ADD_NEW_XFF_HEADER'],
+      'What becomes of such a header that the client sent.',
+      { default: 'REPLACE_XFF_HEADERS' }
+    ),
+    x_forwarded_proto_enabled: flag('Tell servers whether the client used TLS.', { default: false, first: true }),
+    websockets_enabled: flag('Let WebSocket through.', { default: true, first: true }),
+    http_to_https: flag('Redirect requests without TLS to HTTPS.', { default: false, first: true }),
+    hsts_enabled: flag('Tell browsers to use HTTPS only.', { default: false }),
+    hsts_max_age: integer('How long browsers remember that.', { default: 365, min: 0, max: 10000, unit: 'days' }),
+    hsts_subdomains_enabled: flag('For names below as well.', { default: true }),
+    client_header_timeout: integer('Time in which the headers of a request must come.', {
+      default: 10000,
+      min: 10,
+      max: 100000000,
+      unit: 'ms'
+    }),
+    client_body_timeout: integer('Time that the body of a request may pause.', { default: 30000, min: 0, max: 100000000, unit: 'ms' }),
+    keepalive_timeout: integer('Time that an idle connection of a client stays open.', {
+      default: 30000,
+      min: 10,
+      max: 100000000,
+      unit: 'ms'
+    }),
+    max_keepalive_requests: integer('Requests on one connection.', { default: 100, min: 0, max: 1000000, special: { '0': 'unlimited' } }),
+    client_max_request_size: integer('Size of all headers of a request.', { default: 48, min: 1, max: 256, unit: 'KB' }),
+    max_header_count: integer('Headers of a request.', { default: 256, min: 0, max: 4096, special: { '0': 'unlimited' } }),
+    client_max_body_size: integer('Size of the body of a request.', {
+      default: 0,
+      min: 0,
+      max: 1073741824,
+      unit: 'KB',
+      special: { '0': 'unlimited' }
+    })
+  },
+  {
+    allow_dots_in_header_name: false,
+    cache_config: {
+      age_header: true,
+      date_header: true,
+      default_expire: 600,
+      max_object_size: 4194304,
+      min_object_size: 100,
+      xcache_header: true
+    },
+    client_max_header_size: 12,
+    close_server_side_connection_on_error: false,
+    collect_client_tls_fingerprint: false,
+    compression_profile: {
+      buf_num: 128,
+      buf_size: 4096,
+      hash_size: 16384,
+      level_aggressive: 5,
+      level_normal: 1,
+      max_low_rtt: 10,
+      min_high_rtt: 200,
+      min_length: 128,
+      remove_accept_encoding_header: true,
+      type: 'AUTO_COMPRESSION',
+      window_size: 4096
+    },
+    detect_ntlm_app: true,
+    disable_keepalive_posts_msie6: true,
+    disable_sni_hostname_check: false,
+    enable_chunk_merge: true,
+    enable_fire_and_forget: false,
+    enable_request_body_buffering: false,
+    enable_request_body_metrics: false,
+    fwd_close_hdr_for_bound_connections: true,
+    http2_profile: {
+      http2_initial_window_size: 64,
+      max_http2_concurrent_pushes_per_connection: 10,
+      max_http2_concurrent_streams_per_connection: 128,
+      max_http2_control_frames_per_connection: 1000,
+      max_http2_empty_data_frames_per_connection: 1000,
+      max_http2_header_field_size: 4096,
+      max_http2_queued_frames_to_client_per_connection: 1000,
+      max_http2_requests_per_connection: 1000
+    },
+    http_upstream_buffer_size: 0,
+    httponly_enabled: false,
+    keepalive_header: false,
+    max_bad_rps_cip: 0,
+    max_bad_rps_cip_uri: 0,
+    max_bad_rps_uri: 0,
+    max_response_headers_size: 48,
+    max_rps_cip: 0,
+    max_rps_cip_uri: 0,
+    max_rps_unknown_cip: 0,
+    max_rps_unknown_uri: 0,
+    max_rps_uri: 0,
+    pass_through_x_accel_headers: false,
+    pki_profile_ref: '',
+    post_accept_timeout: 30000,
+    reset_conn_http_on_ssl_port: false,
+    respond_with_100_continue: true,
+    secure_cookie_enabled: false,
+    server_side_redirect_to_https: false,
+    session_config: {
+      session_cookie_httponly: true,
+      session_cookie_name: 'albsessid',
+      session_cookie_samesite: 'SAMESITE_LAX',
+      session_cookie_secure: true
+    },
+    ssl_client_certificate_action: {},
+    ssl_client_certificate_mode: 'SSL_CLIENT_CERTIFICATE_NONE',
+    true_client_ip: { direction: 'LEFT', index_in_header: 1 },
+    use_app_keepalive_timeout: false,
+    use_true_client_ip: false
+  }
+)
+
+export const applicationprofile = defineKind({
+  kind: 'applicationprofile',
+  title: 'Application profile',
+  titlePlural: 'Application profiles',
+  description: 'How the application protocol of a virtual service is handled.',
+  scope: 'tenant',
+  fields: {
+    ...inTenant,
+    cloud_config_cksum: toolText.cloud_config_cksum,
+    type: oneOf(['APPLICATION_PROFILE_TYPE_HTTP', 'APPLICATION_PROFILE_TYPE_L4'], 'HTTP: requests; L4: connections as they are.', {
+      required: true,
+      first: true,
+      unsupported: [
+        'APPLICATION_PROFILE_TYPE_SYSLOG',
+        'APPLICATION_PROFILE_TYPE_DNS',
+        'APPLICATION_PROFILE_TYPE_SSL',
+        'APPLICATION_PROFILE_TYPE_SIP'
+      ]
+    }),
+    http_profile: nested(httpProfile, 'For APPLICATION_PROFILE_TYPE_HTTP; defaults when left out.', { first: true })
+  },
+  unsupported: {
+    app_service_type: '',
+    dns_service_profile: {},
+    dos_rl_profile: {},
+    l4_ssl_profile: {},
+    preserve_client_ip: false,
+    preserve_client_port: false,
+    preserve_dest_ip_port: false,
+    sip_service_profile: {},
+    tcp_app_profile: { proxy_protocol_version: 'PROXY_PROTOCOL_VERSION_1', ssl_client_certificate_mode: 'SSL_CLIENT_CERTIFICATE_NONE' }
+  },
+  check: body =>
+    body.type !== 'APPLICATION_PROFILE_TYPE_HTTP' && body.http_profile !== undefined
+      ? [{ pointer: '/http_profile', message: `must not be there, because type is ${body.type}` }]
+      : []
+})
+export type ApplicationProfile = Written<typeof applicationprofile.fields>
+export type FilledApplicationProfile = Filled<typeof applicationprofile.fields>

@@ -1,0 +1,356 @@
+import type { Filled, FilledShape, Written } from './field.ts'
+import { defineKind } from './define.ts'
+import {
+  each,
+  flag,
+  headerName,
+  inTenant,
+  integer,
+  list,
+  localFile,
+  localStatus,
+  nested,
+  oneOf,
+  redirectStatus,
+  ref,
+  shape,
+  text,
+  toolText
+} from './common.ts'
+import { matchTarget, responseMatchTarget } from './match.ts'
+import type { Violation } from './violation.ts'
+
+/** Variables that the engine fills in; the names on the right are the engine's. */
+export const variables = {
+  HTTP_POLICY_VAR_CLIENT_IP: '$client_ip',
+  HTTP_POLICY_VAR_SOURCE_IP: '$client_ip',
+  HTTP_POLICY_VAR_VS_PORT: '$vs_port',
+  HTTP_POLICY_VAR_VS_IP: '$vs_ip',
+  HTTP_POLICY_VAR_REQUEST_ID: '$request_id'
+} as const
+
+const headerValue = {
+  maxLength: 4096,
+  pattern: '^[\\t\\u0020-\\u007e\\u0080-\\u00ff]*$',
+  say: 'must be a value of an HTTP header'
+} as const
+
+export const headerAction = shape(
+  'header action',
+  {
+    action: oneOf(['HTTP_ADD_HDR', 'HTTP_REMOVE_HDR', 'HTTP_REPLACE_HDR'], 'What is done.', { required: true }),
+    hdr: nested(
+      shape('header', {
+        name: text('Name of the header.', { required: true, minLength: 1, ...headerName }),
+        value: nested(
+          shape(
+            'header value',
+            {
+              val: text('A text.', headerValue),
+              var: oneOf(
+                [
+                  'HTTP_POLICY_VAR_CLIENT_IP',
+                  'HTTP_POLICY_VAR_SOURCE_IP',
+                  'HTTP_POLICY_VAR_VS_PORT',
+                  'HTTP_POLICY_VAR_VS_IP',
+                  'HTTP_POLICY_VAR_REQUEST_ID'
+                ],
+                'Something that the engine knows.',
+                {
+                  unsupported: [
+                    'HTTP_POLICY_VAR_HTTP_HDR',
+                    'HTTP_POLICY_VAR_SSL_CLIENT_FINGERPRINT',
+                    'HTTP_POLICY_VAR_SSL_CLIENT_SERIAL',
+                    'HTTP_POLICY_VAR_SSL_CLIENT_ISSUER',
+                    'HTTP_POLICY_VAR_SSL_CLIENT_SUBJECT',
+                    'HTTP_POLICY_VAR_SSL_CLIENT_RAW',
+                    'HTTP_POLICY_VAR_SSL_PROTOCOL',
+                    'HTTP_POLICY_VAR_SSL_SERVER_NAME',
+                    'HTTP_POLICY_VAR_USER_NAME',
+                    'HTTP_POLICY_VAR_SSL_CIPHER',
+                    'HTTP_POLICY_VAR_SSL_CLIENT_VERSION',
+                    'HTTP_POLICY_VAR_SSL_CLIENT_SIGALG',
+                    'HTTP_POLICY_VAR_SSL_CLIENT_NOTVALIDBEFORE',
+                    'HTTP_POLICY_VAR_SSL_CLIENT_NOTVALIDAFTER',
+                    'HTTP_POLICY_VAR_SSL_CLIENT_ESCAPED'
+                  ]
+                }
+              )
+            },
+            { is_sensitive: false }
+          ),
+          'Its value.',
+          {}
+        )
+      }),
+      'The header.',
+      { required: true }
+    )
+  },
+  { cookie: {}, hdr_index: 0 }
+)
+
+export const uriParam = shape('part of a URL', {
+  type: oneOf(['URI_PARAM_TYPE_TOKENIZED'], 'Made of pieces.', { required: true }),
+  tokens: list(
+    each(
+      shape('piece', {
+        type: oneOf(['URI_TOKEN_TYPE_HOST', 'URI_TOKEN_TYPE_PATH', 'URI_TOKEN_TYPE_STRING'], 'Where the piece comes from.', {
+          required: true,
+          unsupported: ['URI_TOKEN_TYPE_STRING_GROUP', 'URI_TOKEN_TYPE_REGEX', 'URI_TOKEN_TYPE_REGEX_QUERY']
+        }),
+        str_value: text('For STRING: the text.', {}),
+        start_index: integer('For HOST and PATH: first segment, from 0.', { min: 0, max: 65535 }),
+        end_index: integer('For HOST and PATH: last segment.', { min: 0, max: 65535, special: { '65535': 'to the end' } })
+      })
+    ),
+    'The pieces, joined by dots in a host and by slashes in a path.',
+    { required: true, minItems: 1, maxItems: 64 }
+  )
+})
+
+export const redirectAction = shape(
+  'redirect',
+  {
+    protocol: oneOf(['HTTP', 'HTTPS'], 'Protocol to go to.', { required: true }),
+    host: nested(uriParam, 'Host to go to; that of the request when left out.', {}),
+    port: integer('Port to go to; that of the protocol when left out.', { min: 1, max: 65535 }),
+    path: nested(uriParam, 'Path to go to; that of the request when left out.', {}),
+    keep_query: flag('Keep the query of the request.', { default: true }),
+    status_code: oneOf(redirectStatus, 'Status of the answer.', { default: 'HTTP_REDIRECT_STATUS_CODE_302' })
+  },
+  { add_string: '' }
+)
+
+export const rewriteAction = shape('rewrite', {
+  host_hdr: nested(uriParam, 'New Host header.', {}),
+  path: nested(uriParam, 'New path.', {}),
+  query: nested(
+    shape('query rewrite', {
+      keep_query: flag('Keep the query of the request.', { default: true }),
+      add_string: text('Added to the query.', {})
+    }),
+    'New query.',
+    {}
+  )
+})
+
+export const switchingAction = shape(
+  'switching',
+  {
+    action: oneOf(
+      ['HTTP_SWITCHING_SELECT_POOL', 'HTTP_SWITCHING_SELECT_POOLGROUP', 'HTTP_SWITCHING_SELECT_LOCAL'],
+      'Where the request goes.',
+      {
+        required: true
+      }
+    ),
+    pool_ref: ref('pool', 'For SELECT_POOL.', {}),
+    pool_group_ref: ref('poolgroup', 'For SELECT_POOLGROUP.', {}),
+    status_code: oneOf(localStatus, 'For SELECT_LOCAL: status of the answer.', {}),
+    other_status_code: integer('For SELECT_LOCAL: status of the answer, when it is none of the named ones.', { min: 200, max: 599 }),
+    file: nested(localFile, 'For SELECT_LOCAL: body of the answer.', {})
+  },
+  { server: {} }
+)
+
+export const securityAction = shape(
+  'security action',
+  {
+    action: oneOf(
+      [
+        'HTTP_SECURITY_ACTION_CLOSE_CONN',
+        'HTTP_SECURITY_ACTION_SEND_RESPONSE',
+        'HTTP_SECURITY_ACTION_ALLOW',
+        'HTTP_SECURITY_ACTION_REDIRECT_TO_HTTPS'
+      ],
+      'What is done. ALLOW ends the security rules; request rules still follow.',
+      { required: true, unsupported: ['HTTP_SECURITY_ACTION_RATE_LIMIT', 'HTTP_SECURITY_ACTION_REQUEST_CHECK_ICAP'] }
+    ),
+    status_code: oneOf(localStatus, 'For SEND_RESPONSE: status of the answer.', {}),
+    file: nested(localFile, 'For SEND_RESPONSE: body of the answer.', {}),
+    https_port: integer('For REDIRECT_TO_HTTPS: port to go to; 443 when left out.', { min: 1, max: 65535 })
+  },
+  { rate_profile: {} }
+)
+
+const ruleFields = {
+  name: text('Name of the rule.', { required: true, minLength: 1, maxLength: 255 }),
+  index: integer('Order among the rules, lowest first.', { required: true }),
+  enable: flag('When false the rule is passed over.', { default: true }),
+  log: flag('Requests that match are always logged.', { default: false })
+} as const
+
+export const securityRule = shape('security rule', {
+  ...ruleFields,
+  match: nested(matchTarget, 'Requests that it is for; all when left out.', {}),
+  action: nested(securityAction, 'What is done.', { required: true })
+})
+
+export const requestRule = shape(
+  'request rule',
+  {
+    ...ruleFields,
+    match: nested(matchTarget, 'Requests that it is for; all when left out.', {}),
+    hdr_action: list(each(headerAction), 'Changes to headers.', { maxItems: 100 }),
+    rewrite_url_action: nested(rewriteAction, 'Change to the URL that servers get.', {}),
+    redirect_action: nested(redirectAction, 'Answer with a redirect.', {}),
+    switching_action: nested(switchingAction, 'Go to a pool, or answer at once.', {})
+  },
+  { all_headers: false }
+)
+
+export const responseRule = shape(
+  'response rule',
+  {
+    ...ruleFields,
+    match: nested(responseMatchTarget, 'Answers that it is for; all when left out.', {}),
+    hdr_action: list(each(headerAction), 'Changes to headers.', { maxItems: 100 })
+  },
+  { all_headers: false, loc_hdr_action: {} }
+)
+
+const maxItems = 1000
+
+export const httppolicyset = defineKind({
+  kind: 'httppolicyset',
+  title: 'HTTP policy',
+  titlePlural: 'HTTP policies',
+  description: 'Rules for requests and responses: who may pass, where requests go, which headers change.',
+  scope: 'tenant',
+  fields: {
+    ...inTenant,
+    cloud_config_cksum: toolText.cloud_config_cksum,
+    http_security_policy: nested(
+      shape('security policy', { rules: list(each(securityRule), 'The rules.', { maxItems }) }),
+      'Who may pass; the first rule that matches decides.',
+      { first: true }
+    ),
+    http_request_policy: nested(
+      shape('request policy', { rules: list(each(requestRule), 'The rules.', { maxItems }) }),
+      'Where requests go, in order after the security rules.',
+      { first: true }
+    ),
+    http_response_policy: nested(
+      shape('response policy', { rules: list(each(responseRule), 'The rules.', { maxItems }) }),
+      'What changes in answers.',
+      { first: true }
+    ),
+    is_internal_policy: flag('Made by a tool; kept, without effect.', { default: false })
+  },
+  unsupported: {
+    geo_db_ref: '',
+    ip_reputation_db_ref: ''
+  },
+  check: body => {
+    const violations: Violation[] = []
+    for (const policy of ['http_security_policy', 'http_request_policy', 'http_response_policy'] as const)
+      violations.push(...orderViolations(body[policy]?.rules ?? [], `/${policy}/rules`))
+    for (const [i, rule] of (body.http_security_policy?.rules ?? []).entries())
+      violations.push(...matchViolations(rule.match, `/http_security_policy/rules/${i}/match`), ...securityViolations(rule, i))
+    for (const [i, rule] of (body.http_request_policy?.rules ?? []).entries())
+      violations.push(
+        ...matchViolations(rule.match, `/http_request_policy/rules/${i}/match`),
+        ...requestViolations(rule, `/http_request_policy/rules/${i}`)
+      )
+    for (const [i, rule] of (body.http_response_policy?.rules ?? []).entries())
+      violations.push(
+        ...matchViolations(rule.match, `/http_response_policy/rules/${i}/match`),
+        ...headerViolations(rule.hdr_action, `/http_response_policy/rules/${i}/hdr_action`)
+      )
+    return violations
+  }
+})
+export type HttpPolicySet = Written<typeof httppolicyset.fields>
+export type FilledHttpPolicySet = Filled<typeof httppolicyset.fields>
+
+/** Rules of one list: two with one index have no order, two with one name cannot be told apart in a log. */
+export function orderViolations(rules: readonly { readonly index: number; readonly name: string }[], pointer: string): Violation[] {
+  const violations: Violation[] = []
+  for (const field of ['index', 'name'] as const) {
+    const seen = new Map<number | string, number>()
+    for (const [i, rule] of rules.entries()) {
+      const other = seen.get(rule[field])
+      if (other === undefined) seen.set(rule[field], i)
+      else violations.push({ pointer: `${pointer}/${i}/${field}`, message: `is the same as that of ${pointer}/${other}` })
+    }
+  }
+  return violations
+}
+
+type Match = FilledShape<typeof matchTarget> | FilledShape<typeof responseMatchTarget> | undefined
+
+/** A comparison needs something to compare with. */
+function matchViolations(match: Match, pointer: string): Violation[] {
+  const violations: Violation[] = []
+  const empty = (list: readonly unknown[] | undefined): boolean => (list ?? []).length === 0
+  const needsValue = (criteria: string): boolean => !criteria.endsWith('EXISTS') && !criteria.endsWith('NOT_EXIST')
+  for (const name of ['path', 'query'] as const) {
+    const part = match?.[name]
+    if (part !== undefined && needsValue(part.match_criteria) && empty(part.match_str) && empty(part.string_group_refs))
+      violations.push({ pointer: `${pointer}/${name}/match_str`, message: 'is required, or string_group_refs' })
+  }
+  const valued = [...(match?.hdrs ?? []).map((part, i) => [part, `/hdrs/${i}`] as const), [match?.host_hdr, '/host_hdr'] as const]
+  for (const [part, at] of valued)
+    if (part !== undefined && needsValue(part.match_criteria) && empty(part.value))
+      violations.push({ pointer: `${pointer}${at}/value`, message: `is required, because match_criteria is ${part.match_criteria}` })
+  const cookie = match?.cookie
+  if (cookie !== undefined && needsValue(cookie.match_criteria) && cookie.value === undefined)
+    violations.push({ pointer: `${pointer}/cookie/value`, message: `is required, because match_criteria is ${cookie.match_criteria}` })
+  const client = match?.client_ip
+  if (client !== undefined && empty(client.addrs) && empty(client.prefixes) && empty(client.ranges) && empty(client.group_refs))
+    violations.push({ pointer: `${pointer}/client_ip`, message: 'must have addrs, prefixes, ranges or group_refs' })
+  return violations
+}
+
+function securityViolations({ action }: FilledShape<typeof securityRule>, index: number): Violation[] {
+  return action.action === 'HTTP_SECURITY_ACTION_SEND_RESPONSE' && action.status_code === undefined
+    ? [{ pointer: `/http_security_policy/rules/${index}/action/status_code`, message: `is required, because action is ${action.action}` }]
+    : []
+}
+
+function headerViolations(actions: readonly FilledShape<typeof headerAction>[] | undefined, pointer: string): Violation[] {
+  return (actions ?? []).flatMap(({ action, hdr }, i) => {
+    if (action === 'HTTP_REMOVE_HDR') return []
+    if (hdr.value?.val !== undefined && hdr.value.var !== undefined)
+      return [{ pointer: `${pointer}/${i}/hdr/value/var`, message: 'must not be there beside val' }]
+    return hdr.value?.val === undefined && hdr.value?.var === undefined
+      ? [{ pointer: `${pointer}/${i}/hdr/value`, message: `is required, because action is ${action}` }]
+      : []
+  })
+}
+
+function uriViolations(param: FilledShape<typeof uriParam> | undefined, pointer: string): Violation[] {
+  return (param?.tokens ?? []).flatMap((token, i) => {
+    const at = `${pointer}/tokens/${i}`
+    if (token.type === 'URI_TOKEN_TYPE_STRING')
+      return token.str_value === undefined ? [{ pointer: `${at}/str_value`, message: `is required, because type is ${token.type}` }] : []
+    return (token.start_index ?? 0) > (token.end_index ?? 65535)
+      ? [{ pointer: `${at}/end_index`, message: 'must not be below start_index' }]
+      : []
+  })
+}
+
+function requestViolations(rule: FilledShape<typeof requestRule>, pointer: string): Violation[] {
+  const violations = headerViolations(rule.hdr_action, `${pointer}/hdr_action`)
+  const say = (at: string, message: string): number => violations.push({ pointer: pointer + at, message })
+  if (rule.redirect_action !== undefined && rule.switching_action !== undefined)
+    say('/switching_action', 'must not be there beside redirect_action')
+  for (const part of ['host', 'path'] as const)
+    violations.push(...uriViolations(rule.redirect_action?.[part], `${pointer}/redirect_action/${part}`))
+  for (const part of ['host_hdr', 'path'] as const)
+    violations.push(...uriViolations(rule.rewrite_url_action?.[part], `${pointer}/rewrite_url_action/${part}`))
+  const switching = rule.switching_action
+  if (switching === undefined) return violations
+  if (switching.action === 'HTTP_SWITCHING_SELECT_POOL' && switching.pool_ref === undefined)
+    say('/switching_action/pool_ref', `is required, because action is ${switching.action}`)
+  if (switching.action === 'HTTP_SWITCHING_SELECT_POOLGROUP' && switching.pool_group_ref === undefined)
+    say('/switching_action/pool_group_ref', `is required, because action is ${switching.action}`)
+  if (
+    switching.action === 'HTTP_SWITCHING_SELECT_LOCAL' &&
+    switching.status_code === undefined &&
+    switching.other_status_code === undefined
+  )
+    say('/switching_action/status_code', `is required, because action is ${switching.action}`)
+  return violations
+}

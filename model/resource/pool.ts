@@ -1,0 +1,256 @@
+import type { Filled, Written } from './field.ts'
+import { defineKind } from './define.ts'
+import {
+  cloudRef,
+  each,
+  failAction,
+  flag,
+  headerName,
+  inTenant,
+  integer,
+  ipAddr,
+  list,
+  nested,
+  oneOf,
+  ref,
+  shape,
+  text,
+  toolText
+} from './common.ts'
+import { canonicalAddress, isHostname } from './address.ts'
+import type { Violation } from './violation.ts'
+
+export const server = shape(
+  'server',
+  {
+    ip: nested(ipAddr, 'Address of the server, or its name with type DNS.', { required: true, first: true }),
+    hostname: text('Name of the server; resolved when resolve_server_by_dns is true.', { maxLength: 255 }),
+    port: integer('Port; that of the pool when left out or 0.', { min: 0, max: 65535, special: { '0': 'port of the pool' }, first: true }),
+    enabled: flag('When false it gets no new connections and drains.', { default: true, first: true }),
+    ratio: integer('Share of the traffic beside the other servers.', { default: 1, min: 1, max: 20, first: true }),
+    resolve_server_by_dns: flag('Resolve the name again and again, by its TTL.', { default: false }),
+    description: text('What it is, in your words.', {}),
+    external_uuid: text('Identity in the tool that made it.', {}),
+    external_orchestration_id: text('Identity in the tool that made it.', {})
+  },
+  {
+    autoscaling_group_name: '',
+    availability_zone: '',
+    discovered_networks: [],
+    location: {},
+    mac_address: '',
+    nw_ref: '',
+    preference_order: 0,
+    prst_hdr_val: '',
+    rewrite_host_header: false,
+    server_node: '',
+    static: false,
+    verify_network: false,
+    vm_ref: ''
+  }
+)
+
+export const connPoolProperties = shape(
+  'connection pool',
+  {
+    upstream_connpool_conn_idle_tmo: integer('An idle connection to a server is closed after this time.', {
+      default: 60000,
+      min: 0,
+      max: 86400000,
+      unit: 'ms',
+      special: { '0': 'never' }
+    }),
+    upstream_connpool_server_max_cache: integer('Idle connections kept for one server.', {
+      default: 0,
+      min: 0,
+      max: 100000,
+      special: { '0': 'as many as there are' }
+    })
+  },
+  {
+    upstream_connpool_conn_life_tmo: 600000,
+    upstream_connpool_conn_max_reuse: 0
+  }
+)
+
+export const pool = defineKind({
+  kind: 'pool',
+  title: 'Pool',
+  titlePlural: 'Pools',
+  description: 'Servers that answer the same requests, how one is picked, and how their health is watched.',
+  scope: 'tenant',
+  fields: {
+    ...inTenant,
+    ...toolText,
+    enabled: flag('When false no server gets traffic.', { default: true }),
+    servers: list(each(server), 'The servers.', { maxItems: 5000, first: true }),
+    ipaddrgroup_ref: ref('ipaddrgroup', 'Servers from a group of addresses, beside those listed.', {}),
+    default_server_port: integer('Port of servers that name none.', { default: 80, min: 1, max: 65535, first: true }),
+    lb_algorithm: oneOf(
+      [
+        'LB_ALGORITHM_LEAST_CONNECTIONS',
+        'LB_ALGORITHM_ROUND_ROBIN',
+        'LB_ALGORITHM_FASTEST_RESPONSE',
+        'LB_ALGORITHM_CONSISTENT_HASH',
+        'LB_ALGORITHM_RANDOM'
+      ],
+      'How a server is picked.',
+      {
+        default: 'LB_ALGORITHM_LEAST_CONNECTIONS',
+        first: true,
+        unsupported: [
+          'LB_ALGORITHM_LEAST_LOAD',
+          'LB_ALGORITHM_FEWEST_SERVERS',
+          'LB_ALGORITHM_FEWEST_TASKS',
+          'LB_ALGORITHM_NEAREST_SERVER',
+          'LB_ALGORITHM_CORE_AFFINITY',
+          'LB_ALGORITHM_TOPOLOGY'
+        ]
+      }
+    ),
+    lb_algorithm_hash: oneOf(
+      [
+        'LB_ALGORITHM_CONSISTENT_HASH_SOURCE_IP_ADDRESS',
+        'LB_ALGORITHM_CONSISTENT_HASH_SOURCE_IP_ADDRESS_AND_PORT',
+        'LB_ALGORITHM_CONSISTENT_HASH_URI',
+        'LB_ALGORITHM_CONSISTENT_HASH_CUSTOM_HEADER'
+      ],
+      'What CONSISTENT_HASH goes by.',
+      {
+        default: 'LB_ALGORITHM_CONSISTENT_HASH_SOURCE_IP_ADDRESS',
+        unsupported: ['LB_ALGORITHM_CONSISTENT_HASH_CUSTOM_STRING', 'LB_ALGORITHM_CONSISTENT_HASH_CALLID']
+      }
+    ),
+    lb_algorithm_consistent_hash_hdr: text('Header that CONSISTENT_HASH_CUSTOM_HEADER goes by.', headerName),
+    health_monitor_refs: list(
+      ref('healthmonitor', 'A health monitor.', {}),
+      'Health monitors; a server is up when they say so, or at once without any.',
+      {
+        maxItems: 16,
+        first: true
+      }
+    ),
+    min_health_monitors_up: integer('A server is up when at least so many of its monitors say so.', {
+      default: 0,
+      min: 0,
+      max: 16,
+      special: { '0': 'all of them' }
+    }),
+    ssl_profile_ref: ref('sslprofile', 'TLS to the servers, with these versions and ciphers.', {}),
+    pki_profile_ref: ref('pkiprofile', 'Roots that the certificates of the servers must lead to; not verified without.', {}),
+    ssl_key_and_certificate_ref: ref('sslkeyandcertificate', 'Certificate shown to the servers.', {}),
+    sni_enabled: flag('Send the server name in TLS.', { default: true }),
+    server_name: text('Server name sent in TLS, and verified; that of the server when left out.', { maxLength: 255 }),
+    host_check_enabled: flag('The certificate of a server must be for its name.', { default: false }),
+    rewrite_host_header_to_server_name: flag('Host header becomes the name of the server.', { default: false }),
+    rewrite_host_header_to_sni: flag('Host header becomes the server name sent in TLS.', { default: false }),
+    max_concurrent_connections_per_server: integer('Connections that one server gets at most.', {
+      default: 0,
+      min: 0,
+      max: 1000000,
+      special: { '0': 'unlimited' }
+    }),
+    server_timeout: integer('Time to the first byte of an answer.', {
+      default: 0,
+      min: 0,
+      max: 21600000,
+      unit: 'ms',
+      special: { '0': 'unlimited' }
+    }),
+    conn_pool_properties: nested(connPoolProperties, 'Connections that are kept for the next request.', {}),
+    request_queue_enabled: flag('Requests wait when every server is at its limit, instead of failing.', { default: false }),
+    request_queue_depth: integer('Requests that may wait.', { default: 128, min: 1, max: 65535 }),
+    fail_action: nested(failAction, 'What clients get when no server can answer; the connection closes when left out.', {}),
+    graceful_disable_timeout: integer('Time that a disabled or removed server may finish what it has.', {
+      default: 1,
+      min: -1,
+      max: 7200,
+      unit: 'min',
+      special: { '0': 'at once', '-1': 'without end' }
+    }),
+    cloud_ref: cloudRef
+  },
+  unsupported: {
+    analytics_policy: {},
+    analytics_profile_ref: '',
+    append_port: 'NON_DEFAULT_80_443',
+    application_persistence_profile_ref: '',
+    autoscale_launch_config_ref: '',
+    autoscale_networks: [],
+    autoscale_policy_ref: '',
+    capacity_estimation: false,
+    capacity_estimation_ttfb_thresh: 0,
+    connection_ramp_duration: 10,
+    delete_server_on_dns_refresh: true,
+    domain_name: [],
+    east_west: false,
+    enable_http2: false,
+    external_autoscale_groups: [],
+    fewest_tasks_feedback_delay: 10,
+    graceful_hm_down_disable_timeout: -1,
+    gslb_sp_enabled: false,
+    horizon_profile: {},
+    http2_properties: { max_http2_header_field_size: 4096 },
+    ignore_server_port: false,
+    inline_health_monitor: true,
+    lb_algo_rr_per_se: false,
+    lb_algorithm_core_nonaffinity: 2,
+    lookup_server_by_name: false,
+    max_conn_rate_per_server: {},
+    min_servers_up: 0,
+    networks: [],
+    nsx_securitygroup: [],
+    placement_networks: [],
+    pool_type: 'POOL_TYPE_GENERIC_APP',
+    resolve_pool_by_dns: false,
+    routing_pool: false,
+    server_disable_type: 'DISALLOW_NEW_CONNECTION',
+    server_reselect: { num_retries: 4 },
+    sp_gs_info: {},
+    tier1_lr: '',
+    use_service_port: false,
+    use_service_ssl_mode: false,
+    vrf_ref: ''
+  },
+  check: body => {
+    const violations: Violation[] = []
+    const say = (pointer: string, message: string): number => violations.push({ pointer, message })
+    const seen = new Map<string, number>()
+    for (const [i, one] of (body.servers ?? []).entries()) {
+      const isResolved = one.resolve_server_by_dns && one.hostname !== undefined && one.hostname !== ''
+      const host = isResolved ? one.hostname!.toLowerCase() : canonicalAddress(one.ip.addr.toLowerCase())
+      if (one.resolve_server_by_dns && one.ip.type !== 'DNS' && !isResolved)
+        say(`/servers/${i}/hostname`, 'is required, because resolve_server_by_dns is true')
+      if (isResolved && !isHostname(one.hostname!)) say(`/servers/${i}/hostname`, 'must be a host name')
+      const key = `${host} ${one.port === undefined || one.port === 0 ? body.default_server_port : one.port}`
+      const other = seen.get(key)
+      if (other !== undefined) say(`/servers/${i}`, `is the same server as /servers/${other}`)
+      seen.set(key, i)
+    }
+    if (
+      body.lb_algorithm === 'LB_ALGORITHM_CONSISTENT_HASH' &&
+      body.lb_algorithm_hash === 'LB_ALGORITHM_CONSISTENT_HASH_CUSTOM_HEADER' &&
+      body.lb_algorithm_consistent_hash_hdr === undefined
+    )
+      say('/lb_algorithm_consistent_hash_hdr', 'is required, because lb_algorithm_hash is LB_ALGORITHM_CONSISTENT_HASH_CUSTOM_HEADER')
+    if (body.min_health_monitors_up > (body.health_monitor_refs ?? []).length)
+      say('/min_health_monitors_up', `must not be above the number of monitors (${(body.health_monitor_refs ?? []).length})`)
+    if (body.ssl_profile_ref === undefined)
+      for (const name of ['pki_profile_ref', 'ssl_key_and_certificate_ref'] as const)
+        if (body[name] !== undefined) say(`/${name}`, 'needs ssl_profile_ref')
+    if (body.host_check_enabled && body.pki_profile_ref === undefined) say('/host_check_enabled', 'needs pki_profile_ref')
+    if (body.rewrite_host_header_to_server_name && body.rewrite_host_header_to_sni)
+      say('/rewrite_host_header_to_sni', 'must not be true beside rewrite_host_header_to_server_name')
+    violations.push(...failActionViolations(body.fail_action))
+    return violations
+  }
+})
+export type Pool = Written<typeof pool.fields>
+export type FilledPool = Filled<typeof pool.fields>
+
+/** A fail action must carry what its type needs. */
+export function failActionViolations(action: FilledPool['fail_action']): Violation[] {
+  if (action?.type === 'FAIL_ACTION_HTTP_REDIRECT' && action.redirect === undefined)
+    return [{ pointer: '/fail_action/redirect', message: 'is required, because type is FAIL_ACTION_HTTP_REDIRECT' }]
+  return []
+}

@@ -1,0 +1,62 @@
+import type { Filled, Written } from './field.ts'
+import { defineKind } from './define.ts'
+import { cloudRef, each, failAction, inTenant, integer, list, nested, ref, shape, text, toolText } from './common.ts'
+import { failActionViolations } from './pool.ts'
+import type { Violation } from './violation.ts'
+
+export const poolGroupMember = shape(
+  'member',
+  {
+    pool_ref: ref('pool', 'The pool.', { required: true }),
+    ratio: integer('Share of the traffic among the members of the same priority.', {
+      default: 1,
+      min: 0,
+      max: 1000,
+      special: { '0': 'no new connections' }
+    }),
+    priority_label: text('A number: the highest priority with a server that is up gets the traffic.', {
+      maxLength: 9,
+      pattern: '^[0-9]*$',
+      say: 'must be a number'
+    })
+  },
+  {
+    deployment_state: ''
+  }
+)
+
+export const poolgroup = defineKind({
+  kind: 'poolgroup',
+  title: 'Pool group',
+  titlePlural: 'Pool groups',
+  description: 'Pools that share the traffic by ratio, or stand in for each other by priority.',
+  scope: 'tenant',
+  fields: {
+    ...inTenant,
+    ...toolText,
+    members: list(each(poolGroupMember), 'The pools.', { maxItems: 1000, first: true }),
+    fail_action: nested(failAction, 'What clients get when no pool can answer; the connection closes when left out.', {}),
+    cloud_ref: cloudRef
+  },
+  unsupported: {
+    deactivate_primary_pool_on_down: false,
+    deployment_policy_ref: '',
+    enable_http2: false,
+    implicit_priority_labels: false,
+    min_servers: 0,
+    priority_labels_ref: ''
+  },
+  check: body => {
+    const violations: Violation[] = []
+    const seen = new Map<string, number>()
+    for (const [i, { pool_ref: pool }] of (body.members ?? []).entries()) {
+      const other = seen.get(pool)
+      if (other !== undefined)
+        violations.push({ pointer: `/members/${i}/pool_ref`, message: `is the same pool as that of /members/${other}` })
+      seen.set(pool, i)
+    }
+    return [...violations, ...failActionViolations(body.fail_action)]
+  }
+})
+export type PoolGroup = Written<typeof poolgroup.fields>
+export type FilledPoolGroup = Filled<typeof poolgroup.fields>

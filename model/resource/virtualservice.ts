@@ -1,0 +1,222 @@
+import type { Filled, Written } from './field.ts'
+import { defineKind } from './define.ts'
+import { cloudRef, each, flag, inTenant, integer, list, nested, oneOf, ref, shape, text, toolText } from './common.ts'
+import { conflictViolations, protocolOf } from './conflict.ts'
+import type { CheckContext, JsonObject } from './kind.ts'
+import type { Violation } from './violation.ts'
+
+export const service = shape(
+  'service',
+  {
+    port: integer('Port that clients reach.', { required: true, min: 1, max: 65535, first: true }),
+    enable_ssl: flag('TLS on this port.', { default: false, first: true }),
+    enable_http2: flag('HTTP/2 as well, for clients that ask for it; needs TLS.', { default: false })
+  },
+  {
+    horizon_internal_ports: false,
+    is_active_ftp_data_port: false,
+    override_application_profile_ref: '',
+    override_network_profile_ref: '',
+    port_range_end: 0
+  }
+)
+
+export const analyticsPolicy = shape(
+  'analytics policy',
+  {
+    full_client_logs: nested(
+      shape(
+        'full client logs',
+        { enabled: flag('Every request is logged, not only failed and slow ones.', { required: true }) },
+        {
+          duration: 30,
+          throttle: 10
+        }
+      ),
+      'Which requests are logged.',
+      {}
+    ),
+    metrics_realtime_update: nested(
+      shape('real-time metrics', {
+        enabled: flag('Kept for compatibility: metrics are always of the last second.', { required: true }),
+        duration: integer('Kept for compatibility.', { default: 30, unit: 'min', special: { '0': 'infinite' } })
+      }),
+      'Kept for compatibility: metrics are always of the last second.',
+      {}
+    )
+  },
+  {
+    all_headers: false,
+    client_insights: 'NO_INSIGHTS',
+    client_insights_sampling: {},
+    client_log_filters: [],
+    learning_log_policy: {},
+    significant_log_throttle: 10,
+    udf_log_throttle: 10
+  }
+)
+
+export const httpPolicies = shape('policy', {
+  index: integer('Order among the policies, lowest first.', { required: true }),
+  http_policy_set_ref: ref('httppolicyset', 'The policy.', { required: true })
+})
+
+const fields = {
+  ...inTenant,
+  ...toolText,
+  enabled: flag('Placed on engines when true.', { default: true, first: true }),
+  traffic_enabled: flag('When false, connections are accepted and closed at once.', { default: true }),
+  vsvip_ref: ref('vsvip', 'Addresses that clients reach.', { required: true, first: true }),
+  services: list(each(service), 'Ports that clients reach.', { required: true, minItems: 1, maxItems: 64, first: true }),
+  pool_ref: ref('pool', 'Servers that traffic goes to when no rule says otherwise.', { first: true }),
+  pool_group_ref: ref('poolgroup', 'Pools that share the traffic, instead of one pool.', {}),
+  application_profile_ref: ref('applicationprofile', 'How the application protocol is handled; System-HTTP when left out.', {
+    first: true
+  }),
+  network_profile_ref: ref('networkprofile', 'How connections are handled; System-TCP-Proxy when left out.', {}),
+  ssl_key_and_certificate_refs: list(
+    ref('sslkeyandcertificate', 'A certificate.', {}),
+    'Certificates; the name that a client asks for picks one.',
+    {
+      maxItems: 100
+    }
+  ),
+  ssl_profile_ref: ref('sslprofile', 'TLS versions and ciphers; System-Standard when left out.', {}),
+  http_policies: list(each(httpPolicies), 'Rules for requests and responses.', { maxItems: 100 }),
+  network_security_policy_ref: ref('networksecuritypolicy', 'Clients that may connect.', {}),
+  analytics_policy: nested(analyticsPolicy, 'What is logged.', {}),
+  analytics_profile_ref: ref('analyticsprofile', 'What counts as slow or failed; System-Analytics-Profile when left out.', {}),
+  se_group_ref: ref('serviceenginegroup', 'Engines that carry it; Default-Group when left out.', {}),
+  cloud_ref: cloudRef,
+  type: oneOf(['VS_TYPE_NORMAL'], 'NORMAL has addresses of its own.', {
+    default: 'VS_TYPE_NORMAL',
+    unsupported: ['VS_TYPE_VH_PARENT', 'VS_TYPE_VH_CHILD']
+  }),
+  vsvip_cloud_config_cksum: text('Checksum of the tool that made it.', {})
+} as const
+export type VirtualService = Written<typeof fields>
+export type FilledVirtualService = Filled<typeof fields>
+
+export const virtualservice = defineKind({
+  kind: 'virtualservice',
+  title: 'Virtual service',
+  titlePlural: 'Virtual services',
+  description: 'What clients reach: addresses and ports, how traffic is handled, and the servers that it goes to.',
+  scope: 'tenant',
+  fields,
+  unsupported: {
+    active_standby_se_tag: 'ACTIVE_STANDBY_SE_1',
+    advertise_down_vs: false,
+    allow_invalid_client_cert: false,
+    azure_availability_set: '',
+    bgp_local_preference: 0,
+    bgp_num_as_path_prepend: 0,
+    bgp_peer_labels: [],
+    bot_policy_ref: '',
+    bulk_sync_kvcache: false,
+    close_client_conn_on_config_update: false,
+    cloud_type: 'CLOUD_NONE',
+    connections_rate_limit: {},
+    content_rewrite: {},
+    csrf_policy_ref: '',
+    delay_fairness: false,
+    dns_info: [],
+    dns_policies: [],
+    east_west_placement: false,
+    enable_autogw: true,
+    enable_rhi: false,
+    enable_rhi_snat: false,
+    enable_session: false,
+    error_page_profile_ref: '',
+    flow_dist: 'LOAD_AWARE',
+    flow_label_type: 'NO_LABEL',
+    fqdn: '',
+    host_name_xlate: '',
+    icap_request_profile_refs: [],
+    ign_pool_net_reach: false,
+    jwt_config: {},
+    l4_policies: [],
+    ldap_vs_config: {},
+    limit_doser: false,
+    max_cps_per_client: 0,
+    microservice_ref: '',
+    min_pools_up: 0,
+    nsx_securitygroup: [],
+    oauth_vs_config: {},
+    performance_limits: {},
+    remove_listening_port_on_vs_down: false,
+    requests_rate_limit: {},
+    revoke_vip_route: false,
+    saml_sp_config: {},
+    scaleout_ecmp: false,
+    security_policy_ref: '',
+    server_network_profile_ref: '',
+    service_pool_select: [],
+    sideband_profile: {},
+    snat_ip: [],
+    snat_ip6_addresses: [],
+    sp_pool_refs: [],
+    ssl_profile_selectors: [],
+    ssl_sess_cache_avg_size: 1024,
+    sso_policy_ref: '',
+    static_dns_records: [],
+    test_se_datastore_level_1_ref: '',
+    topology_policies: [],
+    traffic_clone_profile_ref: '',
+    use_bridge_ip_as_vip: false,
+    use_vip_as_snat: false,
+    vh_domain_name: [],
+    vh_matches: [],
+    vh_parent_vs_ref: '',
+    vh_type: 'VS_TYPE_VH_SNI',
+    vip: [],
+    vrf_context_ref: '',
+    vs_datascripts: [],
+    waf_policy_ref: '',
+    weight: 1
+  },
+  check: (body, context) => [...ownRules(body, context), ...conflicts(body, context)]
+})
+
+/** Type of the application profile; HTTP when none is named. */
+function applicationType(body: FilledVirtualService, context: CheckContext): unknown {
+  if (body.application_profile_ref === undefined) return 'APPLICATION_PROFILE_TYPE_HTTP'
+  return context.resource('applicationprofile', body.application_profile_ref)?.['type']
+}
+
+function ownRules(body: FilledVirtualService, context: CheckContext): Violation[] {
+  const violations: Violation[] = []
+  const say = (pointer: string, message: string): number => violations.push({ pointer, message })
+  if (body.pool_ref !== undefined && body.pool_group_ref !== undefined) say('/pool_group_ref', 'must not be there beside pool_ref')
+
+  const ports = new Map<number, number>()
+  for (const [i, { port }] of body.services.entries()) {
+    const other = ports.get(port)
+    if (other !== undefined) say(`/services/${i}/port`, `is the same as that of /services/${other}`)
+    ports.set(port, i)
+  }
+
+  const secured = body.services.find(one => one.enable_ssl)
+  if (secured !== undefined && (body.ssl_key_and_certificate_refs ?? []).length === 0)
+    say('/ssl_key_and_certificate_refs', `must name a certificate, because service port ${secured.port} has enable_ssl`)
+  for (const [i, one] of body.services.entries())
+    if (one.enable_http2 && !one.enable_ssl) say(`/services/${i}/enable_http2`, 'needs enable_ssl')
+
+  if (protocolOf(body, context) === 'UDP') say('/network_profile_ref', 'is a UDP profile, and UDP is not supported yet')
+  if (applicationType(body, context) === 'APPLICATION_PROFILE_TYPE_L4') {
+    for (const [i, one] of body.services.entries())
+      if (one.enable_ssl) say(`/services/${i}/enable_ssl`, 'needs an HTTP application profile')
+    if ((body.http_policies ?? []).length > 0) say('/http_policies', 'needs an HTTP application profile')
+  }
+  const indexes = new Map<number, number>()
+  for (const [i, { index }] of (body.http_policies ?? []).entries()) {
+    const other = indexes.get(index)
+    if (other !== undefined) say(`/http_policies/${i}/index`, `is the same as that of /http_policies/${other}`)
+    indexes.set(index, i)
+  }
+  return violations
+}
+
+function conflicts(body: FilledVirtualService, context: CheckContext): readonly Violation[] {
+  return conflictViolations([{ uuid: context.uuid, body: body as unknown as JsonObject }], context, '/services')
+}
