@@ -1,0 +1,132 @@
+/** How hosts become engines: tokens, enrolment, and the end of trust. */
+import { createHash, randomBytes } from 'node:crypto'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { makeJoinToken } from '#model/message/token.ts'
+import { kinds } from '#model/resource/catalogue.ts'
+import type { JsonObject } from '#model/resource/kind.ts'
+import { baseOf } from './answer.ts'
+import { callerOf } from './caller.ts'
+import { applyWrites, incoming, remove, tenantForCreate, writtenAnswer } from './crud.ts'
+import { objectBody } from './json.ts'
+import { anyObject, writeDoc, writeParameters } from './openapi.ts'
+import { Problem } from './problem.ts'
+import { checkNames, flagOf } from './query.ts'
+import type { RawQuery } from './query.ts'
+import { findSeen } from './reads.ts'
+import type { RestServices } from './services.ts'
+
+const SECRET_BYTES = 32
+const DEFAULT_MINUTES = 60
+/** A CSR of the largest key that anybody uses is far below. */
+const ENROL_LIMIT_BYTES = 32_768
+
+export interface JoinOptions {
+  /** Enrolments of one address in a minute: a whole rack may join behind one. */
+  readonly enrolmentsPerMinute: number
+  readonly random?: (size: number) => Buffer
+}
+
+/**
+ * The line that a person pastes on a host.
+ *
+ * Shapes  base: https://host:port as the person reached the controller; pin: sha256//... of the server's key
+ * Returns POSIX shell; nothing in it needs quoting beyond what it quotes
+ */
+export function joinCommand(base: string, pin: string, token: string): string {
+  const address = URL.parse(base)?.port === '' ? `${base}:443` : base
+  return `curl -fsSLk --pinnedpubkey '${pin}' '${address}/install.sh' | sh -s -- --controller '${address}' --pin '${pin}' --token ${token}`
+}
+
+/** How long a token lives; what is no number of minutes is refused by the check of the whole document. */
+function lifetimeMs(minutes: unknown): number {
+  return (typeof minutes === 'number' && minutes > 0 && minutes < 1e6 ? minutes : DEFAULT_MINUTES) * 60_000
+}
+
+interface ById {
+  readonly Params: { readonly uuid: string }
+}
+
+export function useJoin(app: FastifyInstance, services: RestServices, options: JoinOptions): void {
+  const { store, fleet, authority, clock } = services
+  const { random = randomBytes } = options
+
+  app.post('/api/jointoken', { config: { isAnswerSecret: true, doc: writeDoc(kinds.jointoken, 'create') } }, async (request, reply) => {
+    checkNames(request.query as RawQuery, writeParameters)
+    const secret = random(SECRET_BYTES)
+    const given = incoming(request.body ?? {})
+    const body: JsonObject = { name: `join-${random(4).toString('hex')}`, ...given }
+    const serverFields = {
+      token_hash: createHash('sha256').update(secret.toString('base64url')).digest('base64url'),
+      expires_at: new Date(clock.nowEpochMs() + lifetimeMs(given['expiry_minutes'])).toISOString()
+    }
+    const tenant = tenantForCreate(store, callerOf(request), body)
+    const result = await applyWrites(services, request, tenant, [{ op: 'create', kind: 'jointoken', body, serverFields }])
+    const answer = writtenAnswer(services, request, result, result.resources[0]!)
+    if (flagOf(request.query as RawQuery, 'dry_run')) return answer
+    const token = makeJoinToken({ caFingerprint: authority.caFingerprint, secret: secret.toString('base64url') })
+    return reply
+      .code(201)
+      .header('cache-control', 'no-store')
+      .send({ ...answer, token, command: joinCommand(baseOf(request), authority.serverKeyPin, token) })
+  })
+
+  app.post(
+    '/api/enrol',
+    {
+      bodyLimit: ENROL_LIMIT_BYTES,
+      config: {
+        entry: 'open',
+        rateLimit: { max: options.enrolmentsPerMinute, timeWindow: 60_000 },
+        doc: {
+          summary: 'Exchange a join token and a CSR for a certificate',
+          tag: 'system',
+          body: {
+            type: 'object',
+            required: ['token', 'csr', 'hostname'],
+            properties: { token: { type: 'string' }, csr: { type: 'string', description: 'PEM' }, hostname: { type: 'string' } }
+          },
+          status: 200,
+          answer: anyObject
+        }
+      }
+    },
+    async (request, reply) => {
+      const { token, csr, hostname } = objectBody(request.body)
+      if (typeof token !== 'string' || typeof csr !== 'string' || typeof hostname !== 'string')
+        throw new Problem(400, 'MALFORMED', 'token, csr and hostname are needed')
+      if (!/^[\w.-]{1,253}$/.test(hostname)) throw new Problem(400, 'MALFORMED', 'hostname must be a host name')
+      reply.header('cache-control', 'no-store')
+      return await fleet.enrol({ token, csrPem: csr, hostname, remoteAddress: request.ip })
+    }
+  )
+
+  const revoke = async (request: FastifyRequest, uuid: string, reason: string): Promise<void> => {
+    await fleet.revoke(uuid, `${reason} by ${callerOf(request).actor.name}`)
+  }
+
+  app.post<ById>(
+    '/api/serviceengine/:uuid/revoke',
+    { config: { doc: { summary: 'End the trust in an engine', tag: 'serviceengine', status: 200, answer: anyObject } } },
+    async request => {
+      const engine = findSeen(store, callerOf(request), 'serviceengine', request.params.uuid)
+      if (!callerOf(request).actor.may('write', 'serviceengine', engine.tenant))
+        throw new Problem(403, 'FORBIDDEN', `${callerOf(request).actor.name} may not write service engines`)
+      await revoke(request, engine.uuid, 'revoked')
+      return { uuid: engine.uuid, revoked: true }
+    }
+  )
+
+  app.post('/api/serviceengine', { config: { doc: { hidden: 'refused' } } }, async () => {
+    throw new Problem(405, 'JOIN_INSTEAD', 'an engine is made by joining: POST /api/jointoken and run its command on the host', {
+      headers: { allow: 'GET' }
+    })
+  })
+
+  app.delete<ById>('/api/serviceengine/:uuid', { config: { doc: writeDoc(kinds.serviceengine, 'delete') } }, async (request, reply) => {
+    checkNames(request.query as RawQuery, writeParameters)
+    const engine = findSeen(store, callerOf(request), 'serviceengine', request.params.uuid)
+    await remove(services, request, engine)
+    if (!flagOf(request.query as RawQuery, 'dry_run')) await revoke(request, engine.uuid, 'deleted')
+    return reply.code(204).send()
+  })
+}

@@ -1,0 +1,143 @@
+/** The one place where a failure becomes a response: RFC 9457 problem details that also carry Avi's `error` string. */
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { Violation } from '#model/resource/violation.ts'
+import { TooManyAttempts } from '#controller/access/access.ts'
+import { ChangeRefused } from '#controller/change/order.ts'
+import type { RefusalCode } from '#controller/change/order.ts'
+import { EnrolRefused } from '#controller/fleet/port.ts'
+import { Problem } from './problem.ts'
+import type { Log } from '#model/base/log.ts'
+
+const refusals: Readonly<Record<RefusalCode, number>> = {
+  INVALID: 422,
+  FORBIDDEN: 403,
+  NOT_FOUND: 404,
+  IN_USE: 409,
+  STALE: 412,
+  CONFLICT: 409
+}
+
+const titles: Readonly<Record<number, string>> = {
+  400: 'Malformed request',
+  401: 'Not signed in',
+  403: 'Not allowed',
+  404: 'Not found',
+  405: 'Method not allowed',
+  409: 'Conflict',
+  412: 'Stale',
+  413: 'Body too large',
+  414: 'URL too long',
+  415: 'Unsupported media type',
+  422: 'Invalid',
+  429: 'Too many requests',
+  431: 'Headers too large',
+  500: 'Internal error',
+  503: 'Unavailable'
+}
+
+/** How many violations the one-line `error` names; `violations` has all. */
+const ERROR_VIOLATIONS = 10
+
+export interface ProblemBody {
+  readonly type: string
+  readonly title: string
+  readonly status: number
+  readonly detail: string
+  readonly instance: string
+  readonly code: string
+  /** Avi's: the whole story in one line. */
+  readonly error: string
+  readonly violations?: readonly Violation[]
+}
+
+interface Judged {
+  readonly status: number
+  readonly code: string
+  readonly detail: string
+  readonly violations: readonly Violation[]
+  readonly headers: Readonly<Record<string, string>>
+}
+
+/**
+ * Says what a failure means to a client.
+ *
+ * Returns status 500 with nothing of the failure in it exactly when the failure is a bug of ours
+ */
+export function judge(error: unknown): Judged {
+  if (error instanceof Problem)
+    return { status: error.status, code: error.code, detail: error.message, violations: error.violations, headers: error.headers }
+  if (error instanceof ChangeRefused)
+    return { status: refusals[error.code], code: error.code, detail: error.message, violations: error.violations, headers: {} }
+  if (error instanceof EnrolRefused)
+    return { status: error.status, code: 'ENROL_REFUSED', detail: error.message, violations: [], headers: {} }
+  if (error instanceof TooManyAttempts)
+    return {
+      status: 429,
+      code: 'TOO_MANY_REQUESTS',
+      detail: error.message,
+      violations: [],
+      headers: { 'retry-after': String(error.retryAfterS) }
+    }
+  if (error instanceof Error) {
+    const { statusCode, code } = error as { statusCode?: unknown; code?: unknown }
+    if (typeof code === 'string' && code.startsWith('SQLITE_'))
+      return {
+        status: 503,
+        code: 'STORE_UNAVAILABLE',
+        detail: 'the store cannot do this now',
+        violations: [],
+        headers: { 'retry-after': '5' }
+      }
+    if (typeof statusCode === 'number' && statusCode >= 400 && statusCode < 500)
+      return { status: statusCode, code: clientCode(code, statusCode), detail: error.message, violations: [], headers: {} }
+    if (statusCode === 503)
+      return { status: 503, code: 'UNAVAILABLE', detail: error.message, violations: [], headers: { 'retry-after': '5' } }
+  }
+  return { status: 500, code: 'INTERNAL', detail: 'something went wrong here; the log knows more', violations: [], headers: {} }
+}
+
+function clientCode(code: unknown, status: number): string {
+  if (status === 413) return 'BODY_TOO_LARGE'
+  if (status === 415) return 'UNSUPPORTED_MEDIA_TYPE'
+  if (status === 429) return 'TOO_MANY_REQUESTS'
+  return typeof code === 'string' && !code.startsWith('FST_') ? code : 'MALFORMED'
+}
+
+/** The body of a refusal. */
+export function problemBody(judged: Judged, instance: string): ProblemBody {
+  const { status, code, detail, violations } = judged
+  const named = violations.slice(0, ERROR_VIOLATIONS).map(violation => `${violation.pointer || '/'} ${violation.message}`)
+  const more = violations.length - named.length
+  return {
+    type: `urn:weir:problem:${code.toLowerCase().replaceAll('_', '-')}`,
+    title: titles[status] ?? 'Refused',
+    status,
+    detail,
+    instance: `urn:uuid:${instance}`,
+    code,
+    error: named.length === 0 ? detail : `${detail}: ${named.join('; ')}${more > 0 ? `; and ${more} more` : ''}`,
+    ...(violations.length > 0 ? { violations: violations.map(({ pointer, message }) => ({ pointer, message })) } : {})
+  }
+}
+
+export function sendProblem(request: FastifyRequest, reply: FastifyReply, error: unknown, log: Log): FastifyReply {
+  const judged = judge(error)
+  // What we refuse knowingly is no trouble of ours; the rest is, and its cause stays in the log.
+  if (judged.status >= 500 && !(error instanceof Problem))
+    log.error('request failed', {
+      instance: request.id,
+      method: request.method,
+      path: request.url.split('?', 1)[0],
+      status: judged.status,
+      error
+    })
+  for (const [name, value] of Object.entries(judged.headers)) reply.header(name, value)
+  return reply
+    .code(judged.status)
+    .type('application/problem+json')
+    .send(JSON.stringify(problemBody(judged, request.id)))
+}
+
+export function useRescue(app: FastifyInstance, log: Log): void {
+  app.setErrorHandler((error, request, reply) => sendProblem(request, reply, error, log))
+}

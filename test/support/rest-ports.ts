@@ -1,0 +1,133 @@
+/** A fleet and a telemetry that say what a test told them to, for tests of the REST layer. */
+import { randomUUID } from 'node:crypto'
+import type { PoolRuntime, ServiceEngineRuntime, VirtualServiceRuntime } from '#model/resource/runtime.ts'
+import { EnrolRefused } from '#controller/fleet/port.ts'
+import type { EnrolRequest, FleetPort, StateChange } from '#controller/fleet/port.ts'
+import type { MetricsQuery, TelemetryPort } from '#controller/telemetry/port.ts'
+
+export const noFigures = {
+  requests_per_s: 0,
+  errors_5xx_per_s: 0,
+  errors_4xx_per_s: 0,
+  bytes_in_per_s: 0,
+  bytes_out_per_s: 0,
+  open_connections: 0,
+  new_connections_per_s: 0,
+  latency_p50_ms: null,
+  latency_p95_ms: null,
+  latency_p99_ms: null,
+  at: null
+} as const
+
+const score = { score: 100, reasons: [] } as const
+
+export function aVirtualServiceRuntime(more: Partial<VirtualServiceRuntime> = {}): VirtualServiceRuntime {
+  return {
+    oper_status: { state: 'OPER_UP', reason: [], last_changed_time: 1 },
+    placed_on: [],
+    engines_wanted: 1,
+    live: { ...noFigures, requests_per_s: 7 },
+    health_score: score,
+    ...more
+  }
+}
+
+export function aPoolRuntime(): PoolRuntime {
+  return {
+    oper_status: { state: 'OPER_UP', reason: [], last_changed_time: 1 },
+    servers: [
+      {
+        server: '10.0.0.1',
+        ip: '10.0.0.1',
+        port: 80,
+        enabled: true,
+        ratio: 1,
+        oper_status: { state: 'OPER_UP', reason: [], last_changed_time: 1 },
+        engines: [],
+        live: noFigures
+      }
+    ],
+    num_servers: 1,
+    num_servers_up: 1,
+    num_servers_enabled: 1,
+    live: noFigures,
+    health_score: score,
+    virtualservices: []
+  }
+}
+
+export interface ToldFleet extends FleetPort {
+  readonly virtualServices: Map<string, VirtualServiceRuntime>
+  readonly pools: Map<string, PoolRuntime>
+  readonly engines: Map<string, ServiceEngineRuntime>
+  readonly enrolments: EnrolRequest[]
+  readonly revoked: string[]
+  readonly announce: (change: StateChange) => void
+}
+
+export function toldFleet(): ToldFleet {
+  const listeners = new Set<(change: StateChange) => void>()
+  const virtualServices = new Map<string, VirtualServiceRuntime>()
+  const pools = new Map<string, PoolRuntime>()
+  const engines = new Map<string, ServiceEngineRuntime>()
+  const enrolments: EnrolRequest[] = []
+  const revoked: string[] = []
+  return {
+    virtualServices,
+    pools,
+    engines,
+    enrolments,
+    revoked,
+    announce: change => {
+      for (const listener of listeners) listener(change)
+    },
+    committed: () => undefined,
+    enrol: async request => {
+      enrolments.push(request)
+      if (!request.token.startsWith('weir1.')) throw new EnrolRefused(401, 'the join token is unknown')
+      return {
+        engineUuid: `serviceengine-${randomUUID()}`,
+        engineName: request.hostname,
+        groupName: 'Default-Group',
+        certificatePem: 'certificate',
+        caPem: 'ca',
+        enginePort: 9444
+      }
+    },
+    engineRuntime: uuid => engines.get(uuid),
+    virtualServiceRuntime: uuid => virtualServices.get(uuid),
+    poolRuntime: uuid => pools.get(uuid),
+    revoke: async uuid => {
+      revoked.push(uuid)
+    },
+    onStateChange: listener => {
+      listeners.add(listener)
+      return () => listeners.delete(listener)
+    }
+  }
+}
+
+export interface ToldTelemetry extends Pick<TelemetryPort, 'live' | 'metrics' | 'healthScore' | 'prometheus'> {
+  readonly asked: MetricsQuery[]
+}
+
+export function toldTelemetry(): ToldTelemetry {
+  const asked: MetricsQuery[] = []
+  return {
+    asked,
+    live: () => noFigures,
+    healthScore: () => score,
+    metrics: query => {
+      asked.push(query)
+      return {
+        series: [],
+        metric_id: query.metricIds.join(','),
+        start: new Date(query.startEpochS * 1_000).toISOString(),
+        stop: new Date(query.stopEpochS * 1_000).toISOString(),
+        step: query.stepS,
+        limit: query.limit
+      }
+    },
+    prometheus: () => '# HELP weir_up Whether the controller runs.\n# TYPE weir_up gauge\nweir_up 1\n'
+  }
+}
