@@ -1,0 +1,131 @@
+/** Prometheus text exposition 0.0.4. Names are `weir_<where>_<what>_<unit>`; counters end in `_total`. */
+import type { HostFigures } from '#model/resource/runtime.ts'
+import type { NameOf } from './port.ts'
+import { AT, latencyBoundsS, type CounterName, type Grown } from './window.ts'
+
+export interface ExposedEntity {
+  readonly kind: 'virtualservice' | 'pool' | 'server'
+  /** Of a server: its pool's. */
+  readonly uuid: string
+  /** Of a server: its id; else ''. */
+  readonly server: string
+  readonly grown: Grown
+  readonly openConnections: number
+}
+
+export interface ExposedEngine {
+  readonly uuid: string
+  readonly host: HostFigures
+  readonly networkReceivedBytes: number
+  readonly networkSentBytes: number
+  readonly droppedSamples: number
+  readonly droppedLogLines: number
+}
+
+type Labels = readonly (readonly [name: string, value: string])[]
+
+/** A label's value as the format wants it: backslash, quote and line feed escaped. */
+export function escapeLabel(value: string): string {
+  return value.replace(/[\\"\n]/g, found => (found === '\n' ? '\\n' : `\\${found}`))
+}
+
+class Exposition {
+  readonly #families = new Map<string, string[]>()
+
+  family(name: string, type: 'counter' | 'gauge' | 'histogram', help: string): (labels: Labels, value: number, suffix?: string) => void {
+    let lines = this.#families.get(name)
+    if (lines === undefined) {
+      lines = [`# HELP ${name} ${help}`, `# TYPE ${name} ${type}`]
+      this.#families.set(name, lines)
+    }
+    const into = lines
+    return (labels, value, suffix = '') => {
+      into.push(`${name}${suffix}{${labels.map(([label, text]) => `${label}="${escapeLabel(text)}"`).join(',')}} ${value}`)
+    }
+  }
+
+  toString(): string {
+    const lines = [...this.#families.values()].filter(family => family.length > 2).flat()
+    return lines.length === 0 ? '' : `${lines.join('\n')}\n`
+  }
+}
+
+const classes = ['responses1xx', 'responses2xx', 'responses3xx', 'responses4xx', 'responses5xx'] as const satisfies readonly CounterName[]
+const origins = [
+  ['downstream', 'faultsDownstream'],
+  ['engine', 'faultsEngine'],
+  ['upstream', 'faultsUpstream']
+] as const satisfies readonly (readonly [string, CounterName])[]
+
+function exposeEntity(out: Exposition, entity: ExposedEntity, labels: Labels): void {
+  const { kind, grown } = entity
+  const where = `weir_${kind}`
+  const count = (name: CounterName): number => grown.counts[AT[name]]!
+  out.family(`${where}_requests_total`, 'counter', 'Exchanges and flows that ended.')(labels, count('requests'))
+  const responses = out.family(`${where}_responses_total`, 'counter', 'Responses by class of status.')
+  for (const name of classes) responses([...labels, ['class', name.slice(-3)]], count(name))
+  const faults = out.family(`${where}_faults_total`, 'counter', 'Exchanges and flows that ended by a fault, by where it arose.')
+  for (const [origin, name] of origins) faults([...labels, ['origin', origin]], count(name))
+  out.family(`${where}_received_bytes_total`, 'counter', 'Bytes from clients.')(labels, count('bytesIn'))
+  out.family(`${where}_sent_bytes_total`, 'counter', 'Bytes to clients.')(labels, count('bytesOut'))
+  out.family(`${where}_connections_total`, 'counter', 'Connections that were opened.')(labels, count('connections'))
+  out.family(`${where}_open_connections`, 'gauge', 'Connections that are open now.')(labels, entity.openConnections)
+  if (kind === 'server') return
+  const latency = out.family(`${where}_latency_seconds`, 'histogram', 'Time of a whole exchange or flow.')
+  let below = 0
+  for (const [i, bound] of [...latencyBoundsS, '+Inf'].entries()) {
+    below += grown.latencyCounts[i]!
+    latency([...labels, ['le', String(bound)]], below, '_bucket')
+  }
+  latency(labels, grown.latencySumS, '_sum')
+  latency(labels, below, '_count')
+}
+
+/** What has no name any more was deleted and is not exposed. */
+export function expose(entities: Iterable<ExposedEntity>, engines: Iterable<ExposedEngine>, names: NameOf): string {
+  const out = new Exposition()
+  for (const entity of entities) {
+    const named = names(entity.kind === 'server' ? 'pool' : entity.kind, entity.uuid)
+    if (named === undefined) continue
+    const owner: Labels = [
+      ['tenant', named.tenant],
+      [entity.kind === 'server' ? 'pool' : 'name', named.name],
+      ['uuid', entity.uuid]
+    ]
+    exposeEntity(out, entity, entity.kind === 'server' ? [...owner, ['server', entity.server]] : owner)
+  }
+  for (const engine of engines) {
+    const named = names('serviceengine', engine.uuid)
+    if (named === undefined) continue
+    const labels: Labels = [
+      ['tenant', named.tenant],
+      ['name', named.name],
+      ['uuid', engine.uuid]
+    ]
+    const where = 'weir_serviceengine'
+    out.family(`${where}_cpu_ratio`, 'gauge', 'Busy share of all cores of the host.')(labels, engine.host.cpu_ratio)
+    out.family(`${where}_memory_used_bytes`, 'gauge', 'Memory of the host in use.')(labels, engine.host.memory_used_bytes)
+    out.family(`${where}_memory_size_bytes`, 'gauge', 'Memory of the host.')(labels, engine.host.memory_total_bytes)
+    out.family(
+      `${where}_network_received_bytes_total`,
+      'counter',
+      'Bytes that the host received since it started.'
+    )(labels, engine.networkReceivedBytes)
+    out.family(
+      `${where}_network_sent_bytes_total`,
+      'counter',
+      'Bytes that the host sent since it started.'
+    )(labels, engine.networkSentBytes)
+    out.family(
+      `${where}_dropped_samples_total`,
+      'counter',
+      'Samples that a slow link cost, since the engine started.'
+    )(labels, engine.droppedSamples)
+    out.family(
+      `${where}_dropped_log_lines_total`,
+      'counter',
+      'Access log lines that a slow disk cost, since the engine started.'
+    )(labels, engine.droppedLogLines)
+  }
+  return out.toString()
+}
