@@ -1,0 +1,242 @@
+/** The fleet: engines join, connect, are told what to run, and are watched. */
+import type { Clock } from '#model/base/clock.ts'
+import type { Log } from '#model/base/log.ts'
+import type { AgentMessage, Hello } from '#model/message/message.ts'
+import { PROTOCOL } from '#model/message/message.ts'
+import type { ChangeOrder, ChangeResult } from '#controller/change/order.ts'
+import type { AuthorityPort, Seal } from '#controller/pki/port.ts'
+import type { Store } from '#controller/store/store.ts'
+import type { TelemetryPort } from '#controller/telemetry/port.ts'
+import { openChannel } from './channel.ts'
+import type { Admission, Caller } from './channel.ts'
+import { makeEnrol } from './enrol.ts'
+import type { Planner } from './plan.ts'
+import type { FleetPort, StateChange } from './port.ts'
+import { Pusher } from './push.ts'
+import { Roster } from './roster.ts'
+import type { Engine } from './roster.ts'
+import { makeRuntime } from './runtime.ts'
+import { Session } from './session.ts'
+import type { Ending, EngineSays } from './session.ts'
+
+export interface FleetOptions {
+  readonly store: Store
+  readonly change: { readonly apply: (order: ChangeOrder) => Promise<ChangeResult> }
+  readonly authority: AuthorityPort
+  readonly seal: Seal
+  readonly telemetry: Pick<TelemetryPort, 'ingest' | 'forget' | 'live' | 'liveOfEngine' | 'hostOfEngine' | 'healthScore'>
+  readonly planner: Planner
+  readonly clock: Clock
+  readonly log: Log
+  /** Where the engine port listens; port 0 picks one. */
+  readonly host: string
+  readonly port: number
+  readonly version: string
+}
+
+export interface Fleet extends FleetPort {
+  readonly port: number
+  readonly stop: () => Promise<void>
+}
+
+/** Opens the engine port and starts to plan; rejects when the port cannot be bound. */
+export async function openFleet(options: FleetOptions): Promise<Fleet> {
+  const { store, clock, log, authority, telemetry } = options
+  const listeners = new Set<(change: StateChange) => void>()
+  const announce = (change: StateChange): void => {
+    for (const listener of listeners) listener(change)
+  }
+
+  const roster = new Roster({
+    store,
+    clock,
+    onChange: engine => {
+      log.info('an engine changed its state', { engine: engine.uuid, state: engine.state, reason: engine.reasons })
+      pusher.schedule()
+      runtime.engineChanged(engine)
+    }
+  })
+  const planner = options.planner
+  const pusher: Pusher = new Pusher({
+    roster,
+    clock,
+    log,
+    plan: () => planner.plan([...roster.engines]),
+    onProgress: engine => (engine === undefined ? runtime.planned() : runtime.engineChanged(engine))
+  })
+  const runtime = makeRuntime({ store, clock, telemetry, roster, planner, announce })
+
+  const admit = (caller: Caller): Admission => {
+    const revoked = roster.revokedReason(caller.engineUuid)
+    const refused = (status: 401 | 403, reason: string): Admission => {
+      log.warn('an engine was refused', { engine: caller.engineUuid, from: caller.remoteAddress, reason })
+      return { is: 'refused', status, reason }
+    }
+    if (revoked !== undefined) return refused(403, `the engine's identity was revoked: ${revoked}`)
+    roster.sync()
+    return roster.get(caller.engineUuid) === undefined ? refused(401, 'the engine is not known here') : { is: 'admitted' }
+  }
+
+  const channel = await openChannel({
+    host: options.host,
+    port: options.port,
+    authority,
+    clock,
+    log,
+    admit,
+    accept: (caller, socket, transport) => {
+      // Its own listeners keep it: it is reachable from the roster once it said hello.
+      const session: Session = new Session({
+        engineUuid: caller.engineUuid,
+        socket,
+        transport,
+        clock,
+        log,
+        onHello: (_, hello) => connected(session, caller, hello),
+        onMessage: (_, message) => heard(session, message),
+        onEnd: (_, ending) => ended(session, ending)
+      })
+      waiting.add(session)
+    }
+  })
+  const waiting = new Set<Session>()
+
+  function connected(session: Session, caller: Caller, hello: Hello): void {
+    waiting.delete(session)
+    const engine = roster.get(session.engineUuid)
+    if (engine === undefined) return session.end('refused', 1008, 'the engine is not known here')
+    const before = engine.session
+    engine.session = session
+    if (before !== undefined) {
+      log.warn('an engine connected again while it was connected', { engine: engine.uuid, from: caller.remoteAddress })
+      before.end('replaced', 4_000, 'another connection of this engine took over')
+    }
+    const { type: _, protocol: _protocol, heldParts, runningRevision, runningHash, ...facts } = hello
+    engine.runningHash = runningHash
+    engine.violations = []
+    engine.judgements.clear()
+    roster.setRow(engine, {
+      facts,
+      runningRevision,
+      lastSeenEpochMs: clock.nowEpochMs(),
+      serialNumber: caller.serialNumber,
+      certificateNotAfterEpochMs: caller.certificateNotAfterEpochMs
+    })
+    session.send({
+      type: 'Welcome',
+      protocol: PROTOCOL,
+      controllerVersion: options.version,
+      engineId: engine.uuid,
+      engineName: roster.resource(engine.uuid)?.name ?? '',
+      atEpochMs: clock.nowEpochMs()
+    })
+    pusher.connected(engine, heldParts)
+    roster.setState(engine, 'OPER_UP', [])
+  }
+
+  function heard(session: Session, message: EngineSays): void {
+    const engine = roster.get(session.engineUuid)
+    if (engine === undefined || engine.session !== session) return
+    switch (message.type) {
+      case 'SnapshotApplied':
+        return pusher.applied(engine, message)
+      case 'SnapshotRefused':
+        return pusher.refused(engine, message)
+      case 'PartsWanted':
+        return pusher.partsWanted(engine, message.hashes)
+      case 'SampleTaken':
+        return telemetry.ingest(engine.uuid, message.sample)
+      case 'ServersJudged':
+        for (const judged of message.servers) engine.judgements.set(`${judged.poolId}/${judged.serverId}`, judged)
+        return runtime.judged(message.servers)
+      case 'RenewCertificate':
+        void renew(engine, session, message).catch((error: unknown) => log.warn('a renewal was refused', { engine: engine.uuid, error }))
+    }
+  }
+
+  async function renew(
+    engine: Engine,
+    session: Session,
+    message: Extract<AgentMessage, { readonly type: 'RenewCertificate' }>
+  ): Promise<void> {
+    const certificate = await authority.signEngine(message.csrPem, engine.uuid)
+    if (engine.session !== session || !session.isLive) return
+    roster.setRow(engine, { serialNumber: certificate.serialNumber, certificateNotAfterEpochMs: certificate.notAfterEpochMs })
+    session.send({ type: 'CertificateRenewed', certificatePem: certificate.certificatePem, caPem: authority.caPem })
+    log.info('renewed the certificate of an engine', { engine: engine.uuid, notAfter: new Date(certificate.notAfterEpochMs).toISOString() })
+  }
+
+  function ended(session: Session, ending: Ending): void {
+    waiting.delete(session)
+    const engine = roster.get(session.engineUuid)
+    if (engine === undefined || engine.session !== session) return
+    engine.session = undefined
+    engine.judgements.clear()
+    engine.runningIds = new Set()
+    pusher.disconnected(engine)
+    telemetry.forget(engine.uuid)
+    if (ending === 'stopped') return
+    roster.setRow(engine, { lastSeenEpochMs: clock.nowEpochMs() })
+    if (ending === 'silent')
+      roster.setState(engine, 'OPER_PARTITIONED', ['no word on an open connection: the engine stands still or the network between is cut'])
+    else if (ending === 'closed') roster.setState(engine, 'OPER_DOWN', ['its connection was closed'])
+    else if (ending === 'refused') roster.setState(engine, 'OPER_DOWN', ['its connection was ended: it said what is not in the protocol'])
+  }
+
+  function standDown(engine: Engine, reason: string): void {
+    const session = engine.session
+    session?.send({ type: 'StandDown', reason })
+    session?.end('stood-down', 4_003, 'no longer trusted')
+  }
+
+  return {
+    port: channel.port,
+    committed: () => {
+      for (const engine of roster.sync()) {
+        standDown(engine, 'the engine was deleted')
+        engine.session = undefined
+        pusher.disconnected(engine)
+        telemetry.forget(engine.uuid)
+        announce({ kind: 'serviceengine', uuid: engine.uuid })
+      }
+      pusher.schedule()
+    },
+    enrol: makeEnrol({
+      store,
+      change: options.change,
+      authority,
+      seal: options.seal,
+      clock,
+      log,
+      enginePort: () => channel.port,
+      onEnrolled: (uuid, certificate) => {
+        roster.sync()
+        const engine = roster.get(uuid)
+        if (engine !== undefined)
+          roster.setRow(engine, { serialNumber: certificate.serialNumber, certificateNotAfterEpochMs: certificate.notAfterEpochMs })
+      }
+    }),
+    revoke: async (uuid, reason) => {
+      const engine = roster.get(uuid)
+      if (engine === undefined) return
+      // First in the store: from here on no connection of this identity is admitted.
+      roster.revoke(engine, reason)
+      standDown(engine, reason)
+    },
+    engineRuntime: runtime.engine,
+    virtualServiceRuntime: runtime.virtualService,
+    poolRuntime: runtime.pool,
+    onStateChange: listener => {
+      listeners.add(listener)
+      return () => void listeners.delete(listener)
+    },
+    stop: async () => {
+      pusher.stop()
+      for (const session of waiting) session.end('stopped', 1001, 'the controller stops')
+      for (const engine of roster.engines) engine.session?.end('stopped', 1001, 'the controller stops')
+      roster.stop()
+      runtime.stop()
+      await channel.close()
+    }
+  }
+}

@@ -1,0 +1,16 @@
+/** What each engine should run and why: placement and compile, as the fleet asks for them. */
+import type { Engine, Wanted } from './roster.ts'
+
+/** Where one virtual service goes. */
+export interface ServicePlan {
+  readonly engineUuids: readonly string[]
+  readonly enginesWanted: number
+  /** Why it is not placed, or on fewer engines than wanted; in words. */
+  readonly reasons: readonly string[]
+}
+
+export interface Planner {
+  /** Plans for the store as it is now; the last answer stays what `service` speaks of. */
+  readonly plan: (engines: readonly Engine[]) => ReadonlyMap<string, Wanted>
+  readonly service: (virtualServiceUuid: string) => ServicePlan | undefined
+}

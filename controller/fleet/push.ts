@@ -1,0 +1,172 @@
+/**
+ * From what was committed to what runs: plan for all engines, then tell each what it does not run yet. Coalesced, so that a
+ * burst of changes costs one plan; one order in flight per engine, so that a slow link gets the newest and not every one.
+ */
+import type { Clock } from '#model/base/clock.ts'
+import type { Log } from '#model/base/log.ts'
+import type { AgentMessage } from '#model/message/message.ts'
+import type { Manifest, Part } from '#model/snapshot/snapshot.ts'
+import type { Engine, Roster, Wanted } from './roster.ts'
+
+const COALESCE_MS = 20
+/** An engine that does not answer an order is told again. */
+const ANSWER_TIMEOUT_MS = 15_000
+/** What an engine refused (a port in use) may be possible later. */
+const REFUSED_RETRY_MS = 10_000
+/** One frame carries about so much; the engine asks for the rest, and heartbeats get through between. */
+const FRAME_BUDGET_LENGTH = 2 * 1024 * 1024
+
+export interface PushOptions {
+  readonly roster: Roster
+  readonly clock: Clock
+  readonly log: Log
+  /** What each engine should run now; called at most once in each interval of coalescing. */
+  readonly plan: () => ReadonlyMap<string, Wanted>
+  /** A plan was made, or an engine answered. */
+  readonly onProgress: (engine?: Engine) => void
+}
+
+interface Order {
+  readonly manifest: Manifest
+  readonly sentAtMs: number
+}
+
+/** What is known of one connection; a new connection starts with what its Hello says. */
+interface Link {
+  /** Hashes of parts that the engine holds. */
+  held: ReadonlySet<string>
+  order: Order | undefined
+}
+
+export class Pusher {
+  readonly #options: PushOptions
+  readonly #links = new Map<Engine, Link>()
+  readonly #stopRetry: () => void
+  #cancelPlan: (() => void) | undefined
+  #isStopped = false
+
+  constructor(options: PushOptions) {
+    this.#options = options
+    this.#stopRetry = options.clock.every(REFUSED_RETRY_MS, () => this.#retry())
+  }
+
+  /** Something changed that a plan depends on. */
+  schedule(): void {
+    if (this.#isStopped) return
+    this.#cancelPlan ??= this.#options.clock.after(COALESCE_MS, () => this.planNow())
+  }
+
+  planNow(): void {
+    this.#cancelPlan?.()
+    this.#cancelPlan = undefined
+    if (this.#isStopped) return
+    let plan: ReadonlyMap<string, Wanted>
+    try {
+      plan = this.#options.plan()
+    } catch (error) {
+      // Engines go on with what they have; the next change tries again.
+      this.#options.log.error('the plan for the engines failed', { error })
+      return
+    }
+    for (const engine of this.#options.roster.engines) {
+      const wanted = plan.get(engine.uuid)
+      if (wanted !== undefined) engine.wanted = wanted
+      if (wanted !== undefined && engine.runningHash === wanted.manifest.hash) engine.runningIds = idsOf(wanted.manifest)
+      this.#push(engine)
+    }
+    this.#options.onProgress()
+  }
+
+  connected(engine: Engine, heldParts: readonly string[]): void {
+    this.#links.set(engine, { held: new Set(heldParts), order: undefined })
+    this.schedule()
+  }
+
+  disconnected(engine: Engine): void {
+    this.#links.delete(engine)
+  }
+
+  applied(engine: Engine, message: Extract<AgentMessage, { readonly type: 'SnapshotApplied' }>): void {
+    this.#options.roster.setRow(engine, { runningRevision: message.revision })
+    engine.runningHash = message.hash
+    engine.violations = []
+    const known = [this.#links.get(engine)?.order?.manifest, engine.wanted?.manifest].find(manifest => manifest?.hash === message.hash)
+    if (known !== undefined) engine.runningIds = idsOf(known)
+    this.#answered(engine, message.hash)
+  }
+
+  refused(engine: Engine, message: Extract<AgentMessage, { readonly type: 'SnapshotRefused' }>): void {
+    engine.violations = message.violations
+    const { log } = this.#options
+    log.warn('an engine refused a snapshot', {
+      engine: engine.uuid,
+      revision: message.revision,
+      violations: message.violations.slice(0, 10)
+    })
+    this.#answered(engine, message.hash)
+  }
+
+  /** The engine says what it lacks of its order: that it has the rest. Were it an older order, it asks again after the newest. */
+  partsWanted(engine: Engine, hashes: readonly string[]): void {
+    const link = this.#links.get(engine)
+    if (link === undefined || engine.wanted === undefined) return
+    const asked = new Set(hashes)
+    link.held = new Set([...engine.wanted.parts.keys()].filter(hash => !asked.has(hash)))
+    link.order = undefined
+    this.#push(engine)
+  }
+
+  stop(): void {
+    this.#isStopped = true
+    this.#stopRetry()
+    this.#cancelPlan?.()
+    this.#links.clear()
+  }
+
+  #answered(engine: Engine, hash: string): void {
+    const link = this.#links.get(engine)
+    if (link === undefined) return
+    const wanted = engine.wanted?.manifest
+    if (wanted !== undefined && engine.runningHash === wanted.hash) link.held = new Set(wanted.parts.map(part => part.hash))
+    const answeredOrder = link.order?.manifest.hash === hash ? link.order.manifest : undefined
+    if (answeredOrder !== undefined) link.order = undefined
+    this.#options.onProgress(engine)
+    // What it refused is not said again at once, only what is newer.
+    if (engine.violations.length === 0 || answeredOrder?.revision !== wanted?.revision) this.#push(engine)
+  }
+
+  #push(engine: Engine): void {
+    const { clock } = this.#options
+    const link = this.#links.get(engine)
+    const wanted = engine.wanted
+    if (link === undefined || wanted === undefined || !engine.isLive) return
+    const { manifest } = wanted
+    const isRunning = engine.row.runningRevision === manifest.revision && engine.runningHash === manifest.hash
+    if (isRunning) return
+    if (link.order !== undefined && clock.nowMs() - link.order.sentAtMs < ANSWER_TIMEOUT_MS) return
+    link.order = { manifest, sentAtMs: clock.nowMs() }
+    engine.session?.send({ type: 'ApplySnapshot', manifest, parts: partsToSend(wanted, engine.runningHash, link.held) })
+  }
+
+  #retry(): void {
+    for (const engine of this.#options.roster.engines) this.#push(engine)
+  }
+}
+
+const idsOf = (manifest: Manifest): ReadonlySet<string> => new Set(manifest.parts.map(part => part.id))
+
+/** The parts that the engine lacks, up to a frame's budget and at least one. */
+function partsToSend(wanted: Wanted, runningHash: string, held: ReadonlySet<string>): Part[] {
+  // Equal content runs already: only the revision's number is news.
+  if (runningHash === wanted.manifest.hash) return []
+  const parts: Part[] = []
+  let length = 0
+  for (const { hash } of wanted.manifest.parts) {
+    const part = held.has(hash) ? undefined : wanted.parts.get(hash)
+    if (part === undefined) continue
+    length += JSON.stringify(part).length
+    if (parts.length > 0 && length > FRAME_BUDGET_LENGTH) break
+    parts.push(part)
+  }
+  return parts
+}

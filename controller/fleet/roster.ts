@@ -1,0 +1,188 @@
+/**
+ * What is known of every engine, over all of its connections.
+ *
+ *   INITIALIZING --session live--> UP --socket closed--> DOWN
+ *        |                         ^ ^                    |
+ *        | grace ended             | +----session live----+
+ *        v                         |
+ *       DOWN               UP --silence--> PARTITIONED --30 s--> DOWN
+ *
+ * INITIALIZING is the grace after the controller's own start: engines that were there before may come back before anything
+ * of theirs is placed elsewhere. An engine whose trust ended is DOWN for good.
+ */
+import type { Clock } from '#model/base/clock.ts'
+import type { Hello, ServerJudgement } from '#model/message/message.ts'
+import type { OperState } from '#model/resource/runtime.ts'
+import type { Violation } from '#model/resource/violation.ts'
+import type { Manifest, Part } from '#model/snapshot/snapshot.ts'
+import type { Store, StoredResource } from '#controller/store/store.ts'
+import type { Session } from './session.ts'
+
+/** An engine that was silent so long is told as down, whatever became of it. */
+export const PARTITION_MS = 30_000
+/** Longer than an agent's longest back-off, so that a restart of the controller moves nothing. */
+export const START_GRACE_MS = 8_000
+
+export type EngineFacts = Omit<Hello, 'type' | 'protocol' | 'runningRevision' | 'runningHash' | 'heldParts'>
+
+/** Kept in the store, so that it is known after a restart. */
+interface EngineRow {
+  readonly facts: EngineFacts | null
+  readonly lastSeenEpochMs: number | null
+  readonly runningRevision: number
+  readonly serialNumber: string | null
+  readonly certificateNotAfterEpochMs: number | null
+}
+
+interface RevokedRow {
+  readonly reason: string
+  readonly atEpochMs: number
+  /** When every certificate that it could hold has ended. */
+  readonly untilEpochMs: number
+}
+
+const emptyRow: EngineRow = { facts: null, lastSeenEpochMs: null, runningRevision: 0, serialNumber: null, certificateNotAfterEpochMs: null }
+const CERTIFICATE_LIFE_MS = 30 * 24 * 60 * 60 * 1000
+
+export interface Wanted {
+  readonly manifest: Manifest
+  readonly parts: ReadonlyMap<string, Part>
+}
+
+export class Engine {
+  readonly uuid: string
+  row: EngineRow
+  state: OperState
+  reasons: readonly string[]
+  sinceEpochMs: number
+  session: Session | undefined
+  wanted: Wanted | undefined
+  runningHash = ''
+  /** Ids of the parts that it runs, as far as we know. */
+  runningIds: ReadonlySet<string> = new Set()
+  violations: readonly Violation[] = []
+  readonly judgements = new Map<string, ServerJudgement>()
+  cancelPartition: (() => void) | undefined
+
+  constructor(uuid: string, row: EngineRow, state: OperState, reasons: readonly string[], sinceEpochMs: number) {
+    this.uuid = uuid
+    this.row = row
+    this.state = state
+    this.reasons = reasons
+    this.sinceEpochMs = sinceEpochMs
+  }
+
+  get isLive(): boolean {
+    return this.session?.isLive === true
+  }
+
+  /** May carry services: it is up, or it was before we started and has a moment to come back. */
+  get isUsable(): boolean {
+    return this.isLive || this.state === 'OPER_INITIALIZING'
+  }
+}
+
+export interface RosterOptions {
+  readonly store: Store
+  readonly clock: Clock
+  /** An engine's state changed. */
+  readonly onChange: (engine: Engine) => void
+}
+
+export class Roster {
+  readonly #options: RosterOptions
+  readonly #engines = new Map<string, Engine>()
+  readonly #rows
+  readonly #revoked
+  #cancelGrace: () => void
+
+  constructor(options: RosterOptions) {
+    const { store, clock } = options
+    this.#options = options
+    this.#rows = store.table<EngineRow>('fleet-engine')
+    this.#revoked = store.table<RevokedRow>('fleet-revoked')
+    for (const [uuid, row] of this.#revoked.entries()) if (row.untilEpochMs < clock.nowEpochMs()) this.#revoked.delete(uuid)
+    this.#cancelGrace = clock.after(START_GRACE_MS, () => this.#endGrace())
+    this.sync()
+  }
+
+  get engines(): Iterable<Engine> {
+    return this.#engines.values()
+  }
+
+  get(uuid: string): Engine | undefined {
+    return this.#engines.get(uuid)
+  }
+
+  resource(uuid: string): StoredResource | undefined {
+    return this.#options.store.get('serviceengine', uuid)
+  }
+
+  revokedReason(uuid: string): string | undefined {
+    return this.#revoked.get(uuid)?.reason
+  }
+
+  /** Follows the store: new engines are known from now on, deleted ones are returned, no longer trusted. */
+  sync(): readonly Engine[] {
+    const { store, clock } = this.#options
+    const now = clock.nowEpochMs()
+    const stored = new Set(store.list('serviceengine').map(resource => resource.uuid))
+    for (const uuid of stored) {
+      if (this.#engines.has(uuid)) continue
+      const row = this.#rows.get(uuid)
+      const reason = this.revokedReason(uuid)
+      const mayReturn = row !== undefined && row.lastSeenEpochMs !== null && reason === undefined
+      const state = mayReturn ? 'OPER_INITIALIZING' : 'OPER_DOWN'
+      const why = reason !== undefined ? `revoked: ${reason}` : mayReturn ? 'waiting for it to connect again' : 'it has not connected yet'
+      this.#engines.set(uuid, new Engine(uuid, row ?? emptyRow, state, [why], now))
+    }
+    const gone = [...this.#engines.values()].filter(engine => !stored.has(engine.uuid))
+    for (const engine of gone) {
+      this.#revoke(engine.uuid, 'it was deleted')
+      this.#rows.delete(engine.uuid)
+      this.#engines.delete(engine.uuid)
+      engine.cancelPartition?.()
+    }
+    return gone
+  }
+
+  /** Ends trust in the store; the caller ends the session. */
+  revoke(engine: Engine, reason: string): void {
+    this.#revoke(engine.uuid, reason)
+    this.setState(engine, 'OPER_DOWN', [`revoked: ${reason}`])
+  }
+
+  #revoke(uuid: string, reason: string): void {
+    const atEpochMs = this.#options.clock.nowEpochMs()
+    this.#revoked.update(uuid, row => row ?? { reason, atEpochMs, untilEpochMs: atEpochMs + CERTIFICATE_LIFE_MS })
+  }
+
+  setRow(engine: Engine, change: Partial<EngineRow>): void {
+    engine.row = { ...engine.row, ...change }
+    this.#rows.set(engine.uuid, engine.row)
+  }
+
+  setState(engine: Engine, state: OperState, reasons: readonly string[]): void {
+    engine.cancelPartition?.()
+    engine.cancelPartition = undefined
+    if (state === 'OPER_PARTITIONED')
+      engine.cancelPartition = this.#options.clock.after(PARTITION_MS, () => {
+        this.setState(engine, 'OPER_DOWN', [`no word for ${PARTITION_MS / 1_000} s: its host is down or the network between is cut`])
+      })
+    if (engine.state !== state) engine.sinceEpochMs = this.#options.clock.nowEpochMs()
+    engine.state = state
+    engine.reasons = reasons
+    this.#options.onChange(engine)
+  }
+
+  #endGrace(): void {
+    for (const engine of this.#engines.values())
+      if (engine.state === 'OPER_INITIALIZING')
+        this.setState(engine, 'OPER_DOWN', ['it did not connect again after the controller started'])
+  }
+
+  stop(): void {
+    this.#cancelGrace()
+    for (const engine of this.#engines.values()) engine.cancelPartition?.()
+  }
+}

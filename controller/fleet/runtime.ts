@@ -1,0 +1,387 @@
+/**
+ * What the fleet knows, told as REST tells it: state and reasons of engines, virtual services, pools and servers. States are
+ * judged from facts each time they are asked for; a book beside it remembers since when, and announces what changed.
+ */
+import type { Clock } from '#model/base/clock.ts'
+import type { ServerJudgement } from '#model/message/message.ts'
+import type { Json, JsonObject, KindName } from '#model/resource/kind.ts'
+import type {
+  OperState,
+  OperStatus,
+  PoolRuntime,
+  ProbeReport,
+  ServerRuntime,
+  ServiceEngineRuntime,
+  VirtualServiceRuntime
+} from '#model/resource/runtime.ts'
+import type { Store, StoredResource } from '#controller/store/store.ts'
+import type { TelemetryPort } from '#controller/telemetry/port.ts'
+import type { Planner } from './plan.ts'
+import type { StateChange } from './port.ts'
+import type { Engine, Roster } from './roster.ts'
+
+/** Verdicts of many servers that arrive together are one look at the pools. */
+const REFRESH_MS = 10
+
+interface Judged {
+  readonly state: OperState
+  readonly reasons: readonly string[]
+}
+
+export interface Runtime {
+  readonly engine: (uuid: string) => ServiceEngineRuntime | undefined
+  readonly virtualService: (uuid: string) => VirtualServiceRuntime | undefined
+  readonly pool: (uuid: string) => PoolRuntime | undefined
+  /** Facts that came in; what follows from them is announced. */
+  readonly engineChanged: (engine: Engine) => void
+  readonly planned: () => void
+  readonly judged: (servers: readonly ServerJudgement[]) => void
+  readonly stop: () => void
+}
+
+export interface RuntimeOptions {
+  readonly store: Store
+  readonly clock: Clock
+  readonly telemetry: Pick<TelemetryPort, 'live' | 'liveOfEngine' | 'hostOfEngine' | 'healthScore'>
+  readonly roster: Roster
+  readonly planner: Planner
+  readonly announce: (change: StateChange) => void
+}
+
+export function makeRuntime(options: RuntimeOptions): Runtime {
+  const { store, clock, telemetry, roster, planner, announce } = options
+  const book = new Map<string, { readonly told: string; readonly state: OperState; readonly sinceEpochMs: number }>()
+  const dirtyPools = new Set<string>()
+  let isAllDirty = false
+  let cancelRefresh: (() => void) | undefined
+
+  // Servers and pools.
+
+  /** Verdict of each live engine that carries the pool. */
+  function verdictsOf(poolUuid: string, serverId: string): { readonly engine: Engine; readonly judged: ServerJudgement | undefined }[] {
+    const key = `${poolUuid}/${serverId}`
+    return [...roster.engines]
+      .filter(engine => engine.isLive && (engine.runningIds.has(poolUuid) || engine.judgements.has(key)))
+      .map(engine => ({ engine, judged: engine.judgements.get(key) }))
+  }
+
+  function judgeServer(pool: StoredResource, server: JsonObject): Judged {
+    if (pool.body['enabled'] === false || server['enabled'] === false) return { state: 'OPER_DISABLED', reasons: [] }
+    if (listOf(pool.body['health_monitor_refs']).length === 0) return { state: 'OPER_UP', reasons: [] }
+    const verdicts = verdictsOf(pool.uuid, serverIdOf(pool, server))
+    if (verdicts.some(({ judged }) => judged?.verdict === 'up')) return { state: 'OPER_UP', reasons: [] }
+    const down = verdicts.filter(({ judged }) => judged?.verdict === 'down')
+    if (down.length > 0) {
+      const details = down.flatMap(({ judged }) =>
+        (judged?.probes ?? []).filter(probe => probe.verdict === 'down').map(probe => probe.detail)
+      )
+      return { state: 'OPER_DOWN', reasons: [...new Set(details)] }
+    }
+    return { state: 'OPER_UNKNOWN', reasons: [verdicts.length === 0 ? 'no engine probes it' : 'not probed yet'] }
+  }
+
+  function judgePool(
+    pool: StoredResource
+  ): Judged & { readonly counts: { readonly all: number; readonly up: number; readonly enabled: number } } {
+    const states = serversOf(pool).map(server => judgeServer(pool, server).state)
+    const counts = {
+      all: states.length,
+      up: states.filter(state => state === 'OPER_UP').length,
+      enabled: states.filter(state => state !== 'OPER_DISABLED').length
+    }
+    const judged = (state: OperState, ...reasons: string[]) => ({ state, reasons, counts })
+    if (pool.body['enabled'] === false) return judged('OPER_DISABLED')
+    if (counts.all === 0) return judged('OPER_DOWN', `pool ${pool.name} has no server`)
+    if (counts.enabled === 0) return judged('OPER_DOWN', `every server of pool ${pool.name} is disabled`)
+    if (counts.up > 0) return judged('OPER_UP')
+    if (states.includes('OPER_UNKNOWN')) return judged('OPER_UNKNOWN', `no server of pool ${pool.name} has been probed yet`)
+    return judged('OPER_DOWN', `pool ${pool.name} has no server up`)
+  }
+
+  // Virtual services.
+
+  function judgeVirtualService(service: StoredResource): Judged {
+    if (service.body['enabled'] === false) return { state: 'OPER_DISABLED', reasons: [] }
+    const plan = planner.service(service.uuid)
+    if (plan === undefined) return { state: 'OPER_CREATING', reasons: [] }
+    const engines = plan.engineUuids.flatMap(uuid => roster.get(uuid) ?? [])
+    if (engines.length === 0) return { state: 'OPER_DOWN', reasons: plan.reasons }
+    const running = engines.filter(engine => engine.isLive && engine.runningIds.has(service.uuid))
+    if (running.length === 0) return judgeNotRunning(service, engines)
+    const refusals = engines.flatMap(engine => refusalsOf(engine, service.uuid))
+    const reasons = [...refusals, ...plan.reasons]
+    const pools = poolsOf(service.uuid).flatMap(uuid => store.get('pool', uuid) ?? [])
+    const judged = pools.map(judgePool)
+    const poolReasons = judged.flatMap(pool => pool.reasons)
+    if (judged.length === 0 || judged.some(pool => pool.state === 'OPER_UP'))
+      return { state: 'OPER_UP', reasons: [...reasons, ...poolReasons] }
+    if (judged.some(pool => pool.state === 'OPER_UNKNOWN')) return { state: 'OPER_INITIALIZING', reasons: [...reasons, ...poolReasons] }
+    const disabled = judged.flatMap((pool, i) => (pool.state === 'OPER_DISABLED' ? [`pool ${pools[i]!.name} is disabled`] : []))
+    return { state: 'OPER_DOWN', reasons: [...reasons, ...poolReasons, ...disabled] }
+  }
+
+  function judgeNotRunning(service: StoredResource, engines: readonly Engine[]): Judged {
+    const refusals = engines.flatMap(engine => refusalsOf(engine, service.uuid))
+    if (refusals.length > 0) return { state: 'OPER_DOWN', reasons: refusals }
+    if (engines.some(engine => engine.isLive))
+      return {
+        state: 'OPER_CREATING',
+        reasons: engines.filter(engine => engine.isLive).map(engine => `engine ${nameOf(engine)} does not run it yet`)
+      }
+    const waiting = engines.filter(engine => engine.state === 'OPER_INITIALIZING')
+    if (waiting.length > 0)
+      return {
+        state: 'OPER_UNKNOWN',
+        reasons: waiting.map(engine => `engine ${nameOf(engine)} has not connected again since the controller started`)
+      }
+    return { state: 'OPER_DOWN', reasons: engines.flatMap(engine => engine.reasons.map(reason => `engine ${nameOf(engine)}: ${reason}`)) }
+  }
+
+  /** Of what an engine refused, what concerns one thing; all of it when nothing names a thing that it runs. */
+  function refusalsOf(engine: Engine, uuid: string): string[] {
+    return engine.violations
+      .filter(violation => violation.pointer.split('/')[2] === uuid)
+      .map(violation => `engine ${nameOf(engine)} refused it: ${violation.message}`)
+  }
+
+  const nameOf = (engine: Engine): string => roster.resource(engine.uuid)?.name ?? engine.uuid
+
+  /** Everything of one kind that a thing leads to, through groups and policies. */
+  function poolsOf(virtualService: string): string[] {
+    return reach(virtualService, uuid => store.referencesOf(uuid).map(ref => [ref.toKind, ref.toUuid]), 'pool')
+  }
+  function servicesOf(pool: string): string[] {
+    return reach(pool, uuid => store.referrersOf(uuid).map(ref => [ref.fromKind, ref.fromUuid]), 'virtualservice')
+  }
+
+  // The book: since when, and what to announce.
+
+  function status(kind: StateChange['kind'], uuid: string, judged: Judged): OperStatus {
+    return { state: judged.state, reason: judged.reasons, last_changed_time: note(kind, uuid, judged) }
+  }
+
+  function note(kind: StateChange['kind'] | 'server', uuid: string, judged: Judged): number {
+    const key = `${kind}:${uuid}`
+    const before = book.get(key)
+    const told = `${judged.state} ${judged.reasons.join('; ')}`
+    if (before?.told === told) return before.sinceEpochMs
+    const sinceEpochMs = before?.state === judged.state ? before.sinceEpochMs : clock.nowEpochMs()
+    book.set(key, { told, state: judged.state, sinceEpochMs })
+    if (kind !== 'server' && before !== undefined) announce({ kind, uuid })
+    return sinceEpochMs
+  }
+
+  function refreshSoon(): void {
+    cancelRefresh ??= clock.after(REFRESH_MS, refresh)
+  }
+
+  function refresh(): void {
+    cancelRefresh = undefined
+    const pools = isAllDirty ? store.list('pool') : [...dirtyPools].flatMap(uuid => store.get('pool', uuid) ?? [])
+    const services = isAllDirty
+      ? store.list('virtualservice')
+      : [...new Set([...dirtyPools].flatMap(servicesOf))].flatMap(uuid => store.get('virtualservice', uuid) ?? [])
+    for (const pool of pools) {
+      note('pool', pool.uuid, judgePool(pool))
+      for (const server of serversOf(pool)) note('server', `${pool.uuid}/${serverIdOf(pool, server)}`, judgeServer(pool, server))
+    }
+    for (const service of services) note('virtualservice', service.uuid, judgeVirtualService(service))
+    if (isAllDirty) forgetGone()
+    isAllDirty = false
+    dirtyPools.clear()
+  }
+
+  function forgetGone(): void {
+    for (const key of book.keys()) {
+      const [kind, rest] = [key.slice(0, key.indexOf(':')), key.slice(key.indexOf(':') + 1)]
+      const owner = kind === 'server' ? 'pool' : kind
+      if (store.get(owner as KindName, rest.split('/')[0]!) === undefined) book.delete(key)
+    }
+  }
+
+  // The views.
+
+  function enginesUpAndWanted(uuid: string): { readonly enginesUp: number; readonly enginesWanted: number } {
+    const plan = planner.service(uuid)
+    const enginesUp = (plan?.engineUuids ?? []).filter(engine => roster.get(engine)?.isLive).length
+    return { enginesUp, enginesWanted: plan?.enginesWanted ?? 1 }
+  }
+
+  function serverRuntime(pool: StoredResource, server: JsonObject): ServerRuntime {
+    const serverId = serverIdOf(pool, server)
+    const verdicts = verdictsOf(pool.uuid, serverId)
+    const judged = judgeServer(pool, server)
+    const hasMonitor = listOf(pool.body['health_monitor_refs']).length > 0
+    return {
+      server: hostOf(server),
+      ip: verdicts.map(item => item.judged?.ip ?? '').find(ip => ip !== '') ?? textOf(objectOf(server['ip'])['addr']),
+      port: portOf(pool, server),
+      enabled: server['enabled'] !== false,
+      ratio: typeof server['ratio'] === 'number' ? server['ratio'] : 1,
+      oper_status: {
+        state: judged.state,
+        reason: judged.reasons,
+        last_changed_time: note('server', `${pool.uuid}/${serverId}`, judged)
+      },
+      engines: verdicts.map(item => ({
+        engine_uuid: item.engine.uuid,
+        engine_name: nameOf(item.engine),
+        verdict: item.judged?.verdict ?? (hasMonitor ? 'unknown' : 'up'),
+        probes: (item.judged?.probes ?? []).map(probeToReport)
+      })),
+      live: telemetry.live(`${pool.uuid}/${serverId}`)
+    }
+  }
+
+  function probeToReport(probe: ServerJudgement['probes'][number]): ProbeReport {
+    return {
+      monitor_name: store.get('healthmonitor', probe.monitorId)?.name ?? probe.monitorId,
+      monitor_uuid: probe.monitorId,
+      verdict: probe.verdict,
+      detail: probe.detail,
+      duration_ms: probe.durationMs,
+      at: probe.atEpochMs
+    }
+  }
+
+  return {
+    virtualService: uuid => {
+      const service = store.get('virtualservice', uuid)
+      if (service === undefined) return undefined
+      const judged = judgeVirtualService(service)
+      const plan = planner.service(uuid)
+      const pools = poolsOf(uuid).flatMap(pool => store.get('pool', pool) ?? [])
+      const counts = pools.map(pool => judgePool(pool).counts)
+      const sum = (pick: (count: (typeof counts)[number]) => number): number => counts.reduce((total, count) => total + pick(count), 0)
+      return {
+        oper_status: status('virtualservice', uuid, judged),
+        placed_on: (plan?.engineUuids ?? []).flatMap(engineUuid => {
+          const engine = roster.get(engineUuid)
+          if (engine === undefined) return []
+          return {
+            engine_uuid: engineUuid,
+            engine_name: nameOf(engine),
+            state: engine.state,
+            wanted_revision: engine.wanted?.manifest.revision ?? store.revision(),
+            running_revision: engine.row.runningRevision
+          }
+        }),
+        engines_wanted: plan?.enginesWanted ?? 1,
+        live: telemetry.live(uuid),
+        health_score: telemetry.healthScore(uuid, {
+          isDown: judged.state === 'OPER_DOWN',
+          serversUp: sum(count => count.up),
+          serversEnabled: sum(count => count.enabled),
+          ...enginesUpAndWanted(uuid)
+        })
+      }
+    },
+
+    pool: uuid => {
+      const pool = store.get('pool', uuid)
+      if (pool === undefined) return undefined
+      const judged = judgePool(pool)
+      const services = servicesOf(uuid).flatMap(service => store.get('virtualservice', service) ?? [])
+      return {
+        oper_status: status('pool', uuid, judged),
+        servers: serversOf(pool).map(server => serverRuntime(pool, server)),
+        num_servers: judged.counts.all,
+        num_servers_up: judged.counts.up,
+        num_servers_enabled: judged.counts.enabled,
+        live: telemetry.live(uuid),
+        health_score: telemetry.healthScore(uuid, {
+          isDown: judged.state === 'OPER_DOWN',
+          serversUp: judged.counts.up,
+          serversEnabled: judged.counts.enabled,
+          enginesUp: 1,
+          enginesWanted: 1
+        }),
+        virtualservices: services.map(service => ({ uuid: service.uuid, name: service.name }))
+      }
+    },
+
+    engine: uuid => {
+      const engine = roster.get(uuid)
+      if (engine === undefined) return undefined
+      const { facts } = engine.row
+      const services = store.list('virtualservice').filter(service => planner.service(service.uuid)?.engineUuids.includes(uuid))
+      return {
+        oper_status: { state: engine.state, reason: engine.reasons, last_changed_time: engine.sinceEpochMs },
+        connected: engine.isLive,
+        last_seen: engine.isLive ? clock.nowEpochMs() : engine.row.lastSeenEpochMs,
+        wanted_revision: engine.wanted?.manifest.revision ?? store.revision(),
+        running_revision: engine.row.runningRevision,
+        violations: engine.violations,
+        version: facts?.version ?? '',
+        hostname: facts?.hostname ?? '',
+        addresses: facts?.addresses ?? [],
+        workers: facts?.workers ?? 0,
+        host: telemetry.hostOfEngine(uuid),
+        live: telemetry.liveOfEngine(uuid),
+        health_score: telemetry.healthScore(uuid, {
+          isDown: !engine.isLive,
+          serversUp: 0,
+          serversEnabled: 0,
+          enginesUp: engine.isLive ? 1 : 0,
+          enginesWanted: 1
+        }),
+        virtualservices: services.map(service => ({ uuid: service.uuid, name: service.name })),
+        certificate_not_after: engine.row.certificateNotAfterEpochMs
+      }
+    },
+
+    engineChanged: engine => {
+      announce({ kind: 'serviceengine', uuid: engine.uuid })
+      isAllDirty = true
+      refreshSoon()
+    },
+    planned: () => {
+      isAllDirty = true
+      refreshSoon()
+    },
+    judged: servers => {
+      for (const server of servers) dirtyPools.add(server.poolId)
+      refreshSoon()
+    },
+    stop: () => cancelRefresh?.()
+  }
+}
+
+/** Depth first over references; each thing once, so that a cycle ends. */
+function reach(from: string, next: (uuid: string) => (readonly [kind: KindName, uuid: string])[], wanted: KindName): string[] {
+  const seen = new Set([from])
+  const found: string[] = []
+  const through: readonly KindName[] = ['poolgroup', 'httppolicyset']
+  const visit = (uuid: string): void => {
+    for (const [kind, target] of next(uuid)) {
+      if (seen.has(target)) continue
+      seen.add(target)
+      if (kind === wanted) found.push(target)
+      else if (through.includes(kind)) visit(target)
+    }
+  }
+  visit(from)
+  return found
+}
+
+// A stored document is as it was written, without its defaults.
+
+const listOf = (value: Json | undefined): readonly Json[] => (Array.isArray(value) ? (value as readonly Json[]) : [])
+const isObject = (value: Json | undefined): value is JsonObject => value !== null && typeof value === 'object' && !Array.isArray(value)
+const objectOf = (value: Json | undefined): JsonObject => (isObject(value) ? value : {})
+const textOf = (value: Json | undefined): string => (typeof value === 'string' ? value : '')
+
+const serversOf = (pool: StoredResource): readonly JsonObject[] => listOf(pool.body['servers']).filter(isObject)
+
+const hostOf = (server: JsonObject): string =>
+  (server['resolve_server_by_dns'] === true ? textOf(server['hostname']) : '') || textOf(objectOf(server['ip'])['addr'])
+
+function portOf(pool: StoredResource, server: JsonObject): number {
+  const own = server['port']
+  if (typeof own === 'number' && own > 0) return own
+  const shared = pool.body['default_server_port']
+  return typeof shared === 'number' ? shared : 80
+}
+
+/** As the snapshot names a server. */
+const serverIdOf = (pool: StoredResource, server: JsonObject): string => `${hostOf(server)}:${portOf(pool, server)}`
