@@ -7,7 +7,7 @@ import type { Log } from '#model/base/log.ts'
 import type { HostSample, Sample, TrafficSample } from '#model/message/message.ts'
 import type { HostFigures, MetricsAnswer } from '#model/resource/runtime.ts'
 import type { SeriesPoint, SeriesStore } from '#controller/store/store.ts'
-import { figuresToLive, sumWindows, type Figures } from './figures.ts'
+import { figuresToLive, makeSummer, type Figures } from './figures.ts'
 import { findMetric, metricsOf, type MetricKind } from './metrics-catalogue.ts'
 import { makeMoodKeeper, type MoodKeeper } from './mood.ts'
 import type { MetricsQuery, TelemetryPort } from './port.ts'
@@ -72,6 +72,7 @@ export function openTelemetry(options: { readonly series: SeriesStore; readonly 
   const { series, clock, log } = options
   const entities = new Map<string, Entity>()
   const engines = new Map<string, Engine>()
+  const sumWindows = makeSummer()
   let seriesCount = 0
   let lastEpochS = 0
 
@@ -210,7 +211,10 @@ export function openTelemetry(options: { readonly series: SeriesStore; readonly 
     const seconds = atEpochS === lastEpochS + 2 ? [atEpochS - 1, atEpochS] : atEpochS > lastEpochS ? [atEpochS] : []
     lastEpochS = Math.max(lastEpochS, atEpochS)
     const points: SeriesPoint[] = []
+    const hasRoom = seriesCount + metricsOf.server.length <= MAX_SERIES
     for (const entity of entities.values()) {
+      // Servers have no score of their own: those that get no series cost nothing here.
+      if (entity.kind === 'server' && !entity.isInSeries && !hasRoom) continue
       const figures = figuresOf(entity)
       if (!isSeen(entity, figures)) continue
       const host = entity.kind === 'serviceengine' ? hostOfEngine(entity.id) : null
