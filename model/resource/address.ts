@@ -110,3 +110,8 @@ export function isHostname(text: string): boolean {
   const name = text.endsWith('.') ? text.slice(0, -1) : text
   return name.length > 0 && name.length <= 253 && name.split('.').every(label => hostLabel.test(label)) && !/^[\d.]+$/.test(name)
 }
+
+/** An address of every host itself: 127.0.0.0/8 and ::1. */
+export function isLoopback(address: Address): boolean {
+  return address.family === 4 ? address.value >> 24n === 127n : address.value === 1n
+}

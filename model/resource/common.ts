@@ -125,7 +125,7 @@ export const localFile = shape('local file', {
     pattern: '^[\\t\\u0020-\\u007e]*$',
     say: 'must be a value of an HTTP header'
   }),
-  file_content: text('The body, encoded in base64 or as it is.', { required: true, maxLength: 262144 }),
+  file_content: text('The body, as it is.', { required: true, maxLength: 262144 }),
   file_length: integer('Length of the file; computed.', { readOnly: true })
 })
 

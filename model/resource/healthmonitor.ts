@@ -4,7 +4,7 @@ import { flag, inTenant, integer, list, nested, oneOf, ref, shape, text } from '
 import type { Violation } from './violation.ts'
 
 export const tcpMonitor = shape('tcp monitor', {
-  tcp_request: text('Sent once connected; escapes \\r \\n \\t \\xHH are understood.', { maxLength: 4096 }),
+  tcp_request: text('Sent once connected.', { maxLength: 4096 }),
   tcp_response: text('Must be in what comes back; a connection is enough when left out.', { maxLength: 4096 }),
   maintenance_response: text('The server is in maintenance when this comes back.', { maxLength: 4096 }),
   tcp_half_open: flag('Do not finish the connection.', { default: false })

@@ -26,7 +26,10 @@ export const variables = {
   HTTP_POLICY_VAR_SOURCE_IP: '$client_ip',
   HTTP_POLICY_VAR_VS_PORT: '$vs_port',
   HTTP_POLICY_VAR_VS_IP: '$vs_ip',
-  HTTP_POLICY_VAR_REQUEST_ID: '$request_id'
+  HTTP_POLICY_VAR_REQUEST_ID: '$request_id',
+  HTTP_POLICY_VAR_SSL_PROTOCOL: '$ssl_protocol',
+  HTTP_POLICY_VAR_SSL_CIPHER: '$ssl_cipher',
+  HTTP_POLICY_VAR_SSL_SERVER_NAME: '$ssl_server_name'
 } as const
 
 const headerValue = {
@@ -53,7 +56,10 @@ export const headerAction = shape(
                   'HTTP_POLICY_VAR_SOURCE_IP',
                   'HTTP_POLICY_VAR_VS_PORT',
                   'HTTP_POLICY_VAR_VS_IP',
-                  'HTTP_POLICY_VAR_REQUEST_ID'
+                  'HTTP_POLICY_VAR_REQUEST_ID',
+                  'HTTP_POLICY_VAR_SSL_PROTOCOL',
+                  'HTTP_POLICY_VAR_SSL_CIPHER',
+                  'HTTP_POLICY_VAR_SSL_SERVER_NAME'
                 ],
                 'Something that the engine knows.',
                 {
@@ -64,10 +70,7 @@ export const headerAction = shape(
                     'HTTP_POLICY_VAR_SSL_CLIENT_ISSUER',
                     'HTTP_POLICY_VAR_SSL_CLIENT_SUBJECT',
                     'HTTP_POLICY_VAR_SSL_CLIENT_RAW',
-                    'HTTP_POLICY_VAR_SSL_PROTOCOL',
-                    'HTTP_POLICY_VAR_SSL_SERVER_NAME',
                     'HTTP_POLICY_VAR_USER_NAME',
-                    'HTTP_POLICY_VAR_SSL_CIPHER',
                     'HTTP_POLICY_VAR_SSL_CLIENT_VERSION',
                     'HTTP_POLICY_VAR_SSL_CLIENT_SIGALG',
                     'HTTP_POLICY_VAR_SSL_CLIENT_NOTVALIDBEFORE',

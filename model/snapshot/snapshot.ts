@@ -191,8 +191,10 @@ export interface StringMatch {
 
 export interface RequestRule {
   readonly id: string
-  /** `policy name / rule name`, as logs and explain show it. */
+  /** `policy name/rule name`, as logs and explain show it. */
   readonly name: string
+  /** `allow` of a security rule passes over the other security rules; request rules still follow. */
+  readonly phase?: 'security' | 'request'
   /** Null matches every request. */
   readonly match: Match | null
   readonly headerActions: readonly HeaderAction[]

@@ -1,0 +1,156 @@
+/** The door: resources and a placement in, one engine's snapshot out. */
+import { createHash } from 'node:crypto'
+import { canonicalJson, manifestText } from '#model/snapshot/canonical.ts'
+import { SNAPSHOT_VERSION } from '#model/snapshot/snapshot.ts'
+import type { Manifest, Part, PartEntry } from '#model/snapshot/snapshot.ts'
+import { PartCache } from './cache.ts'
+import type { Made, NotMade } from './cache.ts'
+import { addressesOf as vipsOf } from '#model/resource/conflict.ts'
+import { addressSet, listenersOf } from './listen.ts'
+import { poolPart } from './pool.ts'
+import { CannotBuild, Reader } from './resources.ts'
+import type { Resources } from './resources.ts'
+import { servicePart } from './service.ts'
+import { certificatePart } from './tls.ts'
+
+export { PartCache } from './cache.ts'
+export type { Resource, Resources } from './resources.ts'
+
+export interface CompileInput {
+  /** The revision that `resources` stand at. */
+  readonly revision: number
+  readonly resources: Resources
+  readonly engine: {
+    readonly uuid: string
+    readonly name: string
+    /** Uuid of its group; the default when undefined. */
+    readonly group: string | undefined
+    /** Addresses of its host, as it told them. */
+    readonly addresses: readonly string[]
+  }
+  /** Uuids of the virtual services that are placed on it. */
+  readonly virtualServices: readonly string[]
+  /** Opens what the store keeps sealed. */
+  readonly openSecret: (sealed: string) => string
+  /** Parts of earlier calls; shared by all engines, swept by the caller after each round. */
+  readonly cache?: PartCache
+}
+
+/** A virtual service that is left out, and why. */
+export interface Problem {
+  readonly virtualService: string
+  readonly message: string
+}
+
+export interface Compiled {
+  readonly manifest: Manifest
+  /** By hash: every part that the manifest names. */
+  readonly parts: ReadonlyMap<string, Part>
+  readonly problems: readonly Problem[]
+}
+
+/**
+ * Compiles what one engine runs.
+ *
+ * Returns the same manifest and parts for the same input, with whatever cache; what cannot be built is left out and told
+ * Cost    with a warm cache, one look at each resource that a part was made from
+ */
+export function compile(input: CompileInput): Compiled {
+  const cache = input.cache ?? new PartCache()
+  const entries = new Map<string, Made>()
+  const problems: Problem[] = []
+  const addresses = addressSet(input.engine.addresses)
+  const add = (made: Made): void => void entries.set(`${made.part.kind} ${made.part.id}`, made)
+
+  const engine = remember(input, cache, `engine ${input.engine.uuid} ${input.engine.name} ${input.engine.group ?? ''}`, reader =>
+    enginePart(reader, input.engine)
+  )
+  if ('part' in engine) add(engine)
+  for (const uuid of input.virtualServices) {
+    const built = buildService(input, cache, uuid, addresses)
+    if ('problem' in built) problems.push({ virtualService: uuid, message: built.problem })
+    else for (const made of built.all) add(made)
+  }
+
+  const made = [...entries.values()].toSorted((a, b) => compareText(a.part.kind, b.part.kind) || compareText(a.part.id, b.part.id))
+  const parts: PartEntry[] = made.map(({ part: { kind, id }, hash }) => ({ kind, id, hash }))
+  return {
+    manifest: {
+      version: SNAPSHOT_VERSION,
+      revision: input.revision,
+      engineId: input.engine.uuid,
+      parts,
+      hash: sha256(manifestText(parts))
+    },
+    parts: new Map(made.map(({ part, hash }) => [hash, part])),
+    problems
+  }
+}
+
+const compareText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
+const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex')
+
+function enginePart(reader: Reader, { uuid, name, group }: CompileInput['engine']): Part {
+  const settings = reader.orSystem('serviceenginegroup', group, 'Default-Group')?.body
+  return { kind: 'engine', id: uuid, name, drainTimeoutS: settings?.vs_scalein_timeout ?? 30 }
+}
+
+/** Makes a part, or takes it from the cache; a problem is remembered as well. */
+function remember(input: CompileInput, cache: PartCache, key: string, make: (reader: Reader) => Part): Made | NotMade {
+  const known = cache.find(key, input.resources, input.revision)
+  if (known !== undefined) return known
+  const reader = new Reader(input.resources, input.openSecret)
+  const made = attempt(() => {
+    const part = make(reader)
+    return { part, hash: sha256(canonicalJson(part)), poolIds: [...reader.poolIds], certificateIds: [...reader.certificateIds] }
+  })
+  cache.keep(key, made, reader.dependencies, input.revision)
+  return made
+}
+
+function attempt(make: () => Made): Made | NotMade {
+  try {
+    return make()
+  } catch (error) {
+    if (error instanceof CannotBuild) return { problem: error.message }
+    throw error
+  }
+}
+
+/** A virtual service with every part that it points to: all of it or nothing. */
+function buildService(
+  input: CompileInput,
+  cache: PartCache,
+  uuid: string,
+  addresses: ReadonlySet<string>
+): { readonly all: readonly Made[] } | NotMade {
+  const service = remember(input, cache, serviceKey(input, uuid, addresses), reader => {
+    const read = reader.need('virtualservice', uuid)
+    const vsvip = reader.need('vsvip', read.body.vsvip_ref)
+    return { ...servicePart(reader, read), listeners: listenersOf(read.body, vsvip.raw, addresses) }
+  })
+  if ('problem' in service) return service
+  const all = [service]
+  const pools = service.poolIds.map(id => remember(input, cache, `pool ${id}`, reader => poolPart(reader, reader.need('pool', id))))
+  for (const pool of pools) {
+    if ('problem' in pool) return pool
+    all.push(pool)
+  }
+  const certificateIds = new Set(all.flatMap(made => made.certificateIds))
+  for (const id of certificateIds) {
+    const certificate = remember(input, cache, `certificate ${id}`, reader =>
+      certificatePart(reader, reader.need('sslkeyandcertificate', id), input.openSecret)
+    )
+    if ('problem' in certificate) return certificate
+    all.push(certificate)
+  }
+  return { all }
+}
+
+/** Engines that bind the same addresses for it share a part. */
+function serviceKey({ resources }: CompileInput, uuid: string, addresses: ReadonlySet<string>): string {
+  const ref = resources.get('virtualservice', uuid)?.body['vsvip_ref']
+  const vsvip = typeof ref === 'string' ? resources.get('vsvip', ref)?.body : undefined
+  const own = vipsOf(vsvip).filter(address => addresses.has(address))
+  return `virtual-service ${uuid} ${own.join(' ')}`
+}

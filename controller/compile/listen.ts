@@ -1,0 +1,38 @@
+/** Where a virtual service listens on one engine, by the address mode HOST. */
+import { canonicalAddress, isLoopback, parseAddress } from '#model/resource/address.ts'
+import { addressesOf } from '#model/resource/conflict.ts'
+import type { FilledKind } from '#model/resource/catalogue.ts'
+import type { JsonObject } from '#model/resource/kind.ts'
+import type { ListenerSpec } from '#model/snapshot/snapshot.ts'
+
+/** The address to bind for a VIP: itself where the engine has it, all addresses of its family elsewhere. */
+export function boundAddress(vip: string, engineAddresses: ReadonlySet<string>): string {
+  const address = parseAddress(vip)
+  if (address === undefined || engineAddresses.has(vip) || isLoopback(address)) return vip
+  return address.family === 6 ? '::' : '0.0.0.0'
+}
+
+export const addressSet = (addresses: readonly string[]): ReadonlySet<string> => new Set(addresses.map(canonicalAddress))
+
+/**
+ * One listener for each address and port, none twice. An address that all addresses of its family cover is left out where
+ * these are listened for too: the kernel would not let both be bound.
+ */
+export function listenersOf(
+  service: FilledKind['virtualservice'],
+  vsvip: JsonObject | undefined,
+  engineAddresses: ReadonlySet<string>
+): ListenerSpec[] {
+  const listeners = new Map<string, ListenerSpec>()
+  for (const vip of addressesOf(vsvip))
+    for (const { port, enable_ssl: isTls, enable_http2: isHttp2 } of service.services) {
+      const address = boundAddress(vip, engineAddresses)
+      const key = `${address} ${port}`
+      if (!listeners.has(key)) listeners.set(key, { address, port, isTls, isHttp2, vip })
+    }
+  const isCovered = ({ address, port }: ListenerSpec): boolean => {
+    const all = address.includes(':') ? '::' : '0.0.0.0'
+    return address !== all && listeners.has(`${all} ${port}`)
+  }
+  return [...listeners.values()].filter(listener => !isCovered(listener))
+}

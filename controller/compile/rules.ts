@@ -1,0 +1,184 @@
+/** Policies as the engine walks them: security rules of every policy first, then request rules. */
+import { variables } from '#model/resource/httppolicyset.ts'
+import type {
+  headerAction,
+  redirectAction,
+  requestRule,
+  rewriteAction,
+  securityRule,
+  switchingAction,
+  uriParam
+} from '#model/resource/httppolicyset.ts'
+import type { FilledKind } from '#model/resource/catalogue.ts'
+import type { FilledShape } from '#model/resource/field.ts'
+import type {
+  HeaderAction,
+  NetworkRule,
+  RequestRule,
+  ResponseRule,
+  RewriteSpec,
+  RuleAction,
+  TokenString
+} from '#model/snapshot/snapshot.ts'
+import { clientRanges, matchOf, statusRanges } from './match.ts'
+import { bodyOf, statusNumber, targetOf } from './pool.ts'
+import type { Read, Reader } from './resources.ts'
+
+/** Avi's `to the end`. */
+const TO_THE_END = 65_535
+
+type Ordered = { readonly index: number; readonly enable: boolean }
+const inOrder = <R extends Ordered>(rules: readonly R[] | undefined): R[] =>
+  (rules ?? []).filter(rule => rule.enable).toSorted((a, b) => a.index - b.index)
+
+export function networkRules(reader: Reader, policyRef: string | undefined): NetworkRule[] {
+  if (policyRef === undefined) return []
+  const { name: policy, body } = reader.need('networksecuritypolicy', policyRef)
+  return inOrder(body.rules).flatMap(({ name, action, match }): NetworkRule[] => {
+    const client = match.client_ip
+    const ranges = client === undefined ? [] : clientRanges(reader, client)
+    // To the engine no ranges are every client: an empty group is nobody, and not in an empty group is everybody.
+    const isNobody = client !== undefined && ranges.length === 0 && client.match_criteria === 'IS_IN'
+    if (isNobody) return []
+    return [
+      {
+        name: `${policy}/${name}`,
+        ranges,
+        isNegated: ranges.length > 0 && client?.match_criteria === 'IS_NOT_IN',
+        ports: match.vs_port?.ports ?? [],
+        action: action === 'NETWORK_SECURITY_POLICY_ACTION_TYPE_ALLOW' ? 'allow' : 'deny'
+      }
+    ]
+  })
+}
+
+export interface HttpRules {
+  readonly requestRules: readonly RequestRule[]
+  readonly responseRules: readonly ResponseRule[]
+}
+
+export function httpRules(reader: Reader, references: FilledKind['virtualservice']['http_policies']): HttpRules {
+  const policies = (references ?? [])
+    .toSorted((a, b) => a.index - b.index)
+    .map(({ http_policy_set_ref: ref }) => reader.need('httppolicyset', ref))
+  return {
+    requestRules: [
+      ...policies.flatMap(policy => inOrder(policy.body.http_security_policy?.rules).map(rule => securityRuleOf(reader, policy, rule))),
+      ...policies.flatMap(policy => inOrder(policy.body.http_request_policy?.rules).map(rule => requestRuleOf(reader, policy, rule)))
+    ],
+    responseRules: policies.flatMap(policy =>
+      inOrder(policy.body.http_response_policy?.rules).map(rule => ({
+        id: `${policy.uuid}/response/${rule.index}`,
+        name: `${policy.name}/${rule.name}`,
+        match: matchOf(reader, rule.match),
+        status: statusRanges(rule.match?.status),
+        headerActions: headerActionsOf(rule.hdr_action),
+        isLogged: rule.log
+      }))
+    )
+  }
+}
+
+type Policy = Read<'httppolicyset'>
+
+function securityRuleOf(reader: Reader, policy: Policy, rule: FilledShape<typeof securityRule>): RequestRule {
+  return {
+    id: `${policy.uuid}/security/${rule.index}`,
+    name: `${policy.name}/${rule.name}`,
+    phase: 'security',
+    match: matchOf(reader, rule.match),
+    headerActions: [],
+    rewrite: null,
+    action: securityActionOf(rule.action),
+    isLogged: rule.log
+  }
+}
+
+function securityActionOf(action: FilledShape<typeof securityRule>['action']): RuleAction {
+  switch (action.action) {
+    case 'HTTP_SECURITY_ACTION_CLOSE_CONN':
+      return { is: 'close' }
+    case 'HTTP_SECURITY_ACTION_ALLOW':
+      return { is: 'allow' }
+    case 'HTTP_SECURITY_ACTION_SEND_RESPONSE':
+      return { is: 'respond', status: statusNumber(action.status_code ?? '403'), ...bodyOf(action.file) }
+    case 'HTTP_SECURITY_ACTION_REDIRECT_TO_HTTPS': {
+      const port = action.https_port === undefined || action.https_port === 443 ? null : action.https_port
+      return { is: 'redirect', status: 302, protocol: 'https', port, host: null, path: null, keepsQuery: true }
+    }
+  }
+}
+
+function requestRuleOf(reader: Reader, policy: Policy, rule: FilledShape<typeof requestRule>): RequestRule {
+  return {
+    id: `${policy.uuid}/request/${rule.index}`,
+    name: `${policy.name}/${rule.name}`,
+    phase: 'request',
+    match: matchOf(reader, rule.match),
+    headerActions: headerActionsOf(rule.hdr_action),
+    rewrite: rule.rewrite_url_action === undefined ? null : rewriteOf(rule.rewrite_url_action),
+    action:
+      rule.redirect_action !== undefined
+        ? redirectOf(rule.redirect_action)
+        : rule.switching_action === undefined
+          ? null
+          : switchingOf(reader, rule.switching_action),
+    isLogged: rule.log
+  }
+}
+
+function redirectOf(action: FilledShape<typeof redirectAction>): RuleAction {
+  return {
+    is: 'redirect',
+    status: statusNumber(action.status_code),
+    protocol: action.protocol === 'HTTPS' ? 'https' : 'http',
+    port: action.port ?? null,
+    host: tokensOf(action.host, '.'),
+    path: tokensOf(action.path, '/'),
+    keepsQuery: action.keep_query
+  }
+}
+
+function switchingOf(reader: Reader, action: FilledShape<typeof switchingAction>): RuleAction | null {
+  if (action.action === 'HTTP_SWITCHING_SELECT_LOCAL') {
+    const status = action.status_code === undefined ? (action.other_status_code ?? 200) : statusNumber(action.status_code)
+    return { is: 'respond', status, ...bodyOf(action.file) }
+  }
+  const isPool = action.action === 'HTTP_SWITCHING_SELECT_POOL'
+  const target = targetOf(reader, { pool: isPool ? action.pool_ref : undefined, group: isPool ? undefined : action.pool_group_ref })
+  return target === null ? null : { is: 'switch', target }
+}
+
+function rewriteOf({ host_hdr: host, path, query }: FilledShape<typeof rewriteAction>): RewriteSpec {
+  const added = query?.add_string
+  return {
+    host: tokensOf(host, '.'),
+    path: tokensOf(path, '/'),
+    query: query === undefined ? null : { keepsExisting: query.keep_query, add: added === undefined || added === '' ? null : added }
+  }
+}
+
+/** Pieces of a host are joined by dots and pieces of a path by slashes, unless the text beside has one already. */
+function tokensOf(param: FilledShape<typeof uriParam> | undefined, separator: '.' | '/'): TokenString | null {
+  if (param === undefined) return null
+  const tokens: TokenString[number][] = []
+  for (const { type, str_value: text = '', start_index: start = 0, end_index: end = TO_THE_END } of param.tokens) {
+    const before = tokens.at(-1)
+    const isJoined = before === undefined || ('literal' in before && before.literal.endsWith(separator))
+    const starts = type === 'URI_TOKEN_TYPE_STRING' && text.startsWith(separator)
+    if (!isJoined && !starts) tokens.push({ literal: separator })
+    tokens.push(
+      type === 'URI_TOKEN_TYPE_STRING' ? { literal: text } : { from: type === 'URI_TOKEN_TYPE_HOST' ? 'host' : 'path', start, end }
+    )
+  }
+  return tokens
+}
+
+const actionOf = { HTTP_ADD_HDR: 'add', HTTP_REPLACE_HDR: 'replace', HTTP_REMOVE_HDR: 'remove' } as const
+
+function headerActionsOf(actions: readonly FilledShape<typeof headerAction>[] | undefined): HeaderAction[] {
+  return (actions ?? []).map(({ action, hdr: { name, value } }) => {
+    const text = value?.var === undefined ? (value?.val ?? '') : variables[value.var]
+    return { is: actionOf[action], name, value: action === 'HTTP_REMOVE_HDR' ? '' : text }
+  })
+}

@@ -1,0 +1,85 @@
+/** A virtual service, but for where it listens on one engine. */
+import type { FilledKind } from '#model/resource/catalogue.ts'
+import { httpProfile } from '#model/resource/applicationprofile.ts'
+import { fillDefaults } from '#model/resource/walk.ts'
+import type { FilledShape } from '#model/resource/field.ts'
+import type { AccessLogSpec, HttpSpec, VirtualServicePart } from '#model/snapshot/snapshot.ts'
+import { targetOf } from './pool.ts'
+import type { Read, Reader } from './resources.ts'
+import { httpRules, networkRules } from './rules.ts'
+import { clientTls } from './tls.ts'
+
+type Service = FilledKind['virtualservice']
+type HttpProfile = FilledShape<typeof httpProfile>
+
+/** Not a setting of Avi, which always makes one. */
+const REQUEST_ID_HEADER = 'X-Request-Id'
+const SECONDS_A_DAY = 86_400
+
+export function servicePart(reader: Reader, { uuid, name, tenant, body }: Read<'virtualservice'>): Omit<VirtualServicePart, 'listeners'> {
+  const profile = reader.orSystem('applicationprofile', body.application_profile_ref, 'System-HTTP')?.body
+  const isHttp = profile?.type !== 'APPLICATION_PROFILE_TYPE_L4'
+  const rules = isHttp ? httpRules(reader, body.http_policies) : { requestRules: [], responseRules: [] }
+  return {
+    kind: 'virtual-service',
+    id: uuid,
+    name,
+    tenant,
+    application: isHttp ? 'http' : 'tcp',
+    isTrafficEnabled: body.traffic_enabled,
+    tls: body.services.some(service => service.enable_ssl) ? clientTls(reader, body) : null,
+    http: httpOf(profile?.http_profile),
+    tcp: { idleTimeoutMs: idleTimeoutMs(reader, body) },
+    networkRules: networkRules(reader, body.network_security_policy_ref),
+    ...rules,
+    target: targetOf(reader, { pool: body.pool_ref, group: body.pool_group_ref }),
+    accessLog: accessLogOf(reader, body)
+  }
+}
+
+const xffUpdateOf = {
+  REPLACE_XFF_HEADERS: 'REPLACE',
+  APPEND_TO_THE_XFF_HEADER: 'ADD',
+  // A header of its own and one more value of the same header mean the same (RFC 9110 §5.2).
+  ADD_NEW_XFF_HEADER: 'ADD'
+} as const
+
+function httpOf(given: HttpProfile | undefined): HttpSpec {
+  const profile = given ?? (fillDefaults(httpProfile.schema, {}) as unknown as HttpProfile)
+  return {
+    xffHeader: profile.xff_enabled ? profile.xff_alternate_name : null,
+    xffUpdate: xffUpdateOf[profile.xff_update],
+    hasForwardedProto: profile.x_forwarded_proto_enabled,
+    requestIdHeader: REQUEST_ID_HEADER,
+    isWebsocketEnabled: profile.websockets_enabled,
+    isHttpToHttps: profile.http_to_https,
+    hstsMaxAgeS: profile.hsts_enabled ? profile.hsts_max_age * SECONDS_A_DAY : null,
+    hasHstsSubdomains: profile.hsts_subdomains_enabled,
+    serverHeader: 'keep',
+    keepAliveTimeoutMs: profile.keepalive_timeout,
+    headerTimeoutMs: profile.client_header_timeout,
+    bodyTimeoutMs: profile.client_body_timeout,
+    maxRequestsPerConnection: profile.max_keepalive_requests,
+    maxHeaderBytes: profile.client_max_request_size * 1024,
+    maxHeaderCount: profile.max_header_count,
+    maxBodyBytes: profile.client_max_body_size === 0 ? null : profile.client_max_body_size * 1024,
+    isConnectionMultiplexed: profile.connection_multiplexing_enabled
+  }
+}
+
+/** 0: without end. */
+function idleTimeoutMs(reader: Reader, body: Service): number {
+  const profile = reader.orSystem('networkprofile', body.network_profile_ref, 'System-TCP-Proxy')?.body.profile
+  const seconds =
+    profile?.type === 'PROTOCOL_TYPE_TCP_FAST_PATH'
+      ? (profile.tcp_fast_path_profile?.session_idle_timeout ?? 300)
+      : (profile?.tcp_proxy_profile?.idle_connection_timeout ?? 600)
+  return seconds * 1000
+}
+
+function accessLogOf(reader: Reader, body: Service): AccessLogSpec {
+  const profile = reader.orSystem('analyticsprofile', body.analytics_profile_ref, 'System-Analytics-Profile')?.body
+  const isFull = body.analytics_policy?.full_client_logs?.enabled === true
+  const isSignificant = profile?.client_log_config?.enable_significant_log_collection ?? true
+  return { isEnabled: isFull || isSignificant, isSignificantOnly: !isFull }
+}

@@ -1,0 +1,119 @@
+/** TLS profiles, certificates and roots, as an engine needs them. */
+import { createPrivateKey, X509Certificate } from 'node:crypto'
+import type { FilledKind } from '#model/resource/catalogue.ts'
+import { standardCiphers } from '#model/resource/sslprofile.ts'
+import type { CertificatePart, TlsSpec, UpstreamTlsSpec } from '#model/snapshot/snapshot.ts'
+import { CannotBuild } from './resources.ts'
+import type { Read, Reader } from './resources.ts'
+
+type Version = TlsSpec['minVersion']
+const versionOf = {
+  SSL_VERSION_TLS1: 'TLSv1',
+  SSL_VERSION_TLS1_1: 'TLSv1.1',
+  SSL_VERSION_TLS1_2: 'TLSv1.2',
+  SSL_VERSION_TLS1_3: 'TLSv1.3'
+} as const
+const ascending: readonly Version[] = ['TLSv1', 'TLSv1.1', 'TLSv1.2', 'TLSv1.3']
+const standardSuites = 'TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256'
+
+interface Suite {
+  readonly minVersion: Version
+  readonly maxVersion: Version
+  readonly ciphers: string
+}
+
+/** Versions and ciphers of a profile; without one, TLS 1.2 and 1.3 with AEAD only. */
+function suiteOf(profile: FilledKind['sslprofile'] | undefined): Suite {
+  const named = (profile?.accepted_versions ?? []).map(({ type }) => versionOf[type])
+  const versions = ascending.filter(version => named.includes(version))
+  const ciphers = [profile?.ciphersuites ?? standardSuites, profile?.accepted_ciphers ?? standardCiphers].filter(list => list !== '')
+  return { minVersion: versions[0] ?? 'TLSv1.2', maxVersion: versions.at(-1) ?? 'TLSv1.3', ciphers: ciphers.join(':') }
+}
+
+export function clientTls(reader: Reader, service: FilledKind['virtualservice']): TlsSpec {
+  const profile = reader.orSystem('sslprofile', service.ssl_profile_ref, 'System-Standard')?.body
+  const certificateIds = (service.ssl_key_and_certificate_refs ?? []).map(uuid => reader.certificatePart(uuid))
+  if (certificateIds.length === 0) throw new CannotBuild('TLS needs a certificate')
+  return {
+    certificateIds,
+    ...suiteOf(profile),
+    hasServerPreference: profile?.prefer_client_cipher_ordering !== true,
+    isSessionReuseEnabled: profile?.enable_ssl_session_reuse ?? true,
+    sessionTimeoutS: profile?.ssl_session_timeout ?? 86400
+  }
+}
+
+export function upstreamTls(
+  reader: Reader,
+  settings: {
+    readonly sslProfile: string
+    readonly pkiProfile: string | undefined
+    readonly certificate: string | undefined
+    readonly isSniEnabled: boolean
+    readonly serverName: string | undefined
+    readonly isHostChecked: boolean
+  }
+): UpstreamTlsSpec {
+  const roots = settings.pkiProfile === undefined ? undefined : reader.need('pkiprofile', settings.pkiProfile).body
+  return {
+    isSniEnabled: settings.isSniEnabled,
+    serverName: settings.serverName === undefined || settings.serverName === '' ? null : settings.serverName,
+    trustedPem: roots === undefined ? null : roots.ca_certs.map(({ certificate }) => withLineEnd(certificate ?? '')).join(''),
+    isHostChecked: settings.isHostChecked,
+    clientCertificateId: settings.certificate === undefined ? null : reader.certificatePart(settings.certificate),
+    ...suiteOf(reader.need('sslprofile', settings.sslProfile).body)
+  }
+}
+
+const withLineEnd = (pem: string): string => `${pem.trim()}\n`
+const pemBlock = /-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----/g
+
+/** Names that a certificate is for: DNS names and addresses of its SAN, or its CN when it has none. */
+export function namesOf(certificate: X509Certificate): string[] {
+  const alternative = [...(certificate.subjectAltName ?? '').matchAll(/(?:^|, )(?:DNS|IP Address):("(?:[^"\\]|\\.)*"|[^,]*)/g)]
+  const names = alternative.map(([, name = '']) => (name.startsWith('"') ? String(JSON.parse(name)) : name).toLowerCase())
+  if (names.length > 0) return names
+  const common = /^CN=(.*)$/m.exec(certificate.subject)?.[1]
+  return common === undefined ? [] : [common.toLowerCase()]
+}
+
+/**
+ * A certificate with its chain and opened key.
+ *
+ * Throws  CannotBuild when it cannot be read or does not fit its key; never with a secret in its message
+ */
+export function certificatePart(
+  reader: Reader,
+  { uuid, name, body }: Read<'sslkeyandcertificate'>,
+  openSecret: (sealed: string) => string
+): CertificatePart {
+  const chain = [body.certificate.certificate, ...(body.ca_certs ?? []).map(({ ca_ref: ca }) => caPem(reader, ca))]
+  const blocks = chain.flatMap(pem => pem?.match(pemBlock) ?? [])
+  const leaf = read(name, () => new X509Certificate(blocks[0] ?? ''))
+  const key = read(name, () => {
+    const passphrase = body.key_passphrase === undefined ? {} : { passphrase: openSecret(body.key_passphrase) }
+    return createPrivateKey({ key: openSecret(body.key ?? ''), ...passphrase })
+  })
+  if (!leaf.checkPrivateKey(key)) throw new CannotBuild(`certificate ${name} does not belong to its key`)
+  return {
+    kind: 'certificate',
+    id: uuid,
+    name,
+    certificatePem: blocks.map(withLineEnd).join(''),
+    keyPem: key.export({ type: 'pkcs8', format: 'pem' }).toString(),
+    names: namesOf(leaf),
+    keyType: key.asymmetricKeyType === 'ec' ? 'ec' : 'rsa'
+  }
+}
+
+function caPem(reader: Reader, uuid: string | undefined): string | undefined {
+  return uuid === undefined ? undefined : reader.need('sslkeyandcertificate', uuid).body.certificate.certificate
+}
+
+function read<T>(name: string, make: () => T): T {
+  try {
+    return make()
+  } catch {
+    throw new CannotBuild(`certificate ${name} or its key cannot be read`)
+  }
+}
