@@ -1,16 +1,39 @@
 /** A stored object as the API answers it: addressed, references as URLs, defaults added, secrets out of sight. */
 import type { FastifyRequest } from 'fastify'
 import { kinds } from '#model/resource/catalogue.ts'
-import type { Json, JsonObject } from '#model/resource/kind.ts'
+import type { Json, JsonObject, KindName } from '#model/resource/kind.ts'
 import { fillDefaults, mapReferences, mapSecrets } from '#model/resource/walk.ts'
+import { ADMIN_TENANT } from '#controller/access/permission.ts'
 import type { Store, StoredResource } from '#controller/store/store.ts'
+import { SENSITIVE } from '#controller/change/draft.ts'
 import type { View } from './query.ts'
 
-export const SENSITIVE = '<sensitive>'
 /** Always answered, whatever `fields` says. */
 const always: ReadonlySet<string> = new Set(['url', 'uuid', 'name'])
 
 export const plainView: View = { isNameIncluded: false, isDefaultSkipped: false, isRuntimeJoined: false }
+
+/** What an unset reference means: field -> name of the default object. */
+const implied: ReadonlyMap<string, string> = new Map([
+  ['application_profile_ref', 'System-HTTP'],
+  ['network_profile_ref', 'System-TCP-Proxy'],
+  ['analytics_profile_ref', 'System-Analytics-Profile'],
+  ['se_group_ref', 'Default-Group'],
+  ['cloud_ref', 'Default-Cloud']
+])
+
+/** The document with its defaults and with the references that it implies. */
+function filled(store: Store, { kind, body }: StoredResource): JsonObject {
+  const { schema } = kinds[kind]
+  const references: Record<string, Json> = {}
+  for (const [field, name] of implied) {
+    const property = schema.properties[field] as { readonly 'x-ref'?: KindName } | undefined
+    const toKind = property?.['x-ref']
+    const target = toKind === undefined || body[field] !== undefined ? undefined : store.findByName(toKind, ADMIN_TENANT, name)
+    if (target !== undefined) references[field] = target.uuid
+  }
+  return { ...fillDefaults(schema, body), ...references }
+}
 
 /** Scheme, host and port as the client knows them. */
 export function baseOf(request: FastifyRequest): string {
@@ -29,8 +52,8 @@ export function toAnswer(store: Store, resource: StoredResource, view: View, bas
   const { schema } = kinds[resource.kind]
   const urlOf = (kind: string, uuid: string, name: string | undefined): string =>
     `${base}/api/${kind}/${encodeURIComponent(uuid)}${view.isNameIncluded && name !== undefined ? `#${name}` : ''}`
-  const filled = view.isDefaultSkipped ? resource.body : fillDefaults(schema, resource.body)
-  const safe = mapSecrets(schema, filled, () => SENSITIVE)
+  const whole = view.isDefaultSkipped ? resource.body : filled(store, resource)
+  const safe = mapSecrets(schema, whole, () => SENSITIVE)
   const body = mapReferences(schema, safe, ({ toKind, value }) => {
     const target = store.get(toKind, value)
     // A default may name what it means instead of holding a uuid.
@@ -57,10 +80,9 @@ function trim(answer: Record<string, Json>, { fields, exclude }: View): Record<s
 }
 
 /** What a document says, read with its defaults and without its secrets: for filters, searches and sorting. */
-export function readable(resource: StoredResource): JsonObject {
-  const { schema } = kinds[resource.kind]
+export function readable(store: Store, resource: StoredResource): JsonObject {
   return {
-    ...mapSecrets(schema, fillDefaults(schema, resource.body), () => undefined),
+    ...mapSecrets(kinds[resource.kind].schema, filled(store, resource), () => undefined),
     uuid: resource.uuid,
     name: resource.name,
     tenant_ref: resource.tenant,

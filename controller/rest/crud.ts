@@ -149,10 +149,19 @@ async function patch(
   return written(services, request, reply, await applyWrites(services, request, resource.tenant, [order]))
 }
 
+/** A session goes on when its own user changes the password; the user's other sessions end. */
+function keepSession({ access }: RestServices, request: FastifyRequest, resource: StoredResource): void {
+  const { actor, sessionId } = callerOf(request)
+  if (sessionId !== undefined && resource.kind === 'user' && resource.uuid === actor.userUuid) access.keepSession(sessionId)
+}
+
 function written(services: RestServices, request: FastifyRequest, reply: FastifyReply, result: ChangeResult): Record<string, Json> {
   const resource = result.resources[0]
   if (resource === undefined) throw notFound('what was written')
-  reply.header('etag', etagOf(resource))
+  if (!flagOf(request.query as RawQuery, 'dry_run')) {
+    reply.header('etag', etagOf(resource))
+    keepSession(services, request, resource)
+  }
   return writtenAnswer(services, request, result, resource)
 }
 

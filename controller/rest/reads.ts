@@ -34,14 +34,15 @@ function mayReadAny(store: Store, caller: Caller, kind: KindName): boolean {
 }
 
 /**
- * One object. A tenant that the caller did not name does not hide what its role may read elsewhere; what it may not
+ * One object; one's own user is always there. A tenant that the caller did not name does not hide what its role may read elsewhere; what it may not
  * read is not there.
  *
  * Throws Problem 404
  */
 export function findSeen(store: Store, caller: Caller, kind: KindName, uuid: string): StoredResource {
   const resource = store.get(kind, uuid)
-  const isSeen = resource !== undefined && (caller.isTenantGiven ? canSee(caller, resource) : mayRead(caller, resource))
+  const isOwn = kind === 'user' && caller.actor.userUuid === uuid
+  const isSeen = resource !== undefined && (isOwn || (caller.isTenantGiven ? canSee(caller, resource) : mayRead(caller, resource)))
   if (!isSeen) throw notFound(`${kind} ${uuid.slice(0, 128)}`)
   return resource
 }

@@ -5,6 +5,7 @@ import { TooManyAttempts } from '#controller/access/access.ts'
 import { ChangeRefused } from '#controller/change/order.ts'
 import type { RefusalCode } from '#controller/change/order.ts'
 import { EnrolRefused } from '#controller/fleet/port.ts'
+import { StaleRevision, StoreUnavailable } from '#controller/store/store.ts'
 import { Problem } from './problem.ts'
 import type { Log } from '#model/base/log.ts'
 
@@ -80,7 +81,15 @@ export function judge(error: unknown): Judged {
     }
   if (error instanceof Error) {
     const { statusCode, code } = error as { statusCode?: unknown; code?: unknown }
-    if (typeof code === 'string' && code.startsWith('SQLITE_'))
+    if (error instanceof StaleRevision)
+      return {
+        status: 409,
+        code: 'CONFLICT',
+        detail: 'something else was changed at the same time: try again',
+        violations: [],
+        headers: {}
+      }
+    if (error instanceof StoreUnavailable || (typeof code === 'string' && code.startsWith('SQLITE_')))
       return {
         status: 503,
         code: 'STORE_UNAVAILABLE',

@@ -18,11 +18,11 @@ export function selectResources(store: Store, resources: readonly StoredResource
       (related === undefined || related.has(resource.uuid)) &&
       query.filters.every(filter => passes(store, resource, filter)) &&
       query.searches.every(({ field, text, isCaseIgnored }) =>
-        mentions(field === undefined ? readable(resource) : readable(resource)[field], text, isCaseIgnored)
+        mentions(field === undefined ? readable(store, resource) : readable(store, resource)[field], text, isCaseIgnored)
       )
   )
   if (query.sort.length === 1 && query.sort[0]!.field === 'name') return query.sort[0]!.isDescending ? found.toReversed() : found
-  const keyed = found.map(resource => ({ resource, document: readable(resource) }))
+  const keyed = found.map(resource => ({ resource, document: readable(store, resource) }))
   keyed.sort((a, b) => {
     for (const { field, isDescending } of query.sort) {
       const order = compareValues(a.document[field], b.document[field])
@@ -41,7 +41,7 @@ function relatedTo(store: Store, { refersTo, referredBy }: ListQuery): ReadonlyS
 
 function passes(store: Store, resource: StoredResource, { field, of, comparison, values }: Filter): boolean {
   if (field === 'name' || field === 'uuid') return satisfies(resource[field], comparison, values)
-  const value = readable(resource)[field]
+  const value = readable(store, resource)[field]
   if (of !== 'name') return satisfies(referenceIn(value), comparison, values.map(bareUuid))
   const toKind = field === 'tenant_ref' ? 'tenant' : referredKind(kinds[resource.kind], field)
   const uuids = Array.isArray(value) ? (value as readonly Json[]) : [value]

@@ -1,0 +1,166 @@
+/** The REST layer over a memory store, with the real change and access, for tests that inject requests. */
+import { randomBytes } from 'node:crypto'
+import type { Test } from 'tap'
+import { systemClock } from '#model/base/clock.ts'
+import type { Clock } from '#model/base/clock.ts'
+import { makeLog } from '#model/base/log.ts'
+import { defaultObjects } from '#model/resource/defaults.ts'
+import type { JsonObject } from '#model/resource/kind.ts'
+import { openAccess } from '#controller/access/access.ts'
+import { controllerActor } from '#controller/access/actor.ts'
+import { ADMIN_TENANT } from '#controller/access/permission.ts'
+import { makeChange } from '#controller/change/apply.ts'
+import type { Change } from '#controller/change/apply.ts'
+import { makeSeal } from '#controller/pki/seal.ts'
+import { openRest } from '#controller/rest/server.ts'
+import type { Rest, RestOptions } from '#controller/rest/server.ts'
+import { openMemoryStore } from '#controller/store/memory/memory.ts'
+import type { Store } from '#controller/store/store.ts'
+import { toldFleet, toldTelemetry } from './rest-ports.ts'
+import type { ToldFleet, ToldTelemetry } from './rest-ports.ts'
+
+export const PASSWORD = 'correct horse battery'
+const HOST = 'controller.test:9443'
+
+export interface RestAnswer {
+  readonly status: number
+  readonly headers: Readonly<Record<string, unknown>>
+  readonly text: string
+  /** The body as a JSON object; {} when there is none. */
+  readonly body: Readonly<Record<string, unknown>>
+  /** Of a list. */
+  readonly results: readonly Readonly<Record<string, unknown>>[]
+  readonly violations: readonly { readonly pointer: string; readonly message: string }[]
+}
+
+export interface RestClient {
+  readonly call: (
+    method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE',
+    url: string,
+    body?: object | string,
+    headers?: Readonly<Record<string, string>>
+  ) => Promise<RestAnswer>
+  readonly cookie: string
+  readonly csrfToken: string
+}
+
+export interface RestHouse {
+  readonly rest: Rest
+  readonly store: Store
+  readonly change: Change
+  readonly fleet: ToldFleet
+  readonly telemetry: ToldTelemetry
+  /** Signed in as the superuser. */
+  readonly admin: RestClient
+  readonly signIn: (username: string, password?: string) => Promise<RestClient>
+  readonly anonymous: RestClient
+  /** What was logged as an error: a test that expects none says so. */
+  readonly errors: string[]
+}
+
+const standIn = {
+  caPem: 'ca',
+  caFingerprint: Buffer.alloc(32, 7).toString('base64url'),
+  serverKeyPin: 'sha256//cGlu',
+  serverCertificate: () => ({ keyPem: '', certificatePem: '' }),
+  onServerRenewed: () => () => undefined
+}
+
+export async function aRest(
+  t: Test,
+  options: Partial<RestOptions> & { readonly clock?: Clock; readonly configuration?: JsonObject } = {}
+): Promise<RestHouse> {
+  const { configuration, ...more } = options
+  const clock = options.clock ?? systemClock
+  const store = openMemoryStore()
+  const change = makeChange({ store, seal: makeSeal(Buffer.alloc(32, 1)), clock, randomBytes, committed: () => undefined })
+  const apply = (writes: Parameters<Change['apply']>[0]['writes']): ReturnType<Change['apply']> =>
+    change.apply({ actor: controllerActor, tenant: ADMIN_TENANT, writes })
+  await apply(defaultObjects.map(({ kind, body }) => ({ op: 'create', kind, body, ...(kind === 'tenant' ? { uuid: ADMIN_TENANT } : {}) })))
+  await apply([{ op: 'create', kind: 'user', body: { name: 'admin', password: PASSWORD, is_superuser: true } }])
+  if (configuration !== undefined) {
+    const single = store.list('systemconfiguration')[0]
+    if (single === undefined) await apply([{ op: 'create', kind: 'systemconfiguration', body: configuration }])
+    else await apply([{ op: 'patch', kind: 'systemconfiguration', uuid: single.uuid, patch: { replace: configuration } }])
+  }
+  const fleet = toldFleet()
+  const telemetry = toldTelemetry()
+  const errors: string[] = []
+  const rest = await openRest({
+    store,
+    change,
+    access: openAccess({ store, clock, randomBytes }),
+    authority: standIn,
+    fleet,
+    telemetry,
+    clock,
+    log: makeLog(line => errors.push(line), { level: 'error' }),
+    uiFolder: '/nonexistent/ui',
+    installFolder: '/nonexistent/install',
+    version: '0.0.0-test',
+    tls: false,
+    ...more
+  })
+  t.teardown(() => rest.stop())
+
+  const client = (cookie: string, csrfToken: string): RestClient => ({
+    cookie,
+    csrfToken,
+    call: async (method, url, body, headers = {}) => {
+      const isText = typeof body === 'string'
+      const response = await rest.inject({
+        method,
+        url,
+        headers: {
+          host: HOST,
+          ...(cookie === '' ? {} : { cookie, referer: `https://${HOST}/`, 'x-csrftoken': csrfToken }),
+          ...(isText ? { 'content-type': 'application/json' } : {}),
+          ...headers
+        },
+        ...(body === undefined ? {} : { payload: body })
+      })
+      const isJson = /json/.test(String(response.headers['content-type']))
+      const parsed: Readonly<Record<string, unknown>> = isJson ? response.json() : {}
+      return {
+        status: response.statusCode,
+        headers: response.headers,
+        text: response.body,
+        body: parsed,
+        results: (parsed['results'] ?? []) as RestAnswer['results'],
+        violations: (parsed['violations'] ?? []) as RestAnswer['violations']
+      }
+    }
+  })
+  const anonymous = client('', '')
+
+  const signIn = async (username: string, password = PASSWORD): Promise<RestClient> => {
+    const answer = await anonymous.call('POST', '/login', { username, password })
+    if (answer.status !== 200) throw new Error(`could not sign in as ${username}: ${answer.text}`)
+    const cookies = answer.headers['set-cookie'] as readonly string[]
+    const valueOf = (name: string): string =>
+      cookies
+        .find(item => item.startsWith(`${name}=`))!
+        .slice(name.length + 1)
+        .split(';', 1)[0]!
+    return client(`sessionid=${valueOf('sessionid')}; csrftoken=${valueOf('csrftoken')}`, valueOf('csrftoken'))
+  }
+  return { rest, store, change, fleet, telemetry, errors, anonymous, signIn, admin: await signIn('admin') }
+}
+
+/** A tenant with a user of a role in it and nowhere else. */
+export async function aTenant(
+  { admin, signIn }: RestHouse,
+  name: string,
+  role = 'Tenant-Admin'
+): Promise<{ readonly uuid: string; readonly client: RestClient }> {
+  const made = await admin.call('POST', '/api/tenant', { name })
+  const user = {
+    name: `${name}-user`,
+    password: PASSWORD,
+    access: [{ role_ref: `/api/role?name=${role}`, tenant_ref: `/api/tenant?name=${name}` }],
+    default_tenant_ref: `/api/tenant?name=${name}`
+  }
+  const answer = await admin.call('POST', '/api/user', user)
+  if (answer.status !== 201) throw new Error(answer.text)
+  return { uuid: String(made.body['uuid']), client: await signIn(`${name}-user`) }
+}
