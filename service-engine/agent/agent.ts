@@ -18,7 +18,7 @@ import type { Identity } from './identity.ts'
 import { makeKeyAndCsr } from './key.ts'
 import { Link } from './link.ts'
 import type { HubSays, LinkEnd } from './link.ts'
-import type { AgentSide, EngineSide } from './port.ts'
+import type { AgentSide, EngineSide, LinkStatus } from './port.ts'
 import { hashOfPart, openSnapshotStore } from './snapshot-store.ts'
 import type { SnapshotStore, StoredSnapshot } from './snapshot-store.ts'
 
@@ -113,6 +113,12 @@ class Agent implements AgentSide {
   serversJudged(judgements: Parameters<AgentSide['serversJudged']>[0]): void {
     // Lost while there is no link: after a Welcome all of them go.
     if (this.#link?.isLive) this.#link.send({ type: 'ServersJudged', servers: judgements })
+  }
+
+  status(): LinkStatus {
+    const isConnected = this.#link?.isLive === true
+    const reason = this.#lastFailure === '' ? 'not connected to the controller yet' : this.#lastFailure
+    return { isConnected, runningRevision: this.#running?.manifest.revision ?? 0, reason: isConnected ? '' : reason }
   }
 
   async stop(): Promise<void> {

@@ -22,5 +22,15 @@ export interface AgentSide {
   /** Queued when the link is down or slow; the oldest is dropped and counted. Never waits. */
   readonly sampleTaken: (sample: Sample) => void
   readonly serversJudged: (judgements: readonly ServerJudgement[]) => void
+  readonly status: () => LinkStatus
   readonly stop: () => Promise<void>
+}
+
+/** How the link is, for `status` on the host. */
+export interface LinkStatus {
+  readonly isConnected: boolean
+  /** 0 when nothing runs. */
+  readonly runningRevision: number
+  /** Why there is no connection, in words; '' while there is one. */
+  readonly reason: string
 }

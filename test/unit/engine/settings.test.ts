@@ -1,0 +1,49 @@
+import t from 'tap'
+import { readOrder, readSettings, Refused } from '#engine/settings.ts'
+
+t.test('readSettings has a default for everything', async t => {
+  const settings = readSettings({}, 'host-1')
+  t.match(settings, {
+    controllerUrl: '',
+    token: '',
+    name: 'host-1',
+    dataFolder: /\.weir\/engine$/,
+    accessLogPath: /\.weir\/engine\/access\.log$/
+  })
+  t.ok(settings.workers >= 1 && settings.workers <= 4)
+})
+
+t.test('readSettings takes what it is told', async t => {
+  t.match(
+    readSettings(
+      { WEIR_DATA: '/data', WEIR_CONTROLLER: 'https://c:9443', WEIR_TOKEN: 't', WEIR_WORKERS: '9', WEIR_ACCESS_LOG: '-', WEIR_NAME: 'n' },
+      'host-1'
+    ),
+    { dataFolder: '/data', controllerUrl: 'https://c:9443', token: 't', workers: 9, accessLogPath: '-', name: 'n' }
+  )
+  t.equal(readSettings({ WEIR_ACCESS_LOG: '' }, 'h').accessLogPath, '')
+  t.equal(readSettings({ WEIR_ACCESS_LOG: '/log/a' }, 'h').accessLogPath, '/log/a')
+})
+
+t.test('readSettings refuses what makes no sense, in one line', async t => {
+  for (const env of [{ WEIR_WORKERS: '0' }, { WEIR_WORKERS: 'many' }, { WEIR_WORKERS: '65' }, { WEIR_CONTROLLER: 'nonsense' }]) {
+    t.throws(() => readSettings(env, 'h'), { name: 'Refused', message: /^WEIR_[^\n]+$/ }, JSON.stringify(env))
+  }
+})
+
+t.test('readOrder knows four verbs', async t => {
+  const settings = readSettings({ WEIR_TOKEN: 'from-env' }, 'h')
+  t.same(readOrder([], settings), { is: 'run' })
+  t.same(readOrder(['run'], settings), { is: 'run' })
+  t.same(readOrder(['status'], settings), { is: 'status' })
+  t.same(readOrder(['version'], settings), { is: 'version' })
+  t.same(readOrder(['join', '--controller', 'https://c:1', '--token', 'x'], settings), {
+    is: 'join',
+    controllerUrl: 'https://c:1',
+    token: 'x'
+  })
+  t.same(readOrder(['join', '--controller', 'https://c:1'], settings), { is: 'join', controllerUrl: 'https://c:1', token: 'from-env' })
+  for (const args of [['dance'], ['run', 'fast'], ['join'], ['join', '--wrong', 'x'], ['status', '--json']]) {
+    t.throws(() => readOrder(args, settings), Refused, args.join(' '))
+  }
+})
