@@ -14,7 +14,7 @@ export interface AccessOptions {
   readonly randomBytes: RandomBytes
   /** A session that is not used for so long ends. */
   readonly idleMs?: number
-  /** A session ends after so long, used or not. */
+  /** A session ends after so long, used or not; what the system configuration says when it is left out. */
   readonly lifetimeMs?: number
   readonly sessionsMax?: number
   readonly sessionsPerUserMax?: number
@@ -116,9 +116,20 @@ const isActive = (user: StoredResource): boolean => user.body['is_active'] !== f
 const passwordOf = (user: StoredResource): string => (typeof user.body['password'] === 'string' ? user.body['password'] : '')
 const markOf = (user: StoredResource): string => sha256(passwordOf(user)).slice(0, 32)
 
+function portalOf(store: Store): Readonly<Record<string, unknown>> {
+  const portal = store.list('systemconfiguration')[0]?.body['portal_configuration']
+  return typeof portal === 'object' && portal !== null ? (portal as Readonly<Record<string, unknown>>) : {}
+}
+
+/** Avi's `api_force_timeout`, hours. */
+function forcedEndMs(store: Store): number {
+  const hours = portalOf(store)['api_force_timeout']
+  return (typeof hours === 'number' ? hours : 24) * HOUR_MS
+}
+
 /** Keeps sessions in memory, written through to a table of the store. */
 function openSessions({ store, clock, randomBytes, ...limits }: AccessOptions) {
-  const { idleMs = HOUR_MS, lifetimeMs = 24 * HOUR_MS, sessionsMax = 10_000, sessionsPerUserMax = 100 } = limits
+  const { idleMs = HOUR_MS, lifetimeMs, sessionsMax = 10_000, sessionsPerUserMax = 100 } = limits
   const table = store.table<SessionRow>('session')
   const byHash = new Map(table.entries())
 
@@ -131,7 +142,7 @@ function openSessions({ store, clock, randomBytes, ...limits }: AccessOptions) {
   }
   const isOver = (row: SessionRow): boolean => {
     const now = clock.nowEpochMs()
-    return now - row.usedAtEpochMs > idleMs || now - row.createdAtEpochMs > lifetimeMs
+    return now - row.usedAtEpochMs > idleMs || now - row.createdAtEpochMs > (lifetimeMs ?? forcedEndMs(store))
   }
   const userOf = (row: SessionRow): StoredResource | undefined => {
     const user = store.get('user', row.userUuid)
@@ -298,14 +309,7 @@ export function openAccess(options: AccessOptions): Access {
     signOutUser: sessions.endOfUser,
     keepSession: sessions.keep,
     verify,
-    isBasicAllowed: () => {
-      const portal = store.list('systemconfiguration')[0]?.body['portal_configuration']
-      return (
-        typeof portal === 'object' &&
-        portal !== null &&
-        (portal as { allow_basic_authentication?: unknown }).allow_basic_authentication === true
-      )
-    },
+    isBasicAllowed: () => portalOf(store)['allow_basic_authentication'] === true,
     prune: sessions.prune
   }
 }

@@ -1,0 +1,37 @@
+/** Makes join tokens: the secret is told once, its hash is what the controller keeps. */
+import { createHash } from 'node:crypto'
+import { makeJoinToken } from '#model/message/token.ts'
+import type { JsonObject } from '#model/resource/kind.ts'
+import type { RandomBytes } from './password.ts'
+
+const SECRET_BYTES = 32
+
+export interface MintedJoinToken {
+  /** What a person copies; never stored. */
+  readonly token: string
+  /** What `change` sets on the `jointoken` resource. */
+  readonly serverFields: JsonObject
+}
+
+/**
+ * The hash under which a join secret is kept and found. A secret of 256 random bits needs no slow hash.
+ *
+ * Shapes  secret: base64url, as it stands in the token
+ */
+export const hashJoinSecret = (secret: string): Buffer => createHash('sha256').update(secret).digest()
+
+/** Mints a token that ends at `expiresAtEpochMs`. */
+export function mintJoinToken(options: {
+  readonly caFingerprint: string
+  readonly expiresAtEpochMs: number
+  readonly randomBytes: RandomBytes
+}): MintedJoinToken {
+  const secret = Buffer.from(options.randomBytes(SECRET_BYTES)).toString('base64url')
+  return {
+    token: makeJoinToken({ caFingerprint: options.caFingerprint, secret }),
+    serverFields: {
+      token_hash: hashJoinSecret(secret).toString('base64url'),
+      expires_at: new Date(options.expiresAtEpochMs).toISOString()
+    }
+  }
+}
