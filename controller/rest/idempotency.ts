@@ -1,15 +1,18 @@
 /** `Idempotency-Key`: the same write sent twice is done once, and answered twice alike. */
 import { createHash } from 'node:crypto'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { Table } from '#controller/store/store.ts'
 import { callerOf } from './caller.ts'
 import { Problem } from './problem.ts'
 import type { RestServices } from './services.ts'
 
 const KEPT_MS = 86_400_000
 const ROWS_MAX = 10_000
+/** Of all kept answers together. */
+const BYTES_MAX = 33_554_432
 const PRUNE_INTERVAL_MS = 3_600_000
 /** Larger answers are not kept; the write itself was done once all the same. */
-const ANSWER_LIMIT_BYTES = 262_144
+const ANSWER_LIMIT_BYTES = 131_072
 
 interface KeptAnswer {
   /** SHA-256 of method, URL and body. */
@@ -32,22 +35,31 @@ declare module 'fastify' {
 
 const digest = (...parts: readonly string[]): string => createHash('sha256').update(JSON.stringify(parts)).digest('base64url')
 
+interface Kept {
+  readonly rows: number
+  readonly bytes: number
+}
+
+function measure(table: Table<KeptAnswer>): Kept {
+  const entries = table.entries()
+  return { rows: entries.length, bytes: entries.reduce((sum, [, row]) => sum + row.body.length, 0) }
+}
+
 /** Adds the hooks to every write route of `app`. */
 export function useIdempotency(app: FastifyInstance, services: Pick<RestServices, 'store' | 'clock'>): void {
   const { clock } = services
   const table = services.store.table<KeptAnswer>('idempotency')
   const inFlight = new Set<string>()
-  let rows = table.entries().length
+  let kept = measure(table)
 
   const prune = (): void => {
     const oldest = clock.nowEpochMs() - KEPT_MS
-    const entries = table.entries()
-    const excess = Math.max(0, entries.length - ROWS_MAX * 0.9)
-    const gone = entries
-      .toSorted(([, a], [, b]) => a.atEpochMs - b.atEpochMs)
-      .filter(([, row], index) => row.atEpochMs < oldest || (entries.length >= ROWS_MAX && index < excess))
-    for (const [key] of gone) table.delete(key)
-    rows = entries.length - gone.length
+    const isFull = kept.rows >= ROWS_MAX || kept.bytes >= BYTES_MAX
+    const entries = table.entries().toSorted(([, a], [, b]) => a.atEpochMs - b.atEpochMs)
+    // Room for a while, so that a full table is not looked through at every write.
+    const excess = isFull ? Math.ceil(entries.length / 4) : 0
+    for (const [index, [key, row]] of entries.entries()) if (row.atEpochMs < oldest || index < excess) table.delete(key)
+    kept = measure(table)
   }
   app.addHook('onClose', clock.every(PRUNE_INTERVAL_MS, prune))
 
@@ -67,10 +79,10 @@ export function useIdempotency(app: FastifyInstance, services: Pick<RestServices
     const key = readKey(request)
     if (key === undefined) return
     const print = digest(request.method, request.url, JSON.stringify(request.body ?? null), String(request.headers['if-match'] ?? ''))
-    const kept = table.get(key)
-    if (kept !== undefined && kept.atEpochMs >= clock.nowEpochMs() - KEPT_MS) {
-      if (kept.print !== print) throw new Problem(422, 'IDEMPOTENCY_KEY_REUSED', 'this Idempotency-Key was used for another request')
-      return reply.code(kept.status).headers(kept.headers).header('idempotent-replayed', 'true').send(kept.body)
+    const earlier = table.get(key)
+    if (earlier !== undefined && earlier.atEpochMs >= clock.nowEpochMs() - KEPT_MS) {
+      if (earlier.print !== print) throw new Problem(422, 'IDEMPOTENCY_KEY_REUSED', 'this Idempotency-Key was used for another request')
+      return reply.code(earlier.status).headers(earlier.headers).header('idempotent-replayed', 'true').send(earlier.body)
     }
     if (inFlight.has(key)) throw new Problem(409, 'IN_PROGRESS', 'the first request with this Idempotency-Key is still being done')
     inFlight.add(key)
@@ -88,9 +100,9 @@ export function useIdempotency(app: FastifyInstance, services: Pick<RestServices
         return typeof value === 'string' ? [[name, value]] : []
       })
     )
-    if (rows >= ROWS_MAX) prune()
+    if (kept.rows >= ROWS_MAX || kept.bytes >= BYTES_MAX) prune()
     table.set(idempotency.key, { print: idempotency.print, status: reply.statusCode, headers, body, atEpochMs: clock.nowEpochMs() })
-    rows++
+    kept = { rows: kept.rows + 1, bytes: kept.bytes + body.length }
     return payload
   })
 

@@ -62,7 +62,12 @@ export async function useUi(app: FastifyInstance, services: Pick<RestServices, '
 
   const installed = async (path: string | undefined, reply: FastifyReply): Promise<FastifyReply> => {
     if (path === undefined) throw notFound('file')
-    if (await isFile(join(installFolder, path))) return reply.header('cache-control', 'no-cache').sendFile(path, installFolder)
+    // A shell script is plain text to a browser that looks at it.
+    const isScript = path.endsWith('.sh')
+    if (isScript) reply.header('content-type', 'text/x-shellscript; charset=utf-8')
+    if (await isFile(join(installFolder, path)))
+      return reply.header('cache-control', 'no-cache').sendFile(path, installFolder, { contentType: !isScript, cacheControl: false })
+    reply.removeHeader('content-type')
     if (await isFile(join(installFolder, 'install.sh'))) throw notFound(path)
     throw new Problem(503, 'NOT_PACKAGED', `${path} was not built here: run make package on the controller's host`, {
       headers: { 'retry-after': '60' }
@@ -76,10 +81,7 @@ export async function useUi(app: FastifyInstance, services: Pick<RestServices, '
     entry: 'open',
     doc: { summary: 'Installer of an engine', tag: 'system', status: 200, contentType: 'text/x-shellscript' }
   } as const
-  app.get('/install.sh', { config: artefact }, async (_request, reply) => {
-    reply.type('text/x-shellscript; charset=utf-8')
-    return await installed('install.sh', reply)
-  })
+  app.get('/install.sh', { config: artefact }, async (_request, reply) => installed('install.sh', reply))
   app.get('/install/*', { config: { entry: 'open', doc: { hidden: 'files of the installer' } } }, async (request, reply) =>
     installed(safePath((request.params as { readonly '*': string })['*']), reply)
   )

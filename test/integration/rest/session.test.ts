@@ -88,7 +88,7 @@ t.test('a thousand logins a minute are slowed down', async t => {
     const { status } = await anonymous.call('POST', '/login', { username: 'nobody', password: 'x' })
     counts.set(status, (counts.get(status) ?? 0) + 1)
   }
-  t.same([...counts.keys()].toSorted(), [401, 429])
+  t.same(new Set(counts.keys()), new Set([401, 429]))
   t.ok(counts.get(429)! >= 990, `${counts.get(429)} refused`)
   t.match(await anonymous.call('POST', '/login', {}), {
     status: 429,

@@ -1,0 +1,68 @@
+import { createHash, X509Certificate } from 'node:crypto'
+import { connect } from 'node:tls'
+import t from 'tap'
+import { selfSigned } from '#test/support/self-signed.ts'
+import type { SelfSigned } from '#test/support/self-signed.ts'
+import { aRest } from '#test/support/rest.ts'
+import { send, signIn } from '#test/support/weir.ts'
+
+const fingerprint = (pem: string): string => new X509Certificate(pem).fingerprint256
+
+const shownBy = (port: number): Promise<string> =>
+  new Promise((done, fail) => {
+    const socket = connect({ host: '127.0.0.1', port, rejectUnauthorized: false }, () => {
+      done(socket.getPeerX509Certificate()!.fingerprint256)
+      socket.destroy()
+    })
+    socket.on('error', fail)
+  })
+
+t.test('the port speaks TLS and shows a renewed certificate without closing what is open', async t => {
+  let current: SelfSigned = await selfSigned(['localhost'])
+  let renewed = (): void => undefined
+  const house = await aRest(t, {
+    tls: true,
+    authority: {
+      caPem: current.certificatePem,
+      caFingerprint: createHash('sha256').update('ca').digest('base64url'),
+      serverKeyPin: 'sha256//cGlu',
+      serverCertificate: () => current,
+      onServerRenewed: listener => {
+        renewed = listener
+        return () => undefined
+      }
+    }
+  })
+  const { port } = await house.rest.start({ host: '127.0.0.1', port: 0 })
+  t.equal(await shownBy(port), fingerprint(current.certificatePem))
+
+  const before = await selfSigned(['localhost'])
+  const open = connect({ host: '127.0.0.1', port, rejectUnauthorized: false })
+  await new Promise(done => open.once('secureConnect', done))
+  current = before
+  renewed()
+  t.equal(await shownBy(port), fingerprint(before.certificatePem))
+  open.write('GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n')
+  const answer = await new Promise<string>(done => {
+    let text = ''
+    open.on('data', chunk => (text += String(chunk)))
+    open.on('end', () => done(text))
+  })
+  t.match(answer, /^HTTP\/1\.1 200 /)
+  open.destroy()
+
+  const url = `https://127.0.0.1:${port}`
+  const session = await signIn(url, 'admin', 'correct horse battery')
+  const made = await session.call('POST', '/api/pool', { name: 'over TLS' })
+  t.equal(made.status, 201, made.text)
+  t.match(made.json(), { url: new RegExp(`^https://127\\.0\\.0\\.1:${port}/api/pool/`) })
+  t.equal((await send(`${url}/healthz`)).status, 200)
+})
+
+t.test('headers beyond their bound are refused', async t => {
+  const house = await aRest(t)
+  const { port } = await house.rest.start({ host: '127.0.0.1', port: 0 })
+  const answer = await send(`http://127.0.0.1:${port}/healthz`, { headers: { 'x-big': 'x'.repeat(20_000) } })
+  t.equal(answer.status, 431)
+  t.equal((await send(`http://127.0.0.1:${port}/healthz`)).status, 200)
+})
