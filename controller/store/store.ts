@@ -91,6 +91,7 @@ export class StoreRefused extends Error {
 /** A write did not happen (disk full, input/output error): nothing changed, the same may be tried again later. */
 export class StoreUnavailable extends Error {
   override readonly name = 'StoreUnavailable'
+  readonly statusCode = 503
 }
 
 export interface Store {
