@@ -13,12 +13,17 @@ interface FaultRow {
 
 const rows = {
   DOWNSTREAM_BAD_REQUEST: { origin: 'downstream', status: 400, replay: 'never' },
+  DOWNSTREAM_METHOD_REFUSED: { origin: 'downstream', status: 501, replay: 'never' },
+  DOWNSTREAM_EXPECTATION_FAILED: { origin: 'downstream', status: 417, replay: 'never' },
   DOWNSTREAM_HEADERS_TOO_LARGE: { origin: 'downstream', status: 431, replay: 'never' },
   DOWNSTREAM_HEADERS_TIMEOUT: { origin: 'downstream', status: 408, replay: 'never' },
   DOWNSTREAM_BODY_TIMEOUT: { origin: 'downstream', status: 408, replay: 'never' },
   DOWNSTREAM_BODY_TOO_LARGE: { origin: 'downstream', status: 413, replay: 'never' },
   DOWNSTREAM_RESET: { origin: 'downstream', status: 499, replay: 'never' },
+  DOWNSTREAM_IDLE: { origin: 'downstream', status: 408, replay: 'never' },
+  ENGINE_BUG: { origin: 'engine', status: 500, replay: 'never' },
   DENIED_BY_RULE: { origin: 'engine', status: 403, replay: 'never' },
+  SERVER_WITHDRAWN: { origin: 'engine', status: 503, replay: 'never' },
   NO_TARGET: { origin: 'engine', status: 503, replay: 'never' },
   NO_AVAILABLE_SERVER: { origin: 'engine', status: 503, replay: 'never' },
   QUEUE_FULL: { origin: 'engine', status: 503, replay: 'never' },
@@ -26,6 +31,8 @@ const rows = {
   UPSTREAM_CONNECT_TIMEOUT: { origin: 'upstream', status: 504, replay: 'on-another-server' },
   UPSTREAM_TLS_FAILED: { origin: 'upstream', status: 502, replay: 'on-another-server' },
   UPSTREAM_RESET_WHILE_IDLE: { origin: 'upstream', status: 502, replay: 'on-fresh-connection' },
+  /** Nothing of a response came: the request may go again where acting on it twice does no harm. */
+  UPSTREAM_RESET_UNANSWERED: { origin: 'upstream', status: 502, replay: 'on-another-server' },
   UPSTREAM_RESET: { origin: 'upstream', status: 502, replay: 'never' },
   UPSTREAM_RESPONSE_TIMEOUT: { origin: 'upstream', status: 504, replay: 'never' },
   UPSTREAM_BAD_RESPONSE: { origin: 'upstream', status: 502, replay: 'never' }

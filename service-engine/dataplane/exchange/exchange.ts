@@ -3,23 +3,39 @@
  * Forwarder; none of them knows which HTTP codec runs.
  */
 import type { Fault } from '#engine/base/fault.ts'
+import type { TargetSpec } from '#model/snapshot/snapshot.ts'
 
-/** The request's head as the codec read it: strict, hop-by-hop fields still there until the forwarder strips them. */
+/** How the request's body is framed; `length` may be 0. */
+export type BodyFraming = 'none' | 'length' | 'chunked'
+
+/** The request's head: sound, its path normalised, hop-by-hop fields gone except `connection` and `upgrade`, which a forwarder replaces. */
 export interface RequestHead {
   method: string
-  /** Origin-form target as received: path and query. */
+  /** Origin-form target that is sent on: dot segments resolved, unreserved characters decoded; `*` for OPTIONS. */
   target: string
-  /** Lower case, without port; '' for HTTP/1.0 without Host. */
-  host: string
+  /** What rules decide on: the target's path, duplicate slashes merged. */
+  readonly path: string
+  /** Without `?`; '' for none. */
+  readonly query: string
+  /** Lower case, without port; '' for HTTP/1.0 without Host. Rules decide on it. */
+  readonly host: string
+  /** What is sent on as Host: with the port, as received, unless rewritten. */
+  authority: string
   /** '1.0', '1.1' or '2'. */
   readonly version: string
-  /** Lower-case names; [name, value, name, value ...] in order received. */
+  /** Lower-case names; [name, value, name, value ...] in order received. `host` is not among them: see `authority`. */
   headers: string[]
+  readonly framing: BodyFraming
+  /** Bytes; 0 for none, -1 for chunked. */
+  readonly contentLength: number
+  /** A sound WebSocket handshake. */
+  readonly isWebSocket: boolean
 }
 
 export interface ResponseHead {
   status: number
   reason: string
+  /** Lower-case names, flat as the request's; without hop-by-hop fields. */
   headers: string[]
 }
 
@@ -30,32 +46,94 @@ export interface Downstream {
   readonly vip: string
   readonly isTls: boolean
   readonly serverName: string | null
+  /** 'TLSv1.3' and the like; '' without TLS. */
+  readonly tlsVersion: string
+  readonly tlsCipher: string
 }
 
 /** One request and its response, from the first header byte to the last body byte. */
 export interface Exchange {
-  readonly id: string
+  /** Made by us, unless the client's own was kept. */
+  id: string
+  readonly virtualServiceId: string
+  readonly virtualServiceName: string
   readonly downstream: Downstream
   readonly request: RequestHead
   response: ResponseHead | null
+  /** Where it goes when nothing ends it earlier; rules may change it. */
+  target: TargetSpec | null
   /** Name of the rule that decided, '' for none. */
   rule: string
+  /** A rule that asks to be logged matched. */
+  isLogged: boolean
   poolId: string
+  poolName: string
   serverId: string
   /** How many filters were entered: `runEnd` tells exactly these. */
   entered: number
+  /** How many times a server was tried. */
+  attempts: number
   bytesIn: number
   bytesOut: number
   readonly startedUs: number
+  readonly startedEpochMs: number
+  /** 0 until it happens. */
   connectedUs: number
   firstByteUs: number
   fault: Fault | null
 }
 
 /** What a filter or a rule decided. Named, never a boolean. */
-export type Verdict =
-  | { readonly is: 'pass' }
-  | { readonly is: 'answer'; readonly status: number; readonly reason: string; readonly headers: readonly string[]; readonly body: Buffer }
-  | { readonly is: 'close'; readonly reason: string }
+export type Verdict = { readonly is: 'pass' } | Answer | { readonly is: 'close'; readonly reason: string }
+
+/** A response of our own. */
+export interface Answer {
+  readonly is: 'answer'
+  readonly status: number
+  readonly reason: string
+  /** Flat; `content-length` is added. */
+  readonly headers: readonly string[]
+  readonly body: Buffer
+}
 
 export const PASS: Verdict = { is: 'pass' }
+
+/** Rules of a virtual service, compiled; what runs them is a filter. */
+export interface RuleBook {
+  /** Walks the request rules; may change the head and the target. */
+  readonly decide: (exchange: Exchange) => Verdict
+  /** Applies the response rules to the response head. */
+  readonly amend: (exchange: Exchange) => void
+}
+
+/** An exchange in its first state; one shape for all. */
+export function makeExchange(
+  site: { readonly id: string; readonly name: string; readonly target: TargetSpec | null },
+  downstream: Downstream,
+  request: RequestHead,
+  at: { readonly id: string; readonly startedUs: number; readonly startedEpochMs: number }
+): Exchange {
+  return {
+    id: at.id,
+    virtualServiceId: site.id,
+    virtualServiceName: site.name,
+    downstream,
+    request,
+    response: null,
+    target: site.target,
+    rule: '',
+    isLogged: false,
+    poolId: '',
+    poolName: '',
+    serverId: '',
+    entered: 0,
+    attempts: 0,
+    bytesIn: 0,
+    bytesOut: 0,
+    startedUs: at.startedUs,
+    startedEpochMs: at.startedEpochMs,
+    connectedUs: 0,
+    firstByteUs: 0,
+    fault: null
+  }
+}

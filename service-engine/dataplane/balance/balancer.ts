@@ -1,0 +1,32 @@
+/** What a balancer is: it picks one candidate and knows no sockets. */
+
+/** A server as a balancer sees it. */
+export interface Candidate {
+  /** Stable over edits. */
+  readonly id: string
+  /** Relative share; 0 takes no traffic. */
+  readonly weight: number
+  /** Exchanges and flows in flight, over all workers. */
+  readonly inFlight: () => number
+  /** Smoothed time to first byte in microseconds; 0 before the first. */
+  readonly responseUs: () => number
+}
+
+/** What a balancer may know of who asks. */
+export interface Question {
+  readonly clientIp: string
+  readonly clientPort: number
+  /** Path and query; '' for a flow. */
+  readonly uri: string
+  /** A request header's first value; '' when there is none. */
+  readonly header: (lowerCaseName: string) => string
+}
+
+export interface Balancer {
+  /**
+   * Shapes  candidates: all available; never mutated. The same array object for as long as it has the same members, so
+   *         that what is computed from it can be kept
+   * Returns one of them; undefined exactly when none has a weight above 0
+   */
+  readonly pick: <C extends Candidate>(candidates: readonly C[], question: Question) => C | undefined
+}

@@ -1,0 +1,79 @@
+import type { BalanceSpec } from '#model/snapshot/snapshot.ts'
+import type { Balancer, Candidate, Question } from './balancer.ts'
+
+/** Places on the table; a server's share is exact to about 1/sqrt(places per server). */
+const SLOTS = 65_536
+const EMPTY = -1
+
+/**
+ * The same candidate for the same key, whatever the worker or engine. Weighted rendezvous hashing decides each of a
+ * fixed number of slots: when a candidate goes, its keys move and no other; when one comes, it takes its share.
+ *
+ * Cost    O(1) a pick; O(n) the first time that a slot is asked for after the candidates changed
+ * Source  D. Thaler, C. Ravishankar, "Using Name-Based Mappings to Increase Hit Rates", IEEE/ACM ToN 6(1), 1998; weights
+ *         by -w / ln(u)
+ */
+export function consistentHash(by: Extract<BalanceSpec, { is: 'consistent-hash' }>['by'], header: string | null): Balancer {
+  const keyOf = keyFor(by, header?.toLowerCase() ?? '')
+  const table = new Int32Array(SLOTS)
+  let known: readonly Candidate[] | undefined
+  let seeds: readonly number[] = []
+  return {
+    pick: <C extends Candidate>(candidates: readonly C[], question: Question): C | undefined => {
+      if (candidates !== known) {
+        table.fill(EMPTY)
+        seeds = candidates.map(candidate => hashText(candidate.id))
+        known = candidates
+      }
+      const slot = hashText(keyOf(question)) % SLOTS
+      if (table[slot] === EMPTY) table[slot] = heaviest(candidates, seeds, slot)
+      return candidates[table[slot]!]
+    }
+  }
+}
+
+function keyFor(by: Extract<BalanceSpec, { is: 'consistent-hash' }>['by'], header: string): (question: Question) => string {
+  switch (by) {
+    case 'source-address':
+      return question => question.clientIp
+    case 'source-address-and-port':
+      return question => `${question.clientIp}|${question.clientPort}`
+    case 'uri':
+      return question => question.uri
+    case 'header':
+      // Without the header there is nothing to stick to but the client.
+      return question => question.header(header) || question.clientIp
+  }
+}
+
+/** Index of the candidate that wins the slot; -2 when all weights are 0. */
+function heaviest(candidates: readonly Candidate[], seeds: readonly number[], slot: number): number {
+  let best = -2
+  let bestScore = -Infinity
+  for (let i = 0; i < candidates.length; i++) {
+    const { weight } = candidates[i]!
+    if (weight <= 0) continue
+    const uniform = (mix(seeds[i]! ^ Math.imul(slot + 1, 0x9e3779b1)) + 0.5) / 4_294_967_296
+    const score = -weight / Math.log(uniform)
+    if (score > bestScore) {
+      best = i
+      bestScore = score
+    }
+  }
+  return best
+}
+
+/** FNV-1a over UTF-16 units, finished by a mixer: all bits of short keys count. */
+export function hashText(text: string): number {
+  let hash = 0x811c9dc5
+  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193)
+  return mix(hash)
+}
+
+/** The 32-bit finaliser of MurmurHash3 (A. Appleby, public domain). */
+function mix(value: number): number {
+  let mixed = value >>> 0
+  mixed = Math.imul(mixed ^ (mixed >>> 16), 0x85ebca6b)
+  mixed = Math.imul(mixed ^ (mixed >>> 13), 0xc2b2ae35)
+  return (mixed ^ (mixed >>> 16)) >>> 0
+}

@@ -1,0 +1,94 @@
+/**
+ * The seam to the HTTP codec. A forwarder reads requests from accepted connections and carries them to servers; the
+ * spine decides everything between. Any number of forwarders can stand beside each other.
+ */
+import type { Socket } from 'node:net'
+import type { Fault } from '#engine/base/fault.ts'
+import type { HttpSpec, UpstreamTlsSpec } from '#model/snapshot/snapshot.ts'
+import type { Downstream, Exchange, RequestHead } from './exchange.ts'
+
+export interface Forwarder {
+  readonly kind: string
+  /** The server side under one set of limits; takes connections that are accepted and through with TLS. */
+  readonly openEntrance: (limits: HttpSpec, spine: EntranceSpine) => Entrance
+  /** A destination that gets no new requests: idle connections close, busy ones close when they are done. */
+  readonly forget: (destination: Destination) => void
+  /** Everything that is idle or not is closed. */
+  readonly close: () => void
+}
+
+export interface Entrance {
+  readonly accept: (socket: Socket, downstream: Downstream) => void
+  /** Connections that are open. */
+  readonly connections: () => number
+  /** Idle connections close; each other one closes with its next response. Calls back once none is left. */
+  readonly retire: (onEmpty: () => void) => void
+  /** Every connection is cut. */
+  readonly destroy: () => void
+}
+
+/** What the codec tells the spine. */
+export interface EntranceSpine {
+  /** A head came and is sound. Called once per request, one at a time per connection, in order. */
+  readonly begin: (request: RequestHead, downstream: Downstream, wire: Wire) => void
+  /** What came was not a request that can be understood; the codec has answered by `fault.status` and closes. */
+  readonly refused: (fault: Fault, downstream: Downstream) => void
+}
+
+/** One exchange as the codec holds it. Of `answer`, `close` and `forward` (again after it ended unsent) exactly one has the last word. */
+export interface Wire {
+  /** Sends `exchange.response` and the body; `closes` also when the request's rest cannot be trusted or waited for. `onSent` is called exactly once. */
+  readonly answer: (exchange: Exchange, body: Buffer, closes: boolean, onSent: (fault: Fault | null) => void) => void
+  /** Ends the connection without a response. */
+  readonly close: () => void
+  /** Sends the request to the destination and relays its response. */
+  readonly forward: (exchange: Exchange, destination: Destination, events: ForwardEvents) => void
+  /** The client went before a response was begun: set by the spine while it waits for something itself. */
+  onGone: ((fault: Fault) => void) | null
+}
+
+export interface ForwardEvents {
+  /** A connection to the server stands; not called for a reused one. */
+  readonly connected: () => void
+  /** `exchange.response` has the response's head and nothing of it was sent: it may be changed. */
+  readonly responded: () => void
+  /** Exactly once: null when the whole response was sent. */
+  readonly ended: (fault: Fault | null, progress: Progress) => void
+}
+
+/** How far an attempt came; decides what can be done after a fault. */
+export interface Progress {
+  /** Some of the request was given to a connection that stood. */
+  readonly isRequestSent: boolean
+  /** Some of the request's body was taken from the client, so that it cannot be sent again. */
+  readonly isBodyConsumed: boolean
+  /** The client has some of the response. */
+  readonly isResponseBegun: boolean
+}
+
+/** A server as a codec needs to know it. One object for as long as its connections may be shared. */
+export interface Destination {
+  readonly poolId: string
+  readonly serverId: string
+  /** The address to connect to now; a name only as long as nobody has resolved it. */
+  readonly address: () => string
+  readonly port: number
+  readonly tls: DestinationTls | null
+  readonly connectTimeoutMs: number
+  /** To the first byte of an answer; null: unlimited. */
+  readonly responseTimeoutMs: number | null
+  readonly idleTimeoutMs: number
+  readonly maxIdleConnections: number
+  /** Sent as Host; null: the request's own. */
+  readonly hostHeader: string | null
+  readonly connectionOpened: () => void
+  readonly connectionClosed: () => void
+}
+
+export interface DestinationTls {
+  readonly spec: UpstreamTlsSpec
+  /** SNI and the name that is verified; null: none sent. */
+  readonly serverName: string | null
+  readonly certificatePem: string | null
+  readonly keyPem: string | null
+}

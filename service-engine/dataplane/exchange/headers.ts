@@ -1,0 +1,105 @@
+/** Header fields as one flat list [name, value, name, value ...] with lower-case names: order and repeats are kept. */
+
+/** The first value of a field; undefined when there is none. `name` in lower case. */
+export function headerOf(headers: readonly string[], name: string): string | undefined {
+  for (let i = 0; i < headers.length; i += 2) if (headers[i] === name) return headers[i + 1]
+  return undefined
+}
+
+/** All values of a field, in order. */
+export function headersOf(headers: readonly string[], name: string): string[] {
+  const values: string[] = []
+  for (let i = 0; i < headers.length; i += 2) if (headers[i] === name) values.push(headers[i + 1]!)
+  return values
+}
+
+/** Removes every field of that name, in place. */
+export function removeHeader(headers: string[], name: string): void {
+  let kept = 0
+  for (let i = 0; i < headers.length; i += 2) {
+    if (headers[i] === name) continue
+    headers[kept] = headers[i]!
+    headers[kept + 1] = headers[i + 1]!
+    kept += 2
+  }
+  headers.length = kept
+}
+
+/** One field of that name, with that value, at the end. */
+export function setHeader(headers: string[], name: string, value: string): void {
+  removeHeader(headers, name)
+  headers.push(name, value)
+}
+
+/** Bytes that the fields take on the wire, for metering. */
+export function headerBytes(headers: readonly string[]): number {
+  let bytes = 0
+  for (let i = 0; i < headers.length; i += 2) bytes += headers[i]!.length + headers[i + 1]!.length + 4
+  return bytes
+}
+
+/** RFC 9110 §7.6.1: meant for the next hop only. `expect` is answered by us. */
+const hopByHop = new Set([
+  'connection',
+  'expect',
+  'http2-settings',
+  'keep-alive',
+  'proxy-authenticate',
+  'proxy-authorization',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade'
+])
+
+/** What a peer may not have removed by naming it in `Connection`: who asks, for whom, and where a message ends. */
+const neverNominated = new Set([
+  'authorization',
+  'cache-control',
+  'content-length',
+  'content-type',
+  'cookie',
+  'forwarded',
+  'host',
+  'set-cookie',
+  'x-forwarded-for',
+  'x-forwarded-host',
+  'x-forwarded-proto',
+  'x-real-ip',
+  'x-request-id'
+])
+
+/**
+ * Removes, in place, the fields that end at this hop: the fixed ones and those that `Connection` names.
+ *
+ * Shapes  keeps: names of fixed ones that stay for now
+ * Source  RFC 9110 §7.6.1
+ */
+export function stripHopByHop(headers: string[], keeps: readonly string[] = []): void {
+  let nominated: Set<string> | undefined
+  for (let i = 0; i < headers.length; i += 2) {
+    if (headers[i] !== 'connection') continue
+    for (const part of headers[i + 1]!.split(',')) {
+      const name = part.trim().toLowerCase()
+      if (name === '' || neverNominated.has(name) || hopByHop.has(name)) continue
+      nominated ??= new Set()
+      nominated.add(name)
+    }
+  }
+  let kept = 0
+  for (let i = 0; i < headers.length; i += 2) {
+    const name = headers[i]!
+    if ((hopByHop.has(name) && !keeps.includes(name)) || nominated?.has(name) === true) continue
+    headers[kept] = name
+    headers[kept + 1] = headers[i + 1]!
+    kept += 2
+  }
+  headers.length = kept
+}
+
+/** Whether a comma-separated field has that token; `token` in lower case. */
+export function hasToken(value: string | undefined, token: string): boolean {
+  if (value === undefined) return false
+  return value.split(',').some(part => part.trim().toLowerCase() === token)
+}

@@ -1,0 +1,61 @@
+/** kind -> what the engine does about it, and the chain that a virtual service gets. */
+import type { VirtualServicePart } from '#model/snapshot/snapshot.ts'
+import type { RuleBook } from '../exchange/exchange.ts'
+import type { Filter } from './filter.ts'
+import { forwarded, type ForwardedSettings } from './forwarded/forwarded.ts'
+import { httpsRedirect, type HttpsRedirectSettings } from './https-redirect/https-redirect.ts'
+import { networkSecurity, type NetworkSecuritySettings } from './network-security/network-security.ts'
+import { policy, type PolicySettings } from './policy/policy.ts'
+import { serverHeader, type ServerHeaderSettings } from './server-header/server-header.ts'
+import { strictTransport, type StrictTransportSettings } from './strict-transport/strict-transport.ts'
+
+/** Adding a row here, and below, is the whole of declaring a filter. */
+export interface FilterSettings {
+  readonly 'network-security': NetworkSecuritySettings
+  readonly 'https-redirect': HttpsRedirectSettings
+  readonly forwarded: ForwardedSettings
+  readonly policy: PolicySettings
+  readonly 'strict-transport': StrictTransportSettings
+  readonly 'server-header': ServerHeaderSettings
+}
+
+export type FilterKind = keyof FilterSettings
+
+const catalog: { readonly [K in FilterKind]: (settings: FilterSettings[K]) => Filter } = {
+  'network-security': networkSecurity,
+  'https-redirect': httpsRedirect,
+  forwarded,
+  policy,
+  'strict-transport': strictTransport,
+  'server-header': serverHeader
+}
+
+export function makeFilter<K extends FilterKind>(kind: K, settings: FilterSettings[K]): Filter {
+  return catalog[kind](settings)
+}
+
+/**
+ * The filters that a virtual service needs, in the order in which they see a request.
+ *
+ * Throws  RangeError on an address that cannot be read
+ */
+export function filtersFor(part: VirtualServicePart, rules: RuleBook): readonly Filter[] {
+  const { http } = part
+  const chain: Filter[] = []
+  if (part.networkRules.length > 0) chain.push(makeFilter('network-security', { rules: part.networkRules }))
+  if (http.serverHeader === 'remove') chain.push(makeFilter('server-header', {}))
+  if (http.hstsMaxAgeS !== null)
+    chain.push(makeFilter('strict-transport', { maxAgeS: http.hstsMaxAgeS, hasSubdomains: http.hasHstsSubdomains }))
+  chain.push(
+    makeFilter('forwarded', {
+      xffHeader: http.xffHeader,
+      xffUpdate: http.xffUpdate,
+      hasForwardedProto: http.hasForwardedProto,
+      requestIdHeader: http.requestIdHeader
+    })
+  )
+  const tlsPort = part.listeners.find(listener => listener.isTls)?.port
+  if (http.isHttpToHttps) chain.push(makeFilter('https-redirect', { port: tlsPort ?? 443 }))
+  if (part.requestRules.length > 0 || part.responseRules.length > 0) chain.push(makeFilter('policy', { rules }))
+  return chain
+}

@@ -1,0 +1,345 @@
+/**
+ * The life of an exchange, step by step:
+ * begin -> filters onRequest (rules among them) -> choose a pool -> balance: lease a server -> forward, both ways
+ * -> filters onResponse -> the response is out -> end: filters onEnd, meter, access record.
+ * A fault leads to another try or to `rescue`; whatever happens, `#end` runs exactly once.
+ */
+import { STATUS_CODES } from 'node:http'
+import type { Clock } from '#model/base/clock.ts'
+import type { FailAction } from '#model/snapshot/snapshot.ts'
+import { Fault, faultIn } from '#engine/base/fault.ts'
+import type { AccessRecord } from '#engine/meter/shared.ts'
+import type { Question } from '../balance/balancer.ts'
+import { makeExchange, type Answer, type Downstream, type Exchange, type RequestHead, type Verdict } from '../exchange/exchange.ts'
+import type { Progress, Wire } from '../exchange/forwarder.ts'
+import { headerBytes, headerOf, removeHeader } from '../exchange/headers.ts'
+import { runEnd, runRequest, runResponse } from '../filter/filter.ts'
+import type { Lease, Pool } from '../upstream/pool.ts'
+import type { Targets } from '../upstream/targets.ts'
+import { replayOf } from './forward.ts'
+import { answerTo } from './rescue.ts'
+import type { Site } from './site.ts'
+
+export interface SpineServices {
+  readonly clock: Clock
+  readonly makeId: () => string
+  /** The pool as the running generation has it. */
+  readonly poolOf: (id: string) => Pool | undefined
+  readonly targets: Targets
+  readonly record: (record: AccessRecord) => void
+  /** A bug of ours, met in one exchange; that exchange fails, the others go on. */
+  readonly bug: (error: unknown) => void
+}
+
+const TO_US = 1000
+
+/** Runs one exchange of a virtual service from its head on. */
+export function runExchange(services: SpineServices, site: Site, request: RequestHead, downstream: Downstream, wire: Wire): void {
+  new ExchangeLife(services, site, request, downstream, wire).begin()
+}
+
+/** Accounts for what was refused before it was a request. */
+export function recordRefusal(services: SpineServices, site: Site, fault: Fault, downstream: Downstream): void {
+  const nothing: RequestHead = {
+    method: '',
+    target: '',
+    path: '',
+    query: '',
+    host: '',
+    authority: '',
+    version: '',
+    headers: [],
+    framing: 'none',
+    contentLength: 0,
+    isWebSocket: false
+  }
+  const exchange = openExchange(services, site, nothing, downstream)
+  exchange.fault = fault
+  site.meter.faulted(fault.origin)
+  site.meter.exchangeEnded(fault.status, 0)
+  keepRecord(services, site, exchange, fault.status)
+}
+
+function openExchange(services: SpineServices, site: Site, request: RequestHead, downstream: Downstream): Exchange {
+  const { clock } = services
+  const at = { id: services.makeId(), startedUs: clock.nowMs() * TO_US, startedEpochMs: clock.nowEpochMs() }
+  return makeExchange(site, downstream, request, at)
+}
+
+class ExchangeLife {
+  readonly #services: SpineServices
+  readonly #site: Site
+  readonly #wire: Wire
+  readonly #exchange: Exchange
+  #lease: Lease | null = null
+  #tried: string[] | null = null
+  #lastFault: Fault | null = null
+  #isWaiting = false
+  #isEnded = false
+
+  constructor(services: SpineServices, site: Site, request: RequestHead, downstream: Downstream, wire: Wire) {
+    this.#services = services
+    this.#site = site
+    this.#wire = wire
+    this.#exchange = openExchange(services, site, request, downstream)
+  }
+
+  begin(): void {
+    const { request } = this.#exchange
+    const limit = this.#site.part.http.maxBodyBytes
+    this.#exchange.bytesIn = request.method.length + request.target.length + 12 + headerBytes(request.headers)
+    this.#wire.onGone = fault => this.#gone(fault)
+    if (!this.#site.part.isTrafficEnabled) return this.#refuse(new Fault('DENIED_BY_RULE', 'traffic is not enabled'))
+    if (limit !== null && request.contentLength > limit)
+      return this.#rescue(new Fault('DOWNSTREAM_BODY_TOO_LARGE', `a body over ${limit} bytes`))
+    this.#guarded(() => {
+      const verdict = runRequest(this.#site.filters, this.#exchange)
+      if (verdict instanceof Promise) verdict.then(this.#decided, this.#broken)
+      else this.#decided(verdict)
+    })
+  }
+
+  readonly #decided = (verdict: Verdict): void =>
+    this.#guarded(() => {
+      if (this.#isEnded) return
+      if (verdict.is === 'answer') this.#answer(verdict, false)
+      else if (verdict.is === 'close') this.#refuse(new Fault('DENIED_BY_RULE', verdict.reason))
+      else this.#balance()
+    })
+
+  /** Chooses pool and server; comes back here after a fault that permits another try, and after waiting for a place. */
+  #balance(): void {
+    const exchange = this.#exchange
+    const { targets, poolOf } = this.#services
+    const choice = exchange.target === null ? undefined : targets.choose(exchange.target, poolOf)
+    if (choice === undefined) return this.#rescue(this.#lastFault ?? new Fault('NO_TARGET', 'no rule and no pool for this request'))
+    if (choice.is === 'fail') {
+      exchange.poolName = choice.name
+      return this.#failAction(
+        choice.action,
+        this.#lastFault ?? new Fault('NO_AVAILABLE_SERVER', `no server of ${choice.name} is available`)
+      )
+    }
+    const { pool } = choice
+    exchange.poolId = pool.part.id
+    exchange.poolName = pool.part.name
+    const lease = pool.lease(questionOf(exchange), this.#tried)
+    if (lease === 'none') {
+      this.#failAction(
+        pool.part.failAction,
+        this.#lastFault ?? new Fault('NO_AVAILABLE_SERVER', `no server of ${pool.part.name} is available`)
+      )
+    } else if (lease === 'full') this.#wait(pool)
+    else this.#forward(lease)
+  }
+
+  #wait(pool: Pool): void {
+    this.#isWaiting = true
+    const isQueued = pool.wait(isLate => {
+      if (this.#isEnded || !this.#isWaiting) return true
+      if (isLate) {
+        this.#isWaiting = false
+        this.#rescue(new Fault('QUEUE_FULL', `no place on a server of ${pool.part.name} in time`))
+        return true
+      }
+      const isSame = this.#services.poolOf(pool.part.id) === pool
+      const lease = isSame ? pool.lease(questionOf(this.#exchange), this.#tried) : null
+      if (lease === 'full') return false
+      this.#isWaiting = false
+      if (lease === null || lease === 'none') this.#guarded(() => this.#balance())
+      else this.#guarded(() => this.#forward(lease))
+      return true
+    })
+    if (isQueued) return
+    this.#isWaiting = false
+    this.#rescue(new Fault('QUEUE_FULL', `every server of ${pool.part.name} is at its limit`))
+  }
+
+  #forward(lease: Lease): void {
+    const exchange = this.#exchange
+    this.#lease = lease
+    lease.onCut = () => {
+      exchange.fault = new Fault('SERVER_WITHDRAWN', `${lease.serverId} was taken out and its grace is over`)
+      this.#wire.close()
+    }
+    exchange.serverId = lease.serverId
+    exchange.attempts++
+    this.#wire.forward(exchange, lease.destination, {
+      connected: () => {
+        exchange.connectedUs = this.#nowUs()
+      },
+      responded: () => this.#responded(lease),
+      ended: (fault, progress) => this.#guarded(() => this.#forwarded(lease, fault, progress))
+    })
+  }
+
+  #responded(lease: Lease): void {
+    const exchange = this.#exchange
+    exchange.firstByteUs = this.#nowUs()
+    lease.responded(exchange.firstByteUs - exchange.startedUs)
+    runResponse(this.#site.filters, exchange)
+    exchange.bytesOut = 16 + headerBytes(exchange.response!.headers)
+  }
+
+  #forwarded(lease: Lease, fault: Fault | null, progress: Progress): void {
+    this.#lease = null
+    lease.release()
+    this.#meterServer(lease, fault)
+    if (fault === null) return this.#end(null)
+    const replay = replayOf(this.#exchange, fault, progress)
+    if (replay === 'never') {
+      if (progress.isResponseBegun || fault.code === 'DOWNSTREAM_RESET') this.#end(fault)
+      else this.#rescue(fault)
+      return
+    }
+    this.#lastFault = fault
+    this.#exchange.response = null
+    if (replay === 'on-another-server') {
+      this.#tried ??= []
+      this.#tried.push(lease.serverId)
+    }
+    this.#balance()
+  }
+
+  #meterServer(lease: Lease, fault: Fault | null): void {
+    const { response, bytesIn, bytesOut, startedUs } = this.#exchange
+    const tookUs = this.#nowUs() - startedUs
+    for (const meter of [lease.pool.meter, lease.meter]) {
+      if (fault !== null) meter.faulted(fault.origin)
+      meter.exchangeEnded(response?.status ?? 0, tookUs)
+      meter.bytesIn(bytesIn)
+      meter.bytesOut(response === null ? 0 : bytesOut)
+    }
+  }
+
+  #failAction(action: FailAction, fault: Fault): void {
+    this.#exchange.fault = fault
+    if (action.is === 'close') return this.#rescue(fault)
+    if (action.is === 'redirect') {
+      return this.#answer(
+        { is: 'answer', status: action.status, reason: '', headers: ['location', action.location], body: Buffer.alloc(0) },
+        false
+      )
+    }
+    const headers = action.contentType === '' ? [] : ['content-type', action.contentType]
+    this.#answer({ is: 'answer', status: action.status, reason: '', headers, body: Buffer.from(action.bodyBase64, 'base64') }, false)
+  }
+
+  /** A rule closes the connection. */
+  #refuse(fault: Fault): void {
+    this.#exchange.fault = fault
+    this.#wire.close()
+    this.#end(fault)
+  }
+
+  /** A fault becomes a response. */
+  #rescue(fault: Fault): void {
+    this.#exchange.fault = fault
+    const { answer, closes } = answerTo(fault)
+    this.#answer(answer, closes)
+  }
+
+  #answer(answer: Answer, closes: boolean): void {
+    const exchange = this.#exchange
+    const headers = [...answer.headers]
+    const isBodyless = answer.status === 204 || answer.status === 304
+    exchange.response = { status: answer.status, reason: answer.reason || (STATUS_CODES[answer.status] ?? ''), headers }
+    runResponse(this.#site.filters, exchange)
+    removeHeader(headers, 'content-length')
+    if (!isBodyless) headers.push('content-length', String(answer.body.length))
+    exchange.bytesOut = 16 + headerBytes(headers) + answer.body.length
+    this.#wire.onGone = null
+    this.#wire.answer(exchange, isBodyless || exchange.request.method === 'HEAD' ? Buffer.alloc(0) : answer.body, closes, sent =>
+      this.#end(exchange.fault ?? sent)
+    )
+  }
+
+  /** The client went while nothing was under way with a server. */
+  #gone(fault: Fault): void {
+    if (this.#lease !== null) return
+    this.#isWaiting = false
+    this.#end(fault)
+  }
+
+  #end(fault: Fault | null): void {
+    if (this.#isEnded) return
+    this.#isEnded = true
+    this.#wire.onGone = null
+    const exchange = this.#exchange
+    const { meter, filters } = this.#site
+    exchange.fault ??= fault
+    runEnd(filters, exchange)
+    const status = exchange.response?.status ?? (exchange.fault?.code === 'DOWNSTREAM_RESET' ? exchange.fault.status : 0)
+    if (exchange.fault !== null) meter.faulted(exchange.fault.origin)
+    meter.exchangeEnded(status, this.#nowUs() - exchange.startedUs)
+    meter.bytesIn(exchange.bytesIn)
+    meter.bytesOut(exchange.bytesOut)
+    keepRecord(this.#services, this.#site, exchange, status)
+  }
+
+  #nowUs(): number {
+    return this.#services.clock.nowMs() * TO_US
+  }
+
+  /** A throw in one exchange ends that exchange and no other. */
+  #guarded(step: () => void): void {
+    try {
+      step()
+    } catch (error) {
+      this.#broken(error)
+    }
+  }
+
+  readonly #broken = (error: unknown): void => {
+    const fault = faultIn(error)
+    if (fault === undefined) this.#services.bug(error)
+    if (this.#isEnded) return
+    this.#lease?.release()
+    this.#lease = null
+    this.#exchange.fault = fault ?? new Fault('ENGINE_BUG', 'a failure of the engine itself', { cause: error })
+    this.#wire.close()
+    this.#end(this.#exchange.fault)
+  }
+}
+
+function questionOf(exchange: Exchange): Question {
+  const { downstream, request } = exchange
+  return {
+    clientIp: downstream.clientIp,
+    clientPort: downstream.clientPort,
+    uri: request.target,
+    header: name => headerOf(request.headers, name) ?? ''
+  }
+}
+
+function keepRecord(services: SpineServices, site: Site, exchange: Exchange, status: number): void {
+  const { accessLog } = site.part
+  const isSignificant = exchange.fault !== null || status >= 400 || exchange.isLogged
+  if (!accessLog.isEnabled || (accessLog.isSignificantOnly && !isSignificant)) return
+  const { downstream, request } = exchange
+  const since = (atUs: number): number => (atUs === 0 ? 0 : Math.max(0, Math.round(atUs - exchange.startedUs)))
+  services.record({
+    atEpochMs: exchange.startedEpochMs,
+    virtualServiceId: exchange.virtualServiceId,
+    virtualServiceName: exchange.virtualServiceName,
+    clientIp: downstream.clientIp,
+    clientPort: downstream.clientPort,
+    method: request.method,
+    scheme: downstream.isTls ? 'https' : 'http',
+    host: request.host,
+    path: request.target,
+    protocol: request.version === '' ? '' : `HTTP/${request.version}`,
+    status,
+    rule: exchange.rule,
+    poolName: exchange.poolName,
+    server: exchange.serverId,
+    bytesIn: exchange.bytesIn,
+    bytesOut: exchange.bytesOut,
+    connectUs: since(exchange.connectedUs),
+    firstByteUs: since(exchange.firstByteUs),
+    totalUs: since(services.clock.nowMs() * TO_US),
+    requestId: exchange.id,
+    userAgent: headerOf(request.headers, 'user-agent') ?? '',
+    fault: exchange.fault?.code ?? ''
+  })
+}

@@ -1,0 +1,13 @@
+/** A virtual service as the spine runs it. */
+import type { TargetSpec, VirtualServicePart } from '#model/snapshot/snapshot.ts'
+import type { TrafficMeter } from '#engine/meter/shared.ts'
+import type { Filter } from '../filter/filter.ts'
+
+export interface Site {
+  readonly id: string
+  readonly name: string
+  readonly part: VirtualServicePart
+  readonly target: TargetSpec | null
+  readonly filters: readonly Filter[]
+  readonly meter: TrafficMeter
+}

@@ -1,0 +1,135 @@
+/** One request and its response on a client connection of `node:http`. */
+import type { HttpSpec } from '#model/snapshot/snapshot.ts'
+import { Fault } from '#engine/base/fault.ts'
+import type { Exchange, ResponseHead } from '../../exchange/exchange.ts'
+import type { Destination, ForwardEvents, Wire } from '../../exchange/forwarder.ts'
+import { answerTo } from '../rescue.ts'
+import { Attempt } from './attempt.ts'
+import type { Arrival, Connection, EntranceParts } from './entrance.ts'
+
+/** A rest of a request that is not worth a connection is read and thrown away. */
+const SMALL_REST_BYTES = 65_536
+/** How long a client may go on sending what nobody wants, so that it gets to read our answer instead of a reset. */
+const LINGER_MS = 1_000
+
+export class StockWire implements Wire {
+  onGone: ((fault: Fault) => void) | null = null
+  readonly arrival: Arrival
+  readonly connection: Connection
+  readonly limits: HttpSpec
+  readonly parts: EntranceParts
+  readonly #done: () => void
+  #attempt: Attempt | null = null
+  #isDone = false
+
+  constructor(arrival: Arrival, connection: Connection, limits: HttpSpec, parts: EntranceParts, done: () => void) {
+    this.arrival = arrival
+    this.connection = connection
+    this.limits = limits
+    this.parts = parts
+    this.#done = done
+    arrival.response.once('close', () => this.#closed())
+    // Reported as the response's `close`; without a listener it would be thrown.
+    arrival.request.on('error', () => undefined)
+    arrival.response.on('error', () => undefined)
+  }
+
+  forward(exchange: Exchange, destination: Destination, events: ForwardEvents): void {
+    const attempt = new Attempt(this, exchange, destination, {
+      ...events,
+      ended: (fault, progress) => {
+        if (this.#attempt === attempt) this.#attempt = null
+        events.ended(fault, progress)
+      }
+    })
+    this.#attempt = attempt
+    if (this.arrival.response.destroyed) return attempt.clientGone()
+    attempt.start()
+  }
+
+  answer(exchange: Exchange, body: Buffer, closes: boolean, onSent: (fault: Fault | null) => void): void {
+    this.send(exchange.response!, body, closes, onSent)
+  }
+
+  /** The request's rest is read to its end when that is near; else the connection closes, in a way that lets the answer be read. */
+  send(head: ResponseHead, body: Buffer, closes: boolean, onSent: (fault: Fault | null) => void): void {
+    const { request, response, expectsContinue } = this.arrival
+    const declared = Number(request.headers['content-length'] ?? Infinity)
+    const hasRest =
+      !request.complete && (request.headers['transfer-encoding'] !== undefined || request.headers['content-length'] !== undefined)
+    const isNear = declared <= SMALL_REST_BYTES && !expectsContinue && !closes
+    let isTold = false
+    const told = (fault: Fault | null): void => {
+      if (isTold) return
+      isTold = true
+      onSent(fault)
+    }
+    response.once('finish', () => told(null))
+    response.once('close', () => told(new Fault('DOWNSTREAM_RESET', 'the client went before the response was out')))
+    if (response.destroyed || response.headersSent) return this.close()
+
+    if (!hasRest) {
+      this.#writeHead(head, closes)
+      response.end(body)
+      return
+    }
+    const finish = (isRead: boolean): void => {
+      clearTimeout(timer)
+      request.removeAllListeners('data').removeAllListeners('end')
+      if (response.destroyed || response.writableEnded) return
+      if (!response.headersSent) this.#writeHead(head, !isRead || closes)
+      response.end(isNear ? body : undefined)
+    }
+    const timer = setTimeout(() => finish(false), LINGER_MS)
+    request.once('end', () => finish(true))
+    request.resume()
+    if (isNear) return
+    // The body is out and complete by its length; only the end waits while the client stops sending.
+    this.#writeHead(head, true)
+    if (body.length > 0) response.write(body)
+    else response.flushHeaders()
+  }
+
+  close(): void {
+    this.connection.socket.destroy()
+  }
+
+  /** What came after the head was not HTTP. */
+  broken(fault: Fault): void {
+    const { response } = this.arrival
+    this.connection.isLast = true
+    if (this.#attempt !== null) return this.#attempt.fail(fault)
+    if (response.headersSent || this.onGone === null) return this.close()
+    const { answer } = answerTo(fault)
+    this.onGone(fault)
+    this.send(
+      { status: answer.status, reason: answer.reason, headers: [...answer.headers, 'content-length', String(answer.body.length)] },
+      answer.body,
+      true,
+      () => undefined
+    )
+  }
+
+  /** The connection was a splice and is closed. */
+  spliced(): void {
+    this.#isDone = true
+    this.#done()
+  }
+
+  #writeHead(head: ResponseHead, closes: boolean): void {
+    const { response } = this.arrival
+    if (closes || this.connection.isLast) response.shouldKeepAlive = false
+    response.writeHead(head.status, head.reason, head.headers)
+  }
+
+  #closed(): void {
+    if (this.#isDone) return
+    this.#isDone = true
+    if (!this.arrival.response.writableFinished) {
+      const fault = new Fault('DOWNSTREAM_RESET', 'the client went')
+      this.#attempt?.clientGone()
+      this.onGone?.(fault)
+    }
+    this.#done()
+  }
+}

@@ -1,0 +1,241 @@
+/**
+ * The life of a flow, step by step: choose a pool -> lease a server -> connect (another server when that fails: nothing
+ * was sent yet) -> splice -> end: meter, access record.
+ */
+import { connect as netConnect, type Socket } from 'node:net'
+import { connect as tlsConnect } from 'node:tls'
+import type { Clock } from '#model/base/clock.ts'
+import type { TargetSpec, VirtualServicePart } from '#model/snapshot/snapshot.ts'
+import { Fault } from '#engine/base/fault.ts'
+import type { AccessRecord, TrafficMeter } from '#engine/meter/shared.ts'
+import type { Downstream } from '../exchange/exchange.ts'
+import type { Destination } from '../exchange/forwarder.ts'
+import type { Lease, Pool } from '../upstream/pool.ts'
+import type { Targets } from '../upstream/targets.ts'
+import { upstreamTlsOptions } from '../upstream/tls.ts'
+import { cut, splice } from './splice.ts'
+
+/** First try included. */
+const MAX_ATTEMPTS = 4
+
+export interface FlowServices {
+  readonly clock: Clock
+  readonly makeId: () => string
+  readonly poolOf: (id: string) => Pool | undefined
+  readonly targets: Targets
+  readonly record: (record: AccessRecord) => void
+}
+
+export interface FlowSite {
+  readonly id: string
+  readonly name: string
+  readonly part: VirtualServicePart
+  readonly target: TargetSpec | null
+  readonly meter: TrafficMeter
+}
+
+/** Relays one accepted connection; `socket` is through with TLS and not read from yet. */
+export function runFlow(services: FlowServices, site: FlowSite, socket: Socket, downstream: Downstream): void {
+  new FlowLife(services, site, socket, downstream).begin()
+}
+
+class FlowLife {
+  readonly #services: FlowServices
+  readonly #site: FlowSite
+  readonly #client: Socket
+  readonly #downstream: Downstream
+  readonly #startedUs: number
+  readonly #startedEpochMs: number
+  #lease: Lease | null = null
+  #connecting: Socket | null = null
+  #tried: string[] | null = null
+  #attempts = 0
+  #bytesIn = 0
+  #bytesOut = 0
+  #connectedUs = 0
+  #firstByteUs = 0
+  #poolName = ''
+  #serverId = ''
+  #isSpliced = false
+  #isEnded = false
+
+  constructor(services: FlowServices, site: FlowSite, client: Socket, downstream: Downstream) {
+    this.#services = services
+    this.#site = site
+    this.#client = client
+    this.#downstream = downstream
+    this.#startedUs = services.clock.nowMs() * 1000
+    this.#startedEpochMs = services.clock.nowEpochMs()
+  }
+
+  begin(): void {
+    this.#client.once('error', () => undefined)
+    this.#client.once('close', () => {
+      if (this.#isSpliced) return
+      this.#connecting?.destroy()
+      this.#end(new Fault('DOWNSTREAM_RESET', 'the client went before a server was connected'))
+    })
+    this.#balance(null)
+  }
+
+  #balance(lastFault: Fault | null): void {
+    const { targets, poolOf } = this.#services
+    const { target } = this.#site
+    const choice = target === null ? undefined : targets.choose(target, poolOf)
+    if (choice === undefined) return this.#refuse(lastFault ?? new Fault('NO_TARGET', 'no pool for this flow'))
+    if (choice.is === 'fail') {
+      this.#poolName = choice.name
+      return this.#refuse(lastFault ?? new Fault('NO_AVAILABLE_SERVER', `no server of ${choice.name} is available`))
+    }
+    this.#poolName = choice.pool.part.name
+    const { clientIp, clientPort } = this.#downstream
+    const lease = choice.pool.lease({ clientIp, clientPort, uri: '', header: () => '' }, this.#tried)
+    if (lease === 'none' || lease === 'full') {
+      const code = lease === 'full' ? 'QUEUE_FULL' : 'NO_AVAILABLE_SERVER'
+      return this.#refuse(lastFault ?? new Fault(code, `no place on a server of ${this.#poolName}`))
+    }
+    this.#connect(lease)
+  }
+
+  #connect(lease: Lease): void {
+    const { destination } = lease
+    this.#lease = lease
+    this.#serverId = lease.serverId
+    this.#attempts++
+    lease.onCut = () => {
+      cut(this.#client)
+      this.#connecting?.destroy()
+    }
+    const server = openConnection(destination)
+    this.#connecting = server
+    let isSettled = false
+    const failed = (fault: Fault) => (): void => {
+      if (isSettled) return
+      isSettled = true
+      cancel()
+      server.on('error', () => undefined).destroy()
+      if (this.#isEnded) return
+      this.#lost(lease, fault)
+    }
+    const where = `${destination.address()}:${destination.port}`
+    const cancel = this.#services.clock.after(
+      destination.connectTimeoutMs,
+      failed(new Fault('UPSTREAM_CONNECT_TIMEOUT', `no connection to ${where} within ${destination.connectTimeoutMs} ms`))
+    )
+    let isSecuring = false
+    if (destination.tls !== null) server.once('connect', () => (isSecuring = true))
+    server.once('error', error => {
+      failed(new Fault(isSecuring ? 'UPSTREAM_TLS_FAILED' : 'UPSTREAM_CONNECT_REFUSED', `${where}: ${error.message}`, { cause: error }))()
+    })
+    server.once('close', failed(new Fault('UPSTREAM_CONNECT_REFUSED', `${where}: closed`)))
+    server.once(destination.tls === null ? 'connect' : 'secureConnect', () => {
+      if (isSettled) return
+      isSettled = true
+      cancel()
+      if (this.#isEnded) return void server.destroy()
+      this.#splice(lease, server)
+    })
+  }
+
+  #lost(lease: Lease, fault: Fault): void {
+    lease.meter.faulted(fault.origin)
+    lease.pool.meter.faulted(fault.origin)
+    lease.release()
+    this.#lease = null
+    this.#tried ??= []
+    this.#tried.push(lease.serverId)
+    if (this.#attempts >= MAX_ATTEMPTS) this.#refuse(fault)
+    else this.#balance(fault)
+  }
+
+  #splice(lease: Lease, server: Socket): void {
+    const { destination } = lease
+    this.#connectedUs = this.#nowUs()
+    this.#isSpliced = true
+    destination.connectionOpened()
+    server.once('close', () => destination.connectionClosed())
+    lease.onCut = () => {
+      cut(this.#client)
+      cut(server)
+    }
+    const meters = [this.#site.meter, lease.pool.meter, lease.meter]
+    splice(this.#client, server, {
+      idleTimeoutMs: this.#site.part.tcp.idleTimeoutMs,
+      upBytes: count => {
+        this.#bytesIn += count
+        for (const meter of meters) meter.bytesIn(count)
+      },
+      downBytes: count => {
+        if (this.#bytesOut === 0) {
+          this.#firstByteUs = this.#nowUs()
+          lease.responded(this.#firstByteUs - this.#connectedUs)
+        }
+        this.#bytesOut += count
+        for (const meter of meters) meter.bytesOut(count)
+      },
+      ended: (by, error) => {
+        const code = by === 'client' ? 'DOWNSTREAM_RESET' : by === 'server' ? 'UPSTREAM_RESET' : 'DOWNSTREAM_IDLE'
+        this.#end(by === null ? null : new Fault(code, `the flow was broken off: ${error?.message ?? by}`, { cause: error }))
+      }
+    })
+  }
+
+  #refuse(fault: Fault): void {
+    cut(this.#client)
+    this.#end(fault)
+  }
+
+  #end(fault: Fault | null): void {
+    if (this.#isEnded) return
+    this.#isEnded = true
+    const tookUs = this.#nowUs() - this.#startedUs
+    const lease = this.#lease
+    const meters = lease === null ? [this.#site.meter] : [this.#site.meter, lease.pool.meter, lease.meter]
+    for (const meter of meters) {
+      if (fault !== null) meter.faulted(fault.origin)
+      meter.exchangeEnded(0, tookUs)
+    }
+    lease?.release()
+    this.#keepRecord(fault, tookUs)
+  }
+
+  #keepRecord(fault: Fault | null, tookUs: number): void {
+    const { part, id, name } = this.#site
+    if (!part.accessLog.isEnabled || (part.accessLog.isSignificantOnly && fault === null)) return
+    const { clientIp, clientPort, isTls, serverName } = this.#downstream
+    const since = (atUs: number): number => (atUs === 0 ? 0 : Math.max(0, Math.round(atUs - this.#startedUs)))
+    this.#services.record({
+      atEpochMs: this.#startedEpochMs,
+      virtualServiceId: id,
+      virtualServiceName: name,
+      clientIp,
+      clientPort,
+      method: '',
+      scheme: isTls ? 'tls' : 'tcp',
+      host: serverName ?? '',
+      path: '',
+      protocol: 'TCP',
+      status: 0,
+      rule: '',
+      poolName: this.#poolName,
+      server: this.#serverId,
+      bytesIn: this.#bytesIn,
+      bytesOut: this.#bytesOut,
+      connectUs: since(this.#connectedUs),
+      firstByteUs: since(this.#firstByteUs),
+      totalUs: Math.round(tookUs),
+      requestId: this.#services.makeId(),
+      userAgent: '',
+      fault: fault?.code ?? ''
+    })
+  }
+
+  #nowUs(): number {
+    return this.#services.clock.nowMs() * 1000
+  }
+}
+
+function openConnection(destination: Destination): Socket {
+  const where = { host: destination.address(), port: destination.port, allowHalfOpen: true, noDelay: true }
+  return destination.tls === null ? netConnect(where) : tlsConnect({ ...where, ...upstreamTlsOptions(destination.tls) })
+}

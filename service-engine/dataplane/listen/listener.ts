@@ -1,0 +1,75 @@
+/** One bound socket. What it does with connections can be exchanged while it stays open. */
+import { createServer, type AddressInfo, type Server, type Socket } from 'node:net'
+
+export interface ListenAddress {
+  /** An address of this host, or `0.0.0.0` / `::` for all of one family. */
+  readonly address: string
+  /** 0: any free one (tests). */
+  readonly port: number
+}
+
+export type Acceptor = (socket: Socket) => void
+
+export class Listener {
+  acceptor: Acceptor
+  readonly #server: Server
+
+  private constructor(server: Server, acceptor: Acceptor) {
+    this.#server = server
+    this.acceptor = acceptor
+    server.on('connection', socket => this.acceptor(socket))
+    // Out of descriptors and the like: what is open goes on, the kernel keeps the rest in its queue.
+    server.on('error', () => undefined)
+  }
+
+  /**
+   * Binds and listens.
+   *
+   * Shapes  reusePort: many workers share the port, each with its own queue; probe before the first of them
+   * Throws  the system's error: EADDRINUSE, EADDRNOTAVAIL, EACCES
+   */
+  static open(where: ListenAddress, options: { readonly reusePort: boolean; readonly acceptor: Acceptor }): Promise<Listener> {
+    const server = createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 })
+    return bind(server, where, options.reusePort).then(() => new Listener(server, options.acceptor))
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo | null)?.port ?? 0
+  }
+
+  /** No new connections; those that are open do not notice. */
+  close(): Promise<void> {
+    return new Promise(resolve => {
+      this.#server.close()
+      // `close` calls back after the last connection; the port is free at once.
+      resolve()
+    })
+  }
+}
+
+function bind(server: Server, { address, port }: ListenAddress, reusePort: boolean): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen({ host: address, port, reusePort, ipv6Only: true, backlog: 4096 }, () => {
+      server.removeListener('error', reject)
+      resolve()
+    })
+  })
+}
+
+/**
+ * Whether an address and port can be had: binds without sharing and lets go again. With `reusePort` alone a second
+ * owner would go unnoticed and take half of the connections.
+ *
+ * Returns the system's error code; undefined when it is free
+ */
+export async function probePort(where: ListenAddress): Promise<string | undefined> {
+  const server = createServer()
+  try {
+    await bind(server, where, false)
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code ?? 'EUNKNOWN'
+  }
+  await new Promise(resolve => server.close(resolve))
+  return undefined
+}

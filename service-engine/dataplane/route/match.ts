@@ -1,0 +1,135 @@
+/** Matches, compiled to closures once per generation. */
+import type { Match, StringMatch } from '#model/snapshot/snapshot.ts'
+import { compileAddresses } from '../exchange/address-set.ts'
+import type { Exchange } from '../exchange/exchange.ts'
+import { headersOf } from '../exchange/headers.ts'
+import { withoutParameters } from './path.ts'
+
+export type Test = (exchange: Exchange) => boolean
+type StringTest = (value: string | undefined) => boolean
+
+/**
+ * All parts of a match; each must hold.
+ *
+ * Shapes  deniesAccess: the rule refuses what it matches; then a path is also taken as servers see it that drop its
+ *         parameters, so that `/admin;x` is not a way around a rule on `/admin`
+ * Returns one test per part, named, cheapest first
+ * Throws  RangeError on an address, SyntaxError on a pattern that cannot be read
+ */
+export function compileMatch(match: Match, deniesAccess: boolean): { readonly name: string; readonly test: Test }[] {
+  const parts: { name: string; test: Test }[] = []
+  const { port, protocol, method, version, host, path, query, headers, cookie, clientAddress } = match
+  if (protocol) {
+    const isTls = protocol.protocol === 'https'
+    parts.push({ name: 'protocol', test: e => (e.downstream.isTls === isTls) !== protocol.isNegated })
+  }
+  if (port) {
+    const ports = new Set(port.ports)
+    parts.push({ name: 'port', test: e => ports.has(e.downstream.localPort) !== port.isNegated })
+  }
+  if (method) {
+    const methods = new Set(method.methods)
+    parts.push({ name: 'method', test: e => methods.has(e.request.method) !== method.isNegated })
+  }
+  if (version) {
+    const versions = new Set(version.versions.map(plainVersion))
+    parts.push({ name: 'version', test: e => versions.has(e.request.version) !== version.isNegated })
+  }
+  if (host) {
+    const test = compileString({ ...host, isCaseSensitive: false })
+    parts.push({ name: 'host', test: e => test(e.request.host === '' ? undefined : e.request.host) })
+  }
+  if (path) {
+    const test = compileString(path)
+    const either: Test = e => test(e.request.path) || (e.request.path.includes(';') && test(withoutParameters(e.request.path)))
+    parts.push({ name: 'path', test: deniesAccess ? either : e => test(e.request.path) })
+  }
+  if (query) {
+    const test = compileString(query)
+    parts.push({ name: 'query', test: e => test(e.request.query === '' ? undefined : e.request.query) })
+  }
+  if (clientAddress) {
+    const has = compileAddresses(clientAddress.ranges)
+    parts.push({ name: 'client address', test: e => has(e.downstream.clientIp) !== clientAddress.isNegated })
+  }
+  for (const header of headers) parts.push({ name: `header ${header.name}`, test: compileHeader(header, headersIn(header.name)) })
+  if (cookie) parts.push({ name: `cookie ${cookie.name}`, test: compileHeader(cookie, e => cookiesOf(e, cookie.name)) })
+  return parts
+}
+
+/** `HTTP/1.1`, `1.1` and `2.0` alike. */
+function plainVersion(version: string): string {
+  const bare = version.replace(/^HTTP\//i, '')
+  return bare === '2.0' ? '2' : bare
+}
+
+function headersIn(name: string): (exchange: Exchange) => readonly string[] {
+  const lower = name.toLowerCase()
+  if (lower === 'host') return e => [e.request.authority]
+  return e => headersOf(e.request.headers, lower)
+}
+
+/** A field that came more than once matches when one of its values does; a negated operator, when none does. */
+function compileHeader(match: StringMatch, valuesOf: (exchange: Exchange) => readonly string[]): Test {
+  const test = compileString(match)
+  const isNegated = match.operator.startsWith('not-')
+  return exchange => {
+    const values = valuesOf(exchange)
+    if (values.length === 0) return test(undefined)
+    return isNegated ? values.every(test) : values.some(test)
+  }
+}
+
+function cookiesOf(exchange: Exchange, name: string): string[] {
+  const found: string[] = []
+  for (const field of headersOf(exchange.request.headers, 'cookie')) {
+    for (const pair of field.split(';')) {
+      const equals = pair.indexOf('=')
+      if (equals > 0 && pair.slice(0, equals).trim() === name) found.push(pair.slice(equals + 1).trim())
+    }
+  }
+  return found
+}
+
+/**
+ * One of the operators over one string.
+ *
+ * Shapes  value: undefined when the thing is not there at all; then only the negated operators (and `not-exists`) hold
+ */
+export function compileString(match: StringMatch): StringTest {
+  const { operator, isCaseSensitive } = match
+  if (operator === 'exists') return value => value !== undefined
+  if (operator === 'not-exists') return value => value === undefined
+  const isNegated = operator.startsWith('not-')
+  const positive = positiveTest((isNegated ? operator.slice(4) : operator) as Positive, match.values, isCaseSensitive)
+  const fold = isCaseSensitive || operator.endsWith('regex') ? (value: string) => value : (value: string) => value.toLowerCase()
+  return value => (value === undefined ? isNegated : positive(fold(value)) !== isNegated)
+}
+
+type Positive = 'begins-with' | 'contains' | 'ends-with' | 'equals' | 'regex'
+
+function positiveTest(operator: Positive, given: readonly string[], isCaseSensitive: boolean): (value: string) => boolean {
+  if (operator === 'regex') {
+    const patterns = given.map(pattern => new RegExp(pattern, isCaseSensitive ? '' : 'i'))
+    return value => patterns.some(pattern => pattern.test(value))
+  }
+  const values = isCaseSensitive ? given : given.map(value => value.toLowerCase())
+  const only = values.length === 1 ? values[0] : undefined
+  switch (operator) {
+    case 'equals': {
+      const all = new Set(values)
+      return only === undefined ? value => all.has(value) : value => value === only
+    }
+    case 'begins-with':
+      return only === undefined ? value => values.some(start => value.startsWith(start)) : value => value.startsWith(only)
+    case 'ends-with':
+      return value => values.some(end => value.endsWith(end))
+    case 'contains':
+      return value => values.some(part => value.includes(part))
+  }
+}
+
+/** The hosts that alone can match, in lower case; undefined when any may. */
+export function hostsOf(match: Match | null): readonly string[] | undefined {
+  return match?.host?.operator === 'equals' ? match.host.values.map(value => value.toLowerCase()) : undefined
+}

@@ -1,0 +1,222 @@
+/** The rules of a virtual service, compiled to closures; a host map skips those that are for other hosts. */
+import type { HeaderAction, RequestRule, ResponseRule, RewriteSpec, RuleAction, VirtualServicePart } from '#model/snapshot/snapshot.ts'
+import { PASS, type Exchange, type RuleBook, type Verdict } from '../exchange/exchange.ts'
+import { removeHeader, setHeader } from '../exchange/headers.ts'
+import { compileMatch, hostsOf, type Test } from './match.ts'
+import { compileText, joinTokens } from './text.ts'
+import { normalizeTarget } from './path.ts'
+
+/** What a walk over the rules saw, for explaining it. */
+export interface RuleStep {
+  readonly rule: string
+  readonly isMatched: boolean
+  /** The first part that did not hold; '' when all did. */
+  readonly failedOn: string
+  readonly action: string
+}
+
+interface CompiledRule {
+  readonly name: string
+  readonly parts: readonly { readonly name: string; readonly test: Test }[]
+  readonly hosts: readonly string[] | undefined
+  readonly isLogged: boolean
+  readonly action: string
+  /** Undefined goes on with the next rule. */
+  readonly apply: (exchange: Exchange) => Verdict | undefined
+}
+
+export interface CompiledRules extends RuleBook {
+  readonly hasRequestRules: boolean
+  readonly hasResponseRules: boolean
+  /** Every rule tried, in order. Changes the exchange as `decide` does. */
+  readonly explain: (exchange: Exchange) => { readonly steps: readonly RuleStep[]; readonly verdict: Verdict }
+}
+
+/**
+ * Compiles the request and response rules of a virtual service.
+ *
+ * Throws  RangeError or SyntaxError on a rule that cannot be compiled; the message names the rule
+ * Cost    of a decision: the rules for the request's host and those for any host
+ */
+export function compileRules(part: Pick<VirtualServicePart, 'requestRules' | 'responseRules'>): CompiledRules {
+  const rules = part.requestRules.map(rule => named(rule.name, () => compileRequestRule(rule)))
+  const amendments = part.responseRules.map(rule => named(rule.name, () => compileResponseRule(rule)))
+  const forAnyHost = rules.filter(rule => rule.hosts === undefined)
+  const byHost = new Map<string, CompiledRule[]>()
+  for (const rule of rules) for (const host of rule.hosts ?? []) byHost.set(host, [])
+  for (const [host, list] of byHost) list.push(...rules.filter(rule => rule.hosts === undefined || rule.hosts.includes(host)))
+
+  return {
+    hasRequestRules: rules.length > 0,
+    hasResponseRules: amendments.length > 0,
+    decide: exchange => {
+      for (const rule of byHost.get(exchange.request.host) ?? forAnyHost) {
+        if (!holds(rule, exchange)) continue
+        const verdict = enter(rule, exchange)
+        if (verdict !== undefined) return verdict
+      }
+      return PASS
+    },
+    amend: exchange => {
+      for (const amend of amendments) amend(exchange)
+    },
+    explain: exchange => {
+      const steps: RuleStep[] = []
+      for (const rule of rules) {
+        const failed = rule.parts.find(part => !part.test(exchange))
+        steps.push({ rule: rule.name, isMatched: failed === undefined, failedOn: failed?.name ?? '', action: rule.action })
+        const verdict = failed === undefined ? enter(rule, exchange) : undefined
+        if (verdict !== undefined) return { steps, verdict }
+      }
+      return { steps, verdict: PASS }
+    }
+  }
+}
+
+function named<T>(rule: string, compile: () => T): T {
+  try {
+    return compile()
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error)
+    throw new RangeError(`rule ${rule}: ${reason}`, { cause: error })
+  }
+}
+
+function holds(rule: CompiledRule, exchange: Exchange): boolean {
+  for (const part of rule.parts) if (!part.test(exchange)) return false
+  return true
+}
+
+function enter(rule: CompiledRule, exchange: Exchange): Verdict | undefined {
+  if (rule.isLogged) exchange.isLogged = true
+  const verdict = rule.apply(exchange)
+  if (verdict !== undefined) exchange.rule = rule.name
+  return verdict
+}
+
+function compileRequestRule(rule: RequestRule): CompiledRule {
+  const change = compileHeaderActions(rule.headerActions)
+  const rewrite = rule.rewrite === null ? undefined : compileRewrite(rule.rewrite)
+  const act = rule.action === null ? undefined : compileAction(rule.action)
+  const deniesAccess = rule.action?.is === 'close' || rule.action?.is === 'respond'
+  return {
+    name: rule.name,
+    parts: rule.match === null ? [] : compileMatch(rule.match, deniesAccess),
+    hosts: hostsOf(rule.match),
+    isLogged: rule.isLogged,
+    action: rule.action?.is ?? 'continue',
+    apply: exchange => {
+      change?.(exchange, exchange.request.headers)
+      const refusal = rewrite?.(exchange)
+      return refusal ?? act?.(exchange)
+    }
+  }
+}
+
+function compileAction(action: RuleAction): (exchange: Exchange) => Verdict {
+  switch (action.is) {
+    case 'allow':
+      return () => PASS
+    case 'close':
+      return () => ({ is: 'close', reason: 'a rule closes the connection' })
+    case 'switch':
+      return exchange => {
+        exchange.target = action.target
+        return PASS
+      }
+    case 'respond': {
+      const body = Buffer.from(action.bodyBase64, 'base64')
+      const headers = body.length === 0 || action.contentType === '' ? [] : ['content-type', action.contentType]
+      const answer: Verdict = { is: 'answer', status: action.status, reason: '', headers, body }
+      return () => answer
+    }
+    case 'redirect':
+      return exchange => ({
+        is: 'answer',
+        status: action.status,
+        reason: '',
+        headers: ['location', locationOf(action, exchange)],
+        body: Buffer.alloc(0)
+      })
+  }
+}
+
+/** Unsafe in a header or a target: made from a request, so it is escaped rather than trusted. */
+const unsafe = /[^\x21-\x7e]/g
+const escaped = (text: string): string => text.replace(unsafe, found => encodeURIComponent(found.toWellFormed()))
+
+function locationOf(action: Extract<RuleAction, { is: 'redirect' }>, exchange: Exchange): string {
+  const { request, downstream } = exchange
+  const protocol = action.protocol ?? (downstream.isTls ? 'https' : 'http')
+  const isSameProtocol = (protocol === 'https') === downstream.isTls
+  const requestPort = /:(\d+)$/.exec(request.authority)?.[1]
+  const port = action.port ?? (isSameProtocol && action.host === null && requestPort !== undefined ? Number(requestPort) : null)
+  const isDefaultPort = port === null || port === (protocol === 'https' ? 443 : 80)
+  const host = action.host === null ? request.host : joinTokens(action.host, exchange)
+  const path = action.path === null ? pathOf(request.target) : withSlash(joinTokens(action.path, exchange))
+  const query = action.keepsQuery && request.query !== '' ? `${path.includes('?') ? '&' : '?'}${request.query}` : ''
+  return escaped(`${protocol}://${host}${isDefaultPort ? '' : `:${port}`}${path}${query}`)
+}
+
+const withSlash = (path: string): string => (path.startsWith('/') ? path : `/${path}`)
+const pathOf = (target: string): string => target.split('?', 1)[0]!
+
+function compileRewrite(spec: RewriteSpec): (exchange: Exchange) => Verdict | undefined {
+  return exchange => {
+    const { request } = exchange
+    if (spec.host !== null) request.authority = escaped(joinTokens(spec.host, exchange))
+    if (spec.path === null && spec.query === null) return undefined
+    const path = spec.path === null ? pathOf(request.target) : withSlash(joinTokens(spec.path, exchange))
+    const queries = [spec.query?.keepsExisting === false ? '' : queryOf(request.target), spec.query?.add ?? ''].filter(part => part !== '')
+    const made = normalizeTarget(escaped(queries.length === 0 ? path : `${path}?${queries.join('&')}`))
+    if (typeof made === 'string') return { is: 'answer', status: 400, reason: '', headers: [], body: Buffer.alloc(0) }
+    request.target = made.target
+    return undefined
+  }
+}
+
+function queryOf(target: string): string {
+  const mark = target.indexOf('?')
+  return mark < 0 ? '' : target.slice(mark + 1)
+}
+
+type HeaderChange = (exchange: Exchange, headers: string[]) => void
+
+/** Fields that frame the message belong to the codec, whatever a rule says. */
+const framing = new Set(['content-length', 'transfer-encoding', 'connection', 'upgrade', 'te', 'trailer', 'keep-alive'])
+const notInValue = /[^\t\x20-\x7e\x80-\xff]/g
+
+function compileHeaderActions(actions: readonly HeaderAction[]): HeaderChange | undefined {
+  const changes = actions
+    .filter(action => !framing.has(action.name.toLowerCase()))
+    .map((action): HeaderChange => {
+      const name = action.name.toLowerCase()
+      const make = compileText(action.value)
+      const valueFor = (exchange: Exchange): string => make(exchange).replace(notInValue, '')
+      if (name === 'host') {
+        return (exchange, headers) => {
+          if (action.is !== 'remove' && headers === exchange.request.headers) exchange.request.authority = valueFor(exchange)
+        }
+      }
+      if (action.is === 'remove') return (_exchange, headers) => removeHeader(headers, name)
+      if (action.is === 'replace') return (exchange, headers) => setHeader(headers, name, valueFor(exchange))
+      return (exchange, headers) => void headers.push(name, valueFor(exchange))
+    })
+  if (changes.length === 0) return undefined
+  return (exchange, headers) => {
+    for (const change of changes) change(exchange, headers)
+  }
+}
+
+function compileResponseRule(rule: ResponseRule): (exchange: Exchange) => void {
+  const parts = rule.match === null ? [] : compileMatch(rule.match, false)
+  const change = compileHeaderActions(rule.headerActions)
+  return exchange => {
+    const { response } = exchange
+    if (response === null) return
+    if (rule.status.length > 0 && !rule.status.some(({ from, to }) => response.status >= from && response.status <= to)) return
+    for (const part of parts) if (!part.test(exchange)) return
+    if (rule.isLogged) exchange.isLogged = true
+    change?.(exchange, response.headers)
+  }
+}

@@ -1,0 +1,76 @@
+/** Text that rules make from a request: tokens of host and path, and variables in header values. */
+import type { TokenString } from '#model/snapshot/snapshot.ts'
+import type { Exchange } from '../exchange/exchange.ts'
+import { headerOf } from '../exchange/headers.ts'
+
+/** To the end of the host or path. */
+const TO_THE_END = 65_535
+
+/**
+ * Joins literals and pieces of the request's host (parts between dots) or path (segments).
+ *
+ * Shapes  start, end: from 0, both inclusive; beyond the last one there is nothing
+ */
+export function joinTokens(tokens: TokenString, exchange: Exchange): string {
+  let text = ''
+  for (const token of tokens) {
+    if ('literal' in token) text += token.literal
+    else {
+      const isHost = token.from === 'host'
+      const pieces = isHost ? exchange.request.host.split('.') : exchange.request.path.slice(1).split('/')
+      const end = token.end >= TO_THE_END ? pieces.length : token.end + 1
+      text += pieces.slice(token.start, end).join(isHost ? '.' : '/')
+    }
+  }
+  return text
+}
+
+const variables: Readonly<Record<string, (exchange: Exchange) => string>> = {
+  client_ip: e => e.downstream.clientIp,
+  source_ip: e => e.downstream.clientIp,
+  client_port: e => String(e.downstream.clientPort),
+  vs_name: e => e.virtualServiceName,
+  vs_id: e => e.virtualServiceId,
+  vs_ip: e => e.downstream.vip,
+  vs_port: e => String(e.downstream.localPort),
+  request_id: e => e.id,
+  method: e => e.request.method,
+  host: e => e.request.host,
+  path: e => e.request.path,
+  query: e => e.request.query,
+  scheme: e => (e.downstream.isTls ? 'https' : 'http'),
+  pool_name: e => e.poolName,
+  server: e => e.serverId,
+  ssl_server_name: e => e.downstream.serverName ?? '',
+  ssl_protocol: e => e.downstream.tlsVersion,
+  ssl_cipher: e => e.downstream.tlsCipher
+}
+
+/**
+ * A header value with `$name` variables; `$http_<field>` is a request header (`$http_user_agent`). What is no variable
+ * stays as it is written.
+ */
+export function compileText(template: string): (exchange: Exchange) => string {
+  const pieces: (string | ((exchange: Exchange) => string))[] = []
+  let from = 0
+  for (const found of template.matchAll(/\$([a-z][a-z_]*)/g)) {
+    const make = variableOf(found[1]!)
+    if (make === undefined) continue
+    pieces.push(template.slice(from, found.index), make)
+    from = found.index + found[0].length
+  }
+  if (pieces.length === 0) return () => template
+  pieces.push(template.slice(from))
+  return exchange => {
+    let text = ''
+    for (const piece of pieces) text += typeof piece === 'string' ? piece : piece(exchange)
+    return text
+  }
+}
+
+function variableOf(name: string): ((exchange: Exchange) => string) | undefined {
+  if (Object.hasOwn(variables, name)) return variables[name]
+  if (!name.startsWith('http_')) return undefined
+  const field = name.slice(5).replaceAll('_', '-')
+  return exchange => headerOf(exchange.request.headers, field) ?? ''
+}

@@ -1,0 +1,207 @@
+/** A pool in one generation: which servers are available, which one is next, and who waits for one. */
+import type { Clock } from '#model/base/clock.ts'
+import type { Random } from '#model/base/random.ts'
+import type { PoolPart } from '#model/snapshot/snapshot.ts'
+import type { TrafficMeter, WorkerMemory } from '#engine/meter/shared.ts'
+import type { Balancer, Question } from '../balance/balancer.ts'
+import { makeBalancer } from '../balance/catalog.ts'
+import { lowest } from '../balance/least-connections.ts'
+import type { Destination, DestinationTls } from '../exchange/forwarder.ts'
+import { UpstreamServer, type AddressBook, type Cuttable, type Member } from './server.ts'
+
+/** How long a change of verdict may go unseen; a server that is picked is asked again anyway. */
+const LOOK_AGAIN_MS = 20
+/** Another worker may have freed a place: nobody tells, so it is looked for. */
+const QUEUE_LOOK_MS = 10
+export const QUEUE_WAIT_MS = 10_000
+
+export interface PoolServices {
+  readonly clock: Clock
+  readonly random: Random
+  readonly memory: WorkerMemory
+  readonly addresses: AddressBook
+}
+
+/** A place on a server, counted over all workers, until released. */
+export interface Lease extends Cuttable {
+  readonly pool: Pool
+  readonly serverId: string
+  readonly destination: Destination
+  readonly meter: TrafficMeter
+  /** Time to the first byte of the answer. */
+  readonly responded: (firstByteUs: number) => void
+  /** Once. */
+  readonly release: () => void
+}
+
+/** `full`: servers are available, but all are at their limit. `none`: no server is available. */
+export type LeaseResult = Lease | 'full' | 'none'
+
+interface Waiter {
+  readonly atMs: number
+  /** True when it took a place, or is not interested any more. */
+  readonly tryAgain: (isLate: boolean) => boolean
+}
+
+export class Pool {
+  readonly part: PoolPart
+  readonly meter: TrafficMeter
+  readonly #services: PoolServices
+  readonly #balancer: Balancer
+  readonly #members: readonly Member[]
+  readonly #waiters: Waiter[] = []
+  #available: readonly Member[] = []
+  #lookedAtMs = -Infinity
+  #stopLooking: (() => void) | undefined
+
+  /**
+   * Shapes  previous: the pool's last generation; servers whose make did not change are taken over with their connections
+   *         tls: how to reach its servers, keys resolved
+   */
+  constructor(part: PoolPart, services: PoolServices, tlsOf: (serverHost: string) => DestinationTls | null, previous: Pool | undefined) {
+    const { memory, addresses, random } = services
+    this.part = part
+    this.#services = services
+    this.meter = memory.poolMeter(part.id)
+    this.#balancer = makeBalancer(part.algorithm, { nextTurn: memory.poolCell(part.id).nextTurn, random })
+    const kept = new Map(previous?.servers().map(server => [server.fingerprint, server]))
+    this.#members = part.servers.map(spec => {
+      const make = { pool: part, spec, tls: tlsOf(spec.host) }
+      const fresh = new UpstreamServer(make, addresses, memory.serverCell(part.id, spec.id), memory.serverMeter(part.id, spec.id))
+      const server = kept.get(fresh.fingerprint) ?? fresh
+      return { id: spec.id, weight: spec.weight, inFlight: server.cell.inFlight, responseUs: server.cell.responseUs, spec, server }
+    })
+  }
+
+  servers(): UpstreamServer[] {
+    return this.#members.map(member => member.server)
+  }
+
+  /** Servers that take nothing new: disabled, or with no share. */
+  resting(): UpstreamServer[] {
+    return this.#members.filter(member => !member.spec.isEnabled || member.weight <= 0).map(member => member.server)
+  }
+
+  hasAvailable(): boolean {
+    return this.#look(false).length > 0
+  }
+
+  /**
+   * Takes a place on the server that the balancer picks; on another one when that is full or was tried.
+   *
+   * Shapes  tried: ids of servers that failed this exchange; null for none. They are passed over, not come back to
+   */
+  lease(question: Question, tried: readonly string[] | null): LeaseResult {
+    let candidates = this.#look(false)
+    if (candidates.length === 0) candidates = this.#look(true)
+    if (candidates.length === 0) return 'none'
+    let picked = this.#balancer.pick(candidates, question)
+    if (picked !== undefined && !this.#isAvailable(picked, candidates)) {
+      candidates = this.#look(true)
+      picked = this.#balancer.pick(candidates, question)
+    }
+    if (picked === undefined) return 'none'
+    if (tried === null || !tried.includes(picked.id)) {
+      const lease = this.#take(picked)
+      if (lease !== undefined) return lease
+    }
+    return this.#takeOther(
+      candidates.filter(member => member !== picked && tried?.includes(member.id) !== true),
+      picked
+    )
+  }
+
+  /**
+   * Waits for a place. `tryAgain` is called when one may be free, until it says true; with `isLate` when the wait is over.
+   *
+   * Returns false when the queue is full, or there is none
+   */
+  wait(tryAgain: (isLate: boolean) => boolean): boolean {
+    if (this.part.queue === null || this.#waiters.length >= this.part.queue.depth) return false
+    this.#waiters.push({ atMs: this.#services.clock.nowMs(), tryAgain })
+    this.#stopLooking ??= this.#services.clock.every(QUEUE_LOOK_MS, () => this.#serveWaiters())
+    return true
+  }
+
+  /** Replaced by a new generation: who waits here asks again, there. */
+  retire(): void {
+    for (const waiter of this.#waiters.splice(0)) waiter.tryAgain(false)
+    this.#stopLooking?.()
+    this.#stopLooking = undefined
+  }
+
+  #takeOther(others: readonly Member[], picked: Member): LeaseResult {
+    let left = others
+    while (left.length > 0) {
+      const next = lowest(left, 0, member => (member.inFlight() + 1) / member.weight)
+      if (next === undefined) break
+      const lease = this.#take(next)
+      if (lease !== undefined) return lease
+      left = left.filter(member => member !== next)
+    }
+    const limit = this.part.maxConnectionsPerServer
+    return limit !== null && [picked, ...others].some(member => member.inFlight() >= limit) ? 'full' : 'none'
+  }
+
+  #take(member: Member): Lease | undefined {
+    const { server } = member
+    const limit = this.part.maxConnectionsPerServer
+    if (server.cell.acquire() >= (limit ?? Infinity)) {
+      server.cell.release()
+      return undefined
+    }
+    let isHeld = true
+    const lease: Lease = {
+      pool: this,
+      serverId: member.id,
+      destination: server.destination,
+      meter: server.meter,
+      onCut: null,
+      responded: server.cell.responded,
+      release: () => {
+        if (!isHeld) return
+        isHeld = false
+        server.cell.release()
+        server.remove(lease)
+        if (this.#waiters.length > 0) this.#serveWaiters()
+      }
+    }
+    server.add(lease)
+    return lease
+  }
+
+  #serveWaiters(): void {
+    const nowMs = this.#services.clock.nowMs()
+    while (this.#waiters.length > 0) {
+      const first = this.#waiters[0]!
+      this.#waiters.shift()
+      const isLate = nowMs - first.atMs > QUEUE_WAIT_MS
+      if (first.tryAgain(isLate)) continue
+      this.#waiters.unshift(first)
+      break
+    }
+    if (this.#waiters.length > 0) return
+    this.#stopLooking?.()
+    this.#stopLooking = undefined
+  }
+
+  /** Asks the shared verdicts; the array stays the same object while its members do. */
+  #look(isNow: boolean): readonly Member[] {
+    const nowMs = this.#services.clock.nowMs()
+    if (!isNow && nowMs - this.#lookedAtMs < LOOK_AGAIN_MS) return this.#available
+    this.#lookedAtMs = nowMs
+    const able = this.#members.filter(member => member.spec.isEnabled && member.weight > 0)
+    const up = this.part.monitors.length === 0 ? able : able.filter(member => member.server.cell.verdict() === 'up')
+    // Before the first verdicts there is nothing better to go by.
+    const found = up.length > 0 ? up : able.filter(member => member.server.cell.verdict() === 'unknown')
+    const isSame = found.length === this.#available.length && found.every((member, i) => member === this.#available[i])
+    if (!isSame) this.#available = found
+    return this.#available
+  }
+
+  #isAvailable(member: Member, candidates: readonly Member[]): boolean {
+    if (this.part.monitors.length === 0) return true
+    const verdict = member.server.cell.verdict()
+    return verdict === 'up' || (verdict === 'unknown' && candidates.every(other => other.server.cell.verdict() !== 'up'))
+  }
+}

@@ -1,0 +1,89 @@
+/** One server of a pool: a candidate to the balancer, a destination to the forwarder. */
+import type { PoolPart, ServerSpec } from '#model/snapshot/snapshot.ts'
+import { serverKey, type ServerCell, type TrafficMeter } from '#engine/meter/shared.ts'
+import type { Destination, DestinationTls } from '../exchange/forwarder.ts'
+import type { Candidate } from '../balance/balancer.ts'
+
+/** Resolved addresses of servers that are given by name; filled by orders from the agent thread. */
+export interface AddressBook {
+  /** The next address of `<pool id>/<server id>` in turn; undefined as long as nobody has resolved it. */
+  readonly next: (key: string) => string | undefined
+}
+
+/** A server in one generation of its pool. The server it stands for may live longer. */
+export interface Member extends Candidate {
+  readonly spec: ServerSpec
+  readonly server: UpstreamServer
+}
+
+/** What a server's connections are made of; as long as it stays the same they are kept over edits of the pool. */
+export interface ServerMake {
+  readonly pool: PoolPart
+  readonly spec: ServerSpec
+  readonly tls: DestinationTls | null
+}
+
+/** A server with the connections to it. */
+export class UpstreamServer {
+  readonly destination: Destination
+  readonly cell: ServerCell
+  readonly meter: TrafficMeter
+  /** Two makes with one fingerprint share connections. */
+  readonly fingerprint: string
+  readonly #leases = new Set<Cuttable>()
+
+  constructor(make: ServerMake, addresses: AddressBook, cell: ServerCell, meter: TrafficMeter) {
+    const { pool, spec } = make
+    const key = serverKey(pool.id, spec.id)
+    this.cell = cell
+    this.meter = meter
+    this.fingerprint = fingerprintOf(make)
+    this.destination = {
+      poolId: pool.id,
+      serverId: spec.id,
+      address: spec.isName ? () => addresses.next(key) ?? spec.host : () => spec.host,
+      port: spec.port,
+      tls: make.tls,
+      connectTimeoutMs: pool.connectTimeoutMs,
+      responseTimeoutMs: pool.serverTimeoutMs,
+      idleTimeoutMs: pool.idleConnectionTimeoutMs,
+      maxIdleConnections: pool.maxIdleConnectionsPerServer,
+      hostHeader: hostHeaderOf(make),
+      connectionOpened: () => meter.connectionOpened(),
+      connectionClosed: () => meter.connectionClosed()
+    }
+  }
+
+  /** What is in flight through this worker and can be cut when the server's grace is over. */
+  add(lease: Cuttable): void {
+    this.#leases.add(lease)
+  }
+
+  remove(lease: Cuttable): void {
+    this.#leases.delete(lease)
+  }
+
+  /** Ends all that is still in flight through this worker. */
+  cutAll(): void {
+    for (const lease of this.#leases) lease.onCut?.()
+  }
+}
+
+export interface Cuttable {
+  onCut: (() => void) | null
+}
+
+function hostHeaderOf({ pool, spec, tls }: ServerMake): string | null {
+  if (spec.hostHeader !== null) return spec.hostHeader
+  if (pool.rewritesHost === 'sni') return tls?.serverName ?? null
+  return pool.rewritesHost === 'server-name' ? spec.host : null
+}
+
+function fingerprintOf({ pool, spec, tls }: ServerMake): string {
+  const { connectTimeoutMs, serverTimeoutMs, idleConnectionTimeoutMs, maxIdleConnectionsPerServer, rewritesHost } = pool
+  return JSON.stringify([
+    [spec.id, spec.host, spec.port, spec.isName, spec.hostHeader],
+    [connectTimeoutMs, serverTimeoutMs, idleConnectionTimeoutMs, maxIdleConnectionsPerServer, rewritesHost],
+    tls
+  ])
+}

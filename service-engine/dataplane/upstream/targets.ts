@@ -1,0 +1,54 @@
+/** From a target to a pool that can take it. */
+import type { FailAction, GroupMember, TargetSpec } from '#model/snapshot/snapshot.ts'
+import { smoothSchedule } from '../balance/round-robin.ts'
+import type { Pool } from './pool.ts'
+
+export type Choice =
+  | { readonly is: 'pool'; readonly pool: Pool }
+  | { readonly is: 'fail'; readonly action: FailAction; readonly name: string }
+
+interface GroupState {
+  turn: number
+  /** Members of one priority that are available, as a key, and their schedule. */
+  key: string
+  schedule: readonly string[]
+}
+
+/** Chooses pools; remembers for each group whose turn it is. */
+export class Targets {
+  readonly #groups = new WeakMap<TargetSpec, GroupState>()
+
+  /**
+   * The pool itself, or one of the group's highest priority that has an available server, by ratio in turn.
+   *
+   * Returns `fail` with the action of the group or pool when none is available; undefined when a pool is not known
+   */
+  choose(target: TargetSpec, poolOf: (id: string) => Pool | undefined): Choice | undefined {
+    if (target.is === 'pool') {
+      const pool = poolOf(target.poolId)
+      if (pool === undefined) return undefined
+      return pool.hasAvailable() ? { is: 'pool', pool } : { is: 'fail', action: pool.part.failAction, name: pool.part.name }
+    }
+    const able = target.members.filter(member => member.ratio > 0 && poolOf(member.poolId)?.hasAvailable() === true)
+    const highest = able.reduce((best, member) => Math.max(best, member.priority), -Infinity)
+    const pool = poolOf(
+      this.#next(
+        target,
+        able.filter(member => member.priority === highest)
+      )
+    )
+    return pool === undefined ? { is: 'fail', action: target.failAction, name: target.name } : { is: 'pool', pool }
+  }
+
+  #next(target: TargetSpec, members: readonly GroupMember[]): string {
+    if (members.length <= 1) return members[0]?.poolId ?? ''
+    let state = this.#groups.get(target)
+    if (state === undefined) this.#groups.set(target, (state = { turn: 0, key: '', schedule: [] }))
+    const key = members.map(member => member.poolId).join()
+    if (key !== state.key) {
+      state.key = key
+      state.schedule = smoothSchedule(members.map(member => member.ratio)).map(index => members[index]!.poolId)
+    }
+    return state.schedule[state.turn++ % state.schedule.length]!
+  }
+}

@@ -1,0 +1,358 @@
+/**
+ * A snapshot becomes running objects: all of it is built beside what runs, then one reference is swapped. A listener
+ * that did not change is never closed, a server that did not change keeps its connections; what was removed drains.
+ */
+import type { Clock } from '#model/base/clock.ts'
+import type { Log } from '#model/base/log.ts'
+import type { Random } from '#model/base/random.ts'
+import type { Violation } from '#model/resource/violation.ts'
+import type { CertificatePart, ListenerSpec, Part, PoolPart, Snapshot, VirtualServicePart } from '#model/snapshot/snapshot.ts'
+import type { AccessRecord, WorkerMemory } from '#engine/meter/shared.ts'
+import type { DestinationTls, Forwarder } from '../dataplane/exchange/forwarder.ts'
+import type { SpineServices } from '../dataplane/http/exchange.ts'
+import { Listener } from '../dataplane/listen/listener.ts'
+import type { Terminator } from '../dataplane/listen/tls.ts'
+import { Pool, type PoolServices } from '../dataplane/upstream/pool.ts'
+import type { UpstreamServer } from '../dataplane/upstream/server.ts'
+import { Targets } from '../dataplane/upstream/targets.ts'
+import { doorKey, planService, RunningService, type ServicePlan } from './service.ts'
+
+export interface DataPlaneServices {
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Log
+  readonly makeId: () => string
+  readonly forwarder: Forwarder
+  /** Must not wait and not throw. */
+  readonly record: (record: AccessRecord) => void
+  /** True where several workers share the ports. */
+  readonly reusePort: boolean
+  /** 48 secret bytes, the same in all workers; null: each its own. */
+  readonly ticketKeys: Buffer | null
+}
+
+/** What runs, whole. */
+export interface Generation {
+  readonly revision: number
+  readonly drainTimeoutS: number
+  readonly plans: ReadonlyMap<string, ServicePlan>
+  readonly pools: ReadonlyMap<string, { readonly key: string; readonly pool: Pool }>
+  readonly doors: ReadonlyMap<string, Door>
+}
+
+/** A listener, and whose connections it takes. */
+interface Door {
+  readonly listener: Listener
+  readonly spec: ListenerSpec
+  readonly serviceId: string
+  readonly tlsKey: string
+  readonly terminator: Terminator | null
+}
+
+const nothing: Generation = { revision: 0, drainTimeoutS: 0, plans: new Map(), pools: new Map(), doors: new Map() }
+
+export interface DataPlane {
+  /**
+   * Builds the snapshot and swaps to it. Calls are taken one after another.
+   *
+   * Shapes  memory: has a slot for everything that the snapshot names
+   * Returns every violation; then what ran goes on unchanged
+   */
+  readonly load: (snapshot: Snapshot, memory: WorkerMemory) => Promise<readonly Violation[]>
+  /** Addresses of servers that are given by name: `<pool id>/<server id>` -> addresses. Replaces what was known of those. */
+  readonly resolve: (addresses: Readonly<Record<string, readonly string[]>>) => void
+  /** Closes the listeners, lets exchanges and flows end until the deadline, then cuts. */
+  readonly stop: (deadlineMs: number) => Promise<void>
+  /** What is bound, with the real port where 0 was asked for. */
+  readonly bound: () => readonly { readonly virtualServiceId: string; readonly address: string; readonly port: number }[]
+}
+
+export function openDataPlane(services: DataPlaneServices): DataPlane {
+  return new RunningDataPlane(services)
+}
+
+class RunningDataPlane implements DataPlane {
+  readonly #services: DataPlaneServices
+  readonly #targets = new Targets()
+  readonly #running = new Map<string, RunningService>()
+  readonly #draining = new Set<RunningService>()
+  /** Made by a build that is not swapped in yet. */
+  readonly #fresh = new Map<string, RunningService>()
+  readonly #addresses = new Map<string, { readonly list: readonly string[]; turn: number }>()
+  readonly #spine: SpineServices
+  #current: Generation = nothing
+  #queue: Promise<unknown> = Promise.resolve()
+
+  constructor(services: DataPlaneServices) {
+    this.#services = services
+    this.#spine = {
+      clock: services.clock,
+      makeId: services.makeId,
+      targets: this.#targets,
+      record: services.record,
+      poolOf: id => this.#current.pools.get(id)?.pool,
+      bug: error => services.log.error('an exchange broke', { error })
+    }
+  }
+
+  load(snapshot: Snapshot, memory: WorkerMemory): Promise<readonly Violation[]> {
+    const loaded = this.#queue.then(async () => {
+      const built = await this.#build(snapshot, memory)
+      if (Array.isArray(built)) return built as readonly Violation[]
+      this.#swap(built as Generation)
+      return []
+    })
+    this.#queue = loaded.catch(() => undefined)
+    return loaded
+  }
+
+  resolve(addresses: Readonly<Record<string, readonly string[]>>): void {
+    for (const [key, list] of Object.entries(addresses)) {
+      if (list.length > 0) this.#addresses.set(key, { list, turn: this.#addresses.get(key)?.turn ?? 0 })
+    }
+  }
+
+  async stop(deadlineMs: number): Promise<void> {
+    await this.#queue
+    for (const door of this.#current.doors.values()) void door.listener.close()
+    const services = [...this.#running.values(), ...this.#draining]
+    const ended = Promise.all(services.map(service => new Promise<void>(resolve => service.retire(resolve))))
+    let cancel = (): void => undefined
+    await Promise.race([ended, new Promise<void>(resolve => (cancel = this.#services.clock.after(deadlineMs, resolve)))])
+    cancel()
+    for (const service of services) service.destroy()
+    for (const { pool } of this.#current.pools.values()) pool.retire()
+    this.#services.forwarder.close()
+  }
+
+  bound(): { virtualServiceId: string; address: string; port: number }[] {
+    return [...this.#current.doors.values()].map(({ listener, spec, serviceId }) => ({
+      virtualServiceId: serviceId,
+      address: spec.address,
+      port: listener.port
+    }))
+  }
+
+  /** Touches nothing that runs. */
+  async #build(snapshot: Snapshot, memory: WorkerMemory): Promise<Generation | Violation[]> {
+    const violations: Violation[] = []
+    this.#fresh.clear()
+    const hashOf = new Map(snapshot.manifest.parts.map(part => [`${part.kind}/${part.id}`, part.hash]))
+    const certificates = new Map(snapshot.certificates.map(part => [part.id, part]))
+    const keyOf = (part: Part, uses: readonly string[]): string =>
+      [hashOf.get(`${part.kind}/${part.id}`) ?? JSON.stringify(part), ...uses.map(id => hashOf.get(`certificate/${id}`) ?? '')].join()
+
+    const pools = new Map<string, { key: string; pool: Pool }>()
+    for (const part of snapshot.pools) {
+      const pool = this.#planPool(part, keyOf(part, [part.tls?.clientCertificateId ?? '']), certificates, memory, violations)
+      if (pool !== undefined) pools.set(part.id, pool)
+    }
+    const plans = new Map<string, ServicePlan>()
+    for (const part of snapshot.virtualServices) {
+      const plan = this.#plan(part, keyOf(part, part.tls?.certificateIds ?? []), certificates, memory, violations)
+      if (plan !== undefined) plans.set(part.id, plan)
+    }
+    const doors = await this.#openDoors(plans, violations)
+    if (violations.length === 0) {
+      return { revision: snapshot.manifest.revision, drainTimeoutS: snapshot.engine.drainTimeoutS, plans, pools, doors }
+    }
+    for (const [key, door] of doors) if (this.#current.doors.get(key)?.listener !== door.listener) await door.listener.close()
+    return violations
+  }
+
+  #planPool(
+    part: PoolPart,
+    key: string,
+    certificates: ReadonlyMap<string, CertificatePart>,
+    memory: WorkerMemory,
+    violations: Violation[]
+  ): { key: string; pool: Pool } | undefined {
+    const before = this.#current.pools.get(part.id)
+    if (before?.key === key) return before
+    const certificateId = part.tls?.clientCertificateId ?? null
+    const certificate = certificateId === null ? undefined : certificates.get(certificateId)
+    if (certificateId !== null && certificate === undefined) {
+      violations.push({
+        pointer: `/pool/${part.id}/tls/clientCertificateId`,
+        message: `must be a certificate of the snapshot: ${certificateId}`
+      })
+      return undefined
+    }
+    const tlsOf = (host: string): DestinationTls | null =>
+      part.tls === null
+        ? null
+        : {
+            spec: part.tls,
+            serverName: part.tls.isSniEnabled ? (part.tls.serverName ?? (isName(host) ? host : null)) : null,
+            certificatePem: certificate?.certificatePem ?? null,
+            keyPem: certificate?.keyPem ?? null
+          }
+    const services: PoolServices = { ...this.#services, memory, addresses: { next: serverKey => this.#nextAddress(serverKey) } }
+    return { key, pool: new Pool(part, services, tlsOf, before?.pool) }
+  }
+
+  #nextAddress(serverKey: string): string | undefined {
+    const known = this.#addresses.get(serverKey)
+    return known?.list[known.turn++ % known.list.length]
+  }
+
+  #plan(
+    part: VirtualServicePart,
+    key: string,
+    certificates: ReadonlyMap<string, CertificatePart>,
+    memory: WorkerMemory,
+    violations: Violation[]
+  ): ServicePlan | undefined {
+    const before = this.#current.plans.get(part.id)
+    if (before?.key === key) return before
+    const pointer = `/virtual-service/${part.id}`
+    const chosen: CertificatePart[] = []
+    for (const [index, id] of (part.tls?.certificateIds ?? []).entries()) {
+      const certificate = certificates.get(id)
+      if (certificate === undefined)
+        violations.push({ pointer: `${pointer}/tls/certificateIds/${index}`, message: `must be a certificate of the snapshot: ${id}` })
+      else chosen.push(certificate)
+    }
+    if (part.listeners.some(listener => listener.isTls) && chosen.length === 0) {
+      violations.push({ pointer: `${pointer}/tls`, message: 'must name a certificate for its TLS listeners' })
+      return undefined
+    }
+    try {
+      return planService(part, key, chosen, memory)
+    } catch (error) {
+      violations.push({ pointer, message: messageOf(error) })
+      return undefined
+    }
+  }
+
+  /** Binds what is new; takes over what stays. Until the swap a new listener closes what it accepts. */
+  async #openDoors(plans: ReadonlyMap<string, ServicePlan>, violations: Violation[]): Promise<Map<string, Door>> {
+    const doors = new Map<string, Door>()
+    for (const plan of plans.values()) {
+      for (const [index, spec] of plan.part.listeners.entries()) {
+        const key = spec.port === 0 ? `${doorKey(spec)}|${plan.part.id}|${index}` : doorKey(spec)
+        const pointer = `/virtual-service/${plan.part.id}/listeners/${index}`
+        const owner = doors.get(key)
+        if (owner !== undefined) {
+          violations.push({ pointer, message: `must not share ${spec.address} port ${spec.port} with virtual service ${owner.serviceId}` })
+          continue
+        }
+        const before = this.#current.doors.get(key)
+        try {
+          const terminator = this.#terminatorFor(plan, spec, before)
+          const listener =
+            before?.listener ?? (await Listener.open(spec, { reusePort: this.#services.reusePort, acceptor: socket => socket.destroy() }))
+          doors.set(key, { listener, spec, serviceId: plan.part.id, tlsKey: tlsKeyOf(plan), terminator })
+        } catch (error) {
+          const code = (error as NodeJS.ErrnoException).code
+          const isBind = code?.startsWith('E') === true && !code.startsWith('ERR_')
+          violations.push({
+            pointer: isBind ? pointer : `/virtual-service/${plan.part.id}/tls`,
+            message: isBind ? bindMessage(spec, code) : messageOf(error)
+          })
+        }
+      }
+    }
+    return doors
+  }
+
+  #terminatorFor(plan: ServicePlan, spec: ListenerSpec, before: Door | undefined): Terminator | null {
+    const isSame =
+      before?.serviceId === plan.part.id && before.tlsKey === tlsKeyOf(plan) && JSON.stringify(before.spec) === JSON.stringify(spec)
+    if (isSame) return before.terminator
+    return this.#serviceFor(plan).makeTerminator(plan, spec)
+  }
+
+  /** The service as it runs, or one that will when this generation is swapped in. */
+  #serviceFor(plan: ServicePlan): RunningService {
+    const known = this.#running.get(plan.part.id) ?? this.#fresh.get(plan.part.id)
+    if (known !== undefined) return known
+    const { forwarder, ticketKeys } = this.#services
+    const service = new RunningService(plan, { spine: this.#spine, forwarder, ticketKeys })
+    this.#fresh.set(plan.part.id, service)
+    return service
+  }
+
+  /** Cannot fail. */
+  #swap(next: Generation): void {
+    const before = this.#current
+    this.#current = next
+    for (const [id, plan] of next.plans) {
+      const service = this.#serviceFor(plan)
+      const { cutGone } = service.use(plan)
+      this.#services.clock.after(before.drainTimeoutS * 1000, cutGone)
+      this.#running.set(id, service)
+    }
+    this.#fresh.clear()
+    for (const door of next.doors.values()) {
+      const service = this.#running.get(door.serviceId)!
+      door.listener.acceptor = socket => service.accept(socket, door.spec, door.terminator)
+    }
+    this.#retire(before, next)
+  }
+
+  #retire(before: Generation, next: Generation): void {
+    const { clock } = this.#services
+    const kept = new Set([...next.doors.values()].map(door => door.listener))
+    for (const door of before.doors.values()) if (!kept.has(door.listener)) void door.listener.close()
+    for (const [id, service] of this.#running) {
+      if (next.plans.has(id)) continue
+      this.#running.delete(id)
+      this.#draining.add(service)
+      const cancel = clock.after(before.drainTimeoutS * 1000, () => service.destroy())
+      service.retire(() => {
+        cancel()
+        this.#draining.delete(service)
+      })
+    }
+    const stays = new Set<UpstreamServer>([...next.pools.values()].flatMap(({ pool }) => pool.servers()))
+    for (const [id, { pool }] of before.pools) {
+      const successor = next.pools.get(id)?.pool
+      if (successor === pool) continue
+      pool.retire()
+      const ids = new Set(successor?.part.servers.map(server => server.id))
+      const graceS = successor === undefined ? before.drainTimeoutS : successor.part.gracefulDisableS
+      for (const server of pool.servers()) {
+        if (stays.has(server)) continue
+        this.#services.forwarder.forget(server.destination)
+        // The same server with other settings: what runs on it goes on.
+        if (!ids.has(server.destination.serverId)) this.#cutLater(server, graceS * 1000, () => true)
+      }
+    }
+    for (const { pool } of next.pools.values()) {
+      const was = new Set(before.pools.get(pool.part.id)?.pool.resting())
+      for (const server of pool.resting()) {
+        if (!was.has(server)) this.#cutLater(server, pool.part.gracefulDisableS * 1000, () => this.#isResting(pool.part.id, server))
+      }
+    }
+  }
+
+  #cutLater(server: UpstreamServer, graceMs: number, isStillOut: () => boolean): void {
+    // Longer than a timer can be means for ever.
+    if (!Number.isFinite(graceMs) || graceMs < 0 || graceMs > 0x7fffffff) return
+    this.#services.clock.after(graceMs, () => {
+      if (isStillOut()) server.cutAll()
+    })
+  }
+
+  #isResting(poolId: string, server: UpstreamServer): boolean {
+    return this.#current.pools.get(poolId)?.pool.resting().includes(server) === true
+  }
+}
+
+const tlsKeyOf = (plan: ServicePlan): string =>
+  JSON.stringify([plan.part.tls, plan.part.application, plan.certificates.map(certificate => certificate.certificatePem)])
+
+const isName = (host: string): boolean => !/^[\d.]+$/.test(host) && !host.includes(':')
+
+function bindMessage(spec: ListenerSpec, code: string): string {
+  const where = `${spec.address} port ${spec.port}`
+  if (code === 'EADDRINUSE') return `must be free on this host: ${where} is in use`
+  if (code === 'EADDRNOTAVAIL') return `must be an address of this host: ${spec.address}`
+  if (code === 'EACCES') return `must be a port that this process may bind: ${where}`
+  return `must be bound: ${where} (${code})`
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}

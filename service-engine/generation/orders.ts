@@ -1,0 +1,34 @@
+/** What the agent thread and a data-plane worker say to each other over their port. An order is answered by a fact of its kind. */
+import type { Violation } from '#model/resource/violation.ts'
+import type { Snapshot } from '#model/snapshot/snapshot.ts'
+import type { AccessRecord, Slots } from '#engine/meter/shared.ts'
+
+export type WorkerOrder =
+  | { readonly type: 'load'; readonly sequence: number; readonly snapshot: Snapshot; readonly slots: Slots }
+  /** Servers given by name: `<pool id>/<server id>` -> addresses, all that are known. */
+  | { readonly type: 'resolve'; readonly addresses: Readonly<Record<string, readonly string[]>> }
+  | { readonly type: 'stop'; readonly deadlineMs: number }
+
+export type WorkerFact =
+  | { readonly type: 'ready' }
+  | {
+      readonly type: 'loaded'
+      readonly sequence: number
+      readonly revision: number
+      readonly violations: readonly Violation[]
+      /** With the real port where 0 was asked for. */
+      readonly bound: readonly { readonly virtualServiceId: string; readonly address: string; readonly port: number }[]
+    }
+  /** `dropped`: records that were thrown away since the last batch because too many came. */
+  | { readonly type: 'records'; readonly records: readonly AccessRecord[]; readonly dropped: number }
+  | { readonly type: 'stopped' }
+
+/** Handed to a worker when it starts (`workerData`). */
+export interface WorkerSetup {
+  readonly buffer: SharedArrayBuffer
+  readonly worker: number
+  readonly workers: number
+  readonly reusePort: boolean
+  /** 48 secret bytes, the same for all workers of the engine. */
+  readonly ticketKeys: Uint8Array
+}

@@ -1,0 +1,93 @@
+/** A data-plane worker without its thread: takes orders from a port, runs the data plane, reports facts. */
+import { randomUUID } from 'node:crypto'
+import { systemClock, type Clock } from '#model/base/clock.ts'
+import { silentLog, type Log } from '#model/base/log.ts'
+import { attachMemory, type AccessRecord } from '#engine/meter/shared.ts'
+import type { Forwarder } from '../dataplane/exchange/forwarder.ts'
+import { makeStockForwarder } from '../dataplane/http/stock/stock.ts'
+import { openDataPlane } from './generation.ts'
+import type { WorkerFact, WorkerOrder, WorkerSetup } from './orders.ts'
+
+/** How often access records leave the worker, and how many may wait until then. */
+const BATCH_INTERVAL_MS = 100
+const MAX_WAITING_RECORDS = 8_192
+
+/** `MessagePort` of `node:worker_threads`, as far as it is used. */
+export interface OrderPort {
+  readonly postMessage: (fact: WorkerFact) => void
+  readonly on: (event: 'message', listener: (order: WorkerOrder) => void) => unknown
+  readonly close?: () => void
+}
+
+export interface WorkerOptions {
+  readonly clock?: Clock
+  readonly log?: Log
+  readonly forwarder?: Forwarder
+}
+
+/**
+ * Starts a worker on a port; it reports `ready`, then answers each `load` by `loaded`. After `stop` it reports
+ * `stopped`, closes the port, and nothing of it keeps the thread alive.
+ */
+export function startWorker(port: OrderPort, setup: WorkerSetup, options: WorkerOptions = {}): void {
+  const { clock = systemClock, log = silentLog, forwarder = makeStockForwarder() } = options
+  let waiting: AccessRecord[] = []
+  let dropped = 0
+  const flush = (): void => {
+    if (waiting.length === 0 && dropped === 0) return
+    port.postMessage({ type: 'records', records: waiting, dropped })
+    waiting = []
+    dropped = 0
+  }
+  const stopFlushing = clock.every(BATCH_INTERVAL_MS, flush)
+  const plane = openDataPlane({
+    clock,
+    log,
+    forwarder,
+    random: Math.random,
+    makeId: randomUUID,
+    reusePort: setup.reusePort,
+    ticketKeys: Buffer.from(setup.ticketKeys),
+    record: record => {
+      if (waiting.length >= MAX_WAITING_RECORDS) dropped++
+      else waiting.push(record)
+    }
+  })
+
+  const load = async (order: Extract<WorkerOrder, { type: 'load' }>): Promise<void> => {
+    const memory = attachMemory(setup.buffer, setup.worker, setup.workers, order.slots)
+    const violations = await plane.load(order.snapshot, memory)
+    port.postMessage({
+      type: 'loaded',
+      sequence: order.sequence,
+      revision: order.snapshot.manifest.revision,
+      violations,
+      bound: plane.bound()
+    })
+  }
+  const stop = async (deadlineMs: number): Promise<void> => {
+    await plane.stop(deadlineMs)
+    stopFlushing()
+    flush()
+    port.postMessage({ type: 'stopped' })
+    port.close?.()
+  }
+  port.on('message', order => {
+    if (order.type === 'load') {
+      load(order).catch((error: unknown) => {
+        log.error('a snapshot could not be built', { error })
+        const message = error instanceof Error ? error.message : String(error)
+        const revision = order.snapshot.manifest.revision
+        port.postMessage({
+          type: 'loaded',
+          sequence: order.sequence,
+          revision,
+          violations: [{ pointer: '', message }],
+          bound: plane.bound()
+        })
+      })
+    } else if (order.type === 'resolve') plane.resolve(order.addresses)
+    else void stop(order.deadlineMs)
+  })
+  port.postMessage({ type: 'ready' })
+}

@@ -1,0 +1,195 @@
+/** A virtual service as it runs: its listeners' connections go to its site, through TLS and a codec. */
+import type { Socket } from 'node:net'
+import type { TLSSocket } from 'node:tls'
+import type { CertificatePart, ListenerSpec, VirtualServicePart } from '#model/snapshot/snapshot.ts'
+import type { WorkerMemory } from '#engine/meter/shared.ts'
+import { unmapAddress } from '../dataplane/exchange/address-set.ts'
+import type { Downstream } from '../dataplane/exchange/exchange.ts'
+import type { Entrance, EntranceSpine, Forwarder } from '../dataplane/exchange/forwarder.ts'
+import { compileNetworkRules } from '../dataplane/exchange/network-rules.ts'
+import { filtersFor } from '../dataplane/filter/catalog.ts'
+import { recordRefusal, runExchange, type SpineServices } from '../dataplane/http/exchange.ts'
+import type { Site } from '../dataplane/http/site.ts'
+import { runFlow } from '../dataplane/l4/flow.ts'
+import { cut } from '../dataplane/l4/splice.ts'
+import { makeTerminator, type Terminator } from '../dataplane/listen/tls.ts'
+import { compileRules } from '../dataplane/route/rules.ts'
+
+export interface ServiceParts {
+  readonly spine: SpineServices
+  readonly forwarder: Forwarder
+  readonly ticketKeys: Buffer | null
+}
+
+/** What one generation says of a virtual service; built beside the running one, then put in its place. */
+export interface ServicePlan {
+  readonly part: VirtualServicePart
+  /** Two plans with one key are the same. */
+  readonly key: string
+  readonly site: Site
+  readonly denies: (clientIp: string, port: number) => string | undefined
+  /** In the order of the TLS settings. */
+  readonly certificates: readonly CertificatePart[]
+  /** Two plans with one of these have the same limits for their clients. */
+  readonly limitsKey: string
+}
+
+/** `address|port`: what a listener is known by. */
+export const doorKey = (spec: ListenerSpec): string => `${spec.address}|${spec.port}`
+
+/**
+ * Compiles a virtual service.
+ *
+ * Throws  RangeError or SyntaxError on a rule or range that cannot be read
+ */
+export function planService(
+  part: VirtualServicePart,
+  key: string,
+  certificates: readonly CertificatePart[],
+  memory: WorkerMemory
+): ServicePlan {
+  const site: Site = {
+    id: part.id,
+    name: part.name,
+    part,
+    target: part.target,
+    filters: part.application === 'http' ? filtersFor(part, compileRules(part)) : [],
+    meter: memory.virtualServiceMeter(part.id)
+  }
+  return { part, key, site, denies: compileNetworkRules(part.networkRules), certificates, limitsKey: JSON.stringify(part.http) }
+}
+
+/** The virtual service over its generations: connections belong to it and see the plan of now. */
+export class RunningService {
+  #plan: ServicePlan
+  readonly #parts: ServiceParts
+  /** Connections stay under the limits that they came under; an entrance of other limits goes on until it is empty. */
+  readonly #entrances = new Map<string, { readonly door: string; readonly entrance: Entrance }>()
+  /** Flows, and connections that are not through their handshake, with the door that they came in by. */
+  readonly #sockets = new Map<Socket, string>()
+  #isRetired = false
+  #onEmpty: (() => void) | null = null
+
+  constructor(plan: ServicePlan, parts: ServiceParts) {
+    this.#plan = plan
+    this.#parts = parts
+  }
+
+  get plan(): ServicePlan {
+    return this.#plan
+  }
+
+  /** From now on every new exchange and flow runs by `plan`; what came in by a door that is gone drains until it is cut. */
+  use(plan: ServicePlan): { readonly cutGone: () => void } {
+    this.#plan = plan
+    const doors = new Set(plan.part.listeners.map(doorKey))
+    const gone = [...this.#entrances].filter(([, { door }]) => !doors.has(door))
+    for (const [key, { entrance }] of gone) entrance.retire(() => this.#entrances.delete(key))
+    return {
+      cutGone: () => {
+        for (const [, { entrance }] of gone) entrance.destroy()
+        for (const [socket, door] of this.#sockets) if (!doors.has(door)) socket.destroy()
+      }
+    }
+  }
+
+  /**
+   * TLS for one listener of a plan.
+   *
+   * Throws  the TLS library's error on a certificate, key or cipher list that it does not take
+   */
+  makeTerminator(plan: ServicePlan, spec: ListenerSpec): Terminator | null {
+    const { tls, id, application } = plan.part
+    if (!spec.isTls || tls === null) return null
+    const parts = {
+      virtualServiceId: id,
+      spec: tls,
+      certificates: plan.certificates,
+      protocols: application === 'http' ? ['http/1.1'] : [],
+      ticketKeys: this.#parts.ticketKeys
+    }
+    return makeTerminator(parts, socket => {
+      this.#serve(socket, spec, socket)
+    })
+  }
+
+  /** A connection was accepted. */
+  accept(socket: Socket, spec: ListenerSpec, terminator: Terminator | null): void {
+    const { part, denies, site } = this.#plan
+    socket.on('error', () => socket.destroy())
+    const { remoteAddress, localPort } = socket
+    if (remoteAddress === undefined || localPort === undefined || this.#isRetired || !part.isTrafficEnabled) return void socket.destroy()
+    if (denies(unmapAddress(remoteAddress), localPort) !== undefined) {
+      site.meter.faulted('engine')
+      return cut(socket)
+    }
+    site.meter.connectionOpened()
+    this.#sockets.set(socket, doorKey(spec))
+    socket.once('close', () => {
+      this.#sockets.delete(socket)
+      site.meter.connectionClosed()
+      this.#look()
+    })
+    if (terminator !== null) return terminator.terminate(socket)
+    this.#serve(socket, spec, null)
+  }
+
+  /** Nothing new; what is under way may end. */
+  retire(onEmpty: () => void): void {
+    this.#isRetired = true
+    this.#onEmpty = onEmpty
+    for (const { entrance } of this.#entrances.values()) entrance.retire(() => this.#look())
+    this.#look()
+  }
+
+  /** Everything is cut. */
+  destroy(): void {
+    for (const { entrance } of this.#entrances.values()) entrance.destroy()
+    for (const socket of this.#sockets.keys()) socket.destroy()
+  }
+
+  #look(): void {
+    if (this.#onEmpty === null || this.#sockets.size > 0) return
+    for (const { entrance } of this.#entrances.values()) if (entrance.connections() > 0) return
+    const told = this.#onEmpty
+    this.#onEmpty = null
+    told()
+  }
+
+  #serve(socket: Socket, spec: ListenerSpec, tls: TLSSocket | null): void {
+    const { remoteAddress, remotePort, localPort } = socket
+    if (remoteAddress === undefined || remotePort === undefined || localPort === undefined) return void socket.destroy()
+    const name = (tls as { readonly servername?: string | false } | null)?.servername
+    const downstream: Downstream = {
+      clientIp: unmapAddress(remoteAddress),
+      clientPort: remotePort,
+      localPort,
+      vip: spec.vip,
+      isTls: tls !== null,
+      serverName: typeof name === 'string' ? name.toLowerCase() : null,
+      tlsVersion: tls?.getProtocol() ?? '',
+      tlsCipher: tls?.getCipher().name ?? ''
+    }
+    if (this.#plan.part.application === 'http') return this.#entranceFor(spec).accept(socket, downstream)
+    runFlow(this.#parts.spine, this.#plan.site, socket, downstream)
+  }
+
+  #entranceFor(spec: ListenerSpec): Entrance {
+    const door = doorKey(spec)
+    const key = `${door} ${this.#plan.limitsKey}`
+    const known = this.#entrances.get(key)
+    if (known !== undefined) return known.entrance
+    for (const [otherKey, other] of this.#entrances) if (other.entrance.connections() === 0) this.#entrances.delete(otherKey)
+    const entrance = this.#parts.forwarder.openEntrance(this.#plan.part.http, this.#spine())
+    this.#entrances.set(key, { door, entrance })
+    return entrance
+  }
+
+  #spine(): EntranceSpine {
+    const { spine } = this.#parts
+    return {
+      begin: (request, downstream, wire) => runExchange(spine, this.#plan.site, request, downstream, wire),
+      refused: (fault, downstream) => recordRefusal(spine, this.#plan.site, fault, downstream)
+    }
+  }
+}
