@@ -1,0 +1,137 @@
+/** Makes a join token, shows the one command, and waits for the engine to appear. */
+import { Button, CopyButton, Drawer, NumberInput, Select } from '@mantine/core'
+import { Check, Copy } from 'lucide-react'
+import { useRef, useState } from 'react'
+import type { FormEvent, ReactNode } from 'react'
+import { Link } from 'react-router'
+import { useInventory, useObjects, useRuntime, useWrite } from '../feed/feed.tsx'
+import type { AnyObject, Row } from '../feed/objects.ts'
+import { problemOf } from '../feed/problem.ts'
+import type { Problem } from '../feed/problem.ts'
+import { referenceTo } from '../feed/reference.ts'
+import { State } from '../part/health.tsx'
+import { Failure } from '../part/states.tsx'
+import { joinedSince } from './joined.ts'
+
+interface JoinToken {
+  readonly command: string
+}
+
+export function AddEngine({ isOpen, onClose }: { readonly isOpen: boolean; readonly onClose: () => void }): ReactNode {
+  return (
+    <Drawer
+      opened={isOpen}
+      onClose={onClose}
+      position="right"
+      size={480}
+      title="Add an engine"
+      closeButtonProps={{ 'aria-label': 'close' }}
+    >
+      {isOpen && <Steps />}
+    </Drawer>
+  )
+}
+
+function Steps(): ReactNode {
+  const groups = useObjects<AnyObject>('serviceenginegroup')
+  const engines = useInventory('serviceengine')
+  const write = useWrite()
+  const [group, setGroup] = useState<string | null>(null)
+  const [minutes, setMinutes] = useState<number | string>(60)
+  const [uses, setUses] = useState<number | string>(1)
+  const [token, setToken] = useState<JoinToken>()
+  const [problem, setProblem] = useState<Problem>()
+  const [isBusy, setIsBusy] = useState(false)
+  /** Who was there before the token was made. */
+  const known = useRef<ReadonlySet<string>>(new Set())
+  const chosen = group ?? groups.data?.find(one => one.name === 'Default-Group')?.uuid ?? groups.data?.[0]?.uuid ?? null
+
+  const onSubmit = async (event: FormEvent): Promise<void> => {
+    event.preventDefault()
+    setIsBusy(true)
+    setProblem(undefined)
+    known.current = new Set(engines.data?.map(engine => engine.uuid))
+    try {
+      const body = {
+        ...(chosen === null ? {} : { se_group_ref: referenceTo('serviceenginegroup', chosen) }),
+        expiry_minutes: Number(minutes),
+        uses: Number(uses)
+      }
+      setToken((await write('POST', '/api/jointoken', body, ['jointoken'])) as JoinToken)
+    } catch (error) {
+      setProblem(problemOf(error))
+    }
+    setIsBusy(false)
+  }
+
+  if (token) {
+    const joined = joinedSince(engines.data ?? [], known.current)
+    return (
+      <div className="stack loose">
+        <p>Run this on the host, as root. It checks the controller’s key, installs the engine and joins.</p>
+        <div className="command">
+          <code>{token.command}</code>
+          <CopyButton value={token.command}>
+            {({ copied, copy }) => (
+              <Button variant="default" leftSection={copied ? <Check size={14} /> : <Copy size={14} />} onClick={copy}>
+                {copied ? 'Copied' : 'Copy'}
+              </Button>
+            )}
+          </CopyButton>
+        </div>
+        <p className="muted">
+          It holds for {minutes} min and {uses === 1 ? 'one engine' : `${uses} engines`}; it is not shown again.
+        </p>
+        <section aria-label="Joined" aria-live="polite">
+          {joined.length === 0 ? (
+            <p>Waiting for the engine… it appears here by itself.</p>
+          ) : (
+            <ul className="joined">
+              {joined.map(engine => (
+                <Joined key={engine.uuid} engine={engine} />
+              ))}
+            </ul>
+          )}
+        </section>
+        <div className="row">
+          <Button variant="default" onClick={() => setToken(undefined)}>
+            Another command
+          </Button>
+        </div>
+      </div>
+    )
+  }
+  return (
+    <form className="stack loose" onSubmit={event => void onSubmit(event)}>
+      <p className="muted">The engine makes its own key; the command carries a token that lets it join once.</p>
+      <Select
+        label="Engine group"
+        description="Decides which services it may carry."
+        data={(groups.data ?? []).map(one => ({ value: one.uuid, label: one.name }))}
+        value={chosen}
+        onChange={setGroup}
+        allowDeselect={false}
+        searchable
+      />
+      <NumberInput label="Token holds for" suffix=" min" min={1} max={10080} value={minutes} onChange={setMinutes} />
+      <NumberInput label="Engines that may use it" min={1} max={1000} value={uses} onChange={setUses} />
+      {problem && <Failure what="No token" problem={problem} />}
+      <Button type="submit" loading={isBusy}>
+        Make the command
+      </Button>
+    </form>
+  )
+}
+
+function Joined({ engine }: { readonly engine: Row<'serviceengine'> }): ReactNode {
+  const runtime = useRuntime('serviceengine', engine.uuid, engine.runtime)
+  return (
+    <li className="row">
+      <Link className="link" to={`/fabric/${engine.uuid}`}>
+        {engine.config.name}
+      </Link>
+      {runtime && <State state={runtime.oper_status.state} />}
+      <span className="muted">joined</span>
+    </li>
+  )
+}

@@ -1,0 +1,215 @@
+import { Button } from '@mantine/core'
+import { Pencil, ShieldOff } from 'lucide-react'
+import { useState } from 'react'
+import type { ReactNode } from 'react'
+import { Link, Route, Routes, useParams } from 'react-router'
+import type { ServiceEngineRuntime } from '#model/resource/runtime.ts'
+import { ChangesOf } from '../changes/changes.tsx'
+import { useConfig, useRead, useRuntime, useWatch, useWrite } from '../feed/feed.tsx'
+import { hostLines, trafficLines } from '../feed/metrics.ts'
+import type { ServiceEngineConfig } from '../feed/objects.ts'
+import { parseReference } from '../feed/reference.ts'
+import { formatAge, formatInstant } from '../format.ts'
+import { Charts } from '../part/charts.tsx'
+import type { ChartPlan } from '../part/charts.tsx'
+import { Confirm } from '../part/confirm.tsx'
+import { Score } from '../part/health.tsx'
+import { Meter } from '../part/meter.tsx'
+import { useNotify } from '../part/notice.tsx'
+import { PageHead, Panel, Tabs } from '../part/page.tsx'
+import { Quantity } from '../part/quantity.tsx'
+import { RevisionPair } from '../part/revision-pair.tsx'
+import { Loading, Read } from '../part/states.tsx'
+import { Figures, ScorePanel, StateSince } from '../part/summary.tsx'
+import { memoryRatio } from './fabric.tsx'
+
+const tabs = [
+  { to: '', title: 'Overview' },
+  { to: 'changes', title: 'Changes' }
+]
+
+const traffic = trafficLines('client')
+const plans: readonly ChartPlan[] = [
+  {
+    title: 'Load of the host',
+    sentence: 'Good: below 70 %, so that the engine can take over from another.',
+    unit: 'percent',
+    topAtLeast: 100,
+    lines: [
+      { name: 'CPU', color: '--accent', metric: hostLines.cpu },
+      { name: 'memory', color: '--muted', dash: [4, 3], metric: hostLines.memory }
+    ]
+  },
+  {
+    title: 'Requests',
+    sentence: 'Good: shared evenly with the other engines of the group.',
+    unit: 'per-s',
+    topAtLeast: 1,
+    lines: [{ name: 'requests', color: '--accent', metric: traffic.requests }]
+  },
+  {
+    title: 'Throughput',
+    sentence: 'Good: well below what the links carry.',
+    unit: 'bytes-per-s',
+    topAtLeast: 125,
+    lines: [
+      { name: 'out', color: '--accent', metric: traffic.bytesOut },
+      { name: 'in', color: '--muted', dash: [4, 3], metric: traffic.bytesIn }
+    ]
+  },
+  {
+    title: 'Open connections',
+    sentence: 'Good: steady; a climb without more requests means that answers got slow.',
+    unit: 'count',
+    topAtLeast: 4,
+    lines: [{ name: 'open', color: '--accent', metric: traffic.openConnections }]
+  }
+]
+
+export function EnginePage(): ReactNode {
+  const uuid = useParams()['uuid'] ?? ''
+  const reading = useConfig<ServiceEngineConfig>('serviceengine', uuid)
+  const told = useRead<ServiceEngineRuntime>(['serviceengine', 'runtime', uuid], `/api/serviceengine/${uuid}/runtime`)
+  const runtime = useRuntime('serviceengine', uuid, told.data)
+  useWatch([`serviceengine:${uuid}`])
+  return (
+    <div className="page">
+      <Read reading={reading} what="the engine">
+        {config => (
+          <>
+            <PageHead title={config.name} actions={<Actions uuid={uuid} name={config.name} />}>
+              {runtime && (
+                <>
+                  <Score score={runtime.health_score.score} state={runtime.oper_status.state} isBig />
+                  <StateSince status={runtime.oper_status} score={100} />
+                  <RevisionPair wanted={runtime.wanted_revision} running={runtime.running_revision} />
+                </>
+              )}
+            </PageHead>
+            <Tabs base={`/fabric/${uuid}`} tabs={tabs} />
+            <Routes>
+              <Route index element={<Overview uuid={uuid} config={config} runtime={runtime} />} />
+              <Route path="changes" element={<ChangesOf uuid={uuid} />} />
+            </Routes>
+          </>
+        )}
+      </Read>
+    </div>
+  )
+}
+
+function Actions({ uuid, name }: { readonly uuid: string; readonly name: string }): ReactNode {
+  const write = useWrite()
+  const notify = useNotify()
+  const [isAsking, setIsAsking] = useState(false)
+  return (
+    <>
+      <Button component={Link} to={`/settings/objects/serviceengine/${uuid}`} variant="default" leftSection={<Pencil size={14} />}>
+        Edit
+      </Button>
+      <Button variant="default" leftSection={<ShieldOff size={14} />} onClick={() => setIsAsking(true)}>
+        Revoke…
+      </Button>
+      {isAsking && (
+        <Confirm
+          title={`Revoke ${name}?`}
+          verb="Revoke"
+          onClose={() => setIsAsking(false)}
+          onConfirm={async () => {
+            await write('POST', `/api/serviceengine/${uuid}/revoke`, {}, ['serviceengine', 'virtualservice'])
+            notify.done(`${name} revoked: it stops serving and cannot come back without a new token`)
+          }}
+        >
+          It stops serving at once and its certificate is no longer accepted. Its services move to the other engines of its group.
+        </Confirm>
+      )}
+    </>
+  )
+}
+
+function Overview(props: {
+  readonly uuid: string
+  readonly config: ServiceEngineConfig
+  readonly runtime: ServiceEngineRuntime | undefined
+}): ReactNode {
+  const { uuid, config, runtime } = props
+  if (!runtime) return <Loading />
+  return (
+    <>
+      {runtime.violations.length > 0 && (
+        <div className="warning" role="alert">
+          <strong>Revision {runtime.wanted_revision} was refused by this engine; it keeps running what it had.</strong>
+          <ul style={{ margin: 0 }}>
+            {runtime.violations.map(({ pointer, message }) => (
+              <li key={pointer + message}>
+                <code>{pointer}</code> {message}
+              </li>
+            ))}
+          </ul>
+        </div>
+      )}
+      <Figures live={runtime.live} />
+      <Charts kind="serviceengine" uuid={uuid} plans={plans} />
+      <div className="columns">
+        <Panel title="Host">
+          <HostFacts config={config} runtime={runtime} />
+        </Panel>
+        <ScorePanel health={runtime.health_score} status={runtime.oper_status} />
+        <Panel title="Services">
+          {runtime.virtualservices.length === 0 ? (
+            <p className="muted">It carries none.</p>
+          ) : (
+            <ul className="reasons">
+              {runtime.virtualservices.map(service => (
+                <li key={service.uuid}>
+                  <Link className="link" to={`/services/${service.uuid}`}>
+                    {service.name}
+                  </Link>
+                </li>
+              ))}
+            </ul>
+          )}
+        </Panel>
+      </div>
+    </>
+  )
+}
+
+function HostFacts({ config, runtime }: { readonly config: ServiceEngineConfig; readonly runtime: ServiceEngineRuntime }): ReactNode {
+  const { host } = runtime
+  return (
+    <dl className="facts">
+      <dt>Host name</dt>
+      <dd>{runtime.hostname || '–'}</dd>
+      <dt>Addresses</dt>
+      <dd className="mono">{runtime.addresses.join(', ') || '–'}</dd>
+      <dt>Group</dt>
+      <dd>{parseReference(config.se_group_ref)?.name ?? 'Default-Group'}</dd>
+      <dt>CPU</dt>
+      <dd>
+        <Meter ratio={host?.cpu_ratio ?? null} />
+      </dd>
+      <dt>Memory</dt>
+      <dd>
+        <Meter ratio={memoryRatio(host)} /> {host && <Quantity value={host.memory_total_bytes} unit="bytes" isLive={false} />}
+      </dd>
+      <dt>Network in, out</dt>
+      <dd>
+        <Quantity value={host?.network_received_bytes_per_s} unit="bytes-per-s" />,{' '}
+        <Quantity value={host?.network_sent_bytes_per_s} unit="bytes-per-s" />
+      </dd>
+      <dt>Workers</dt>
+      <dd>{runtime.workers}</dd>
+      <dt>Version</dt>
+      <dd>{runtime.version || '–'}</dd>
+      <dt>Last seen</dt>
+      <dd>{runtime.last_seen === null ? 'never' : `${formatAge(Date.now() - runtime.last_seen)} ago`}</dd>
+      <dt>Certificate ends</dt>
+      <dd>
+        {runtime.certificate_not_after === null
+          ? '–'
+          : `${formatInstant(runtime.certificate_not_after)} (in ${formatAge(runtime.certificate_not_after - Date.now())}; renews by itself)`}
+      </dd>
+    </dl>
+  )
+}

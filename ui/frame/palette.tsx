@@ -1,0 +1,116 @@
+/** Ctrl-K: one field that finds services, pools, engines, pages and actions. */
+import { Modal } from '@mantine/core'
+import { useDeferredValue, useMemo, useState } from 'react'
+import type { KeyboardEvent, ReactNode } from 'react'
+import { useNavigate } from 'react-router'
+import { useRead } from '../feed/feed.tsx'
+import type { AnyObject } from '../feed/objects.ts'
+
+interface Entry {
+  readonly id: string
+  readonly title: string
+  readonly kind: string
+  readonly to: string
+}
+
+const actions: readonly Entry[] = [
+  { title: 'New service', kind: 'Action', to: '/services/new' },
+  { title: 'New pool', kind: 'Action', to: '/pools/new' },
+  { title: 'New address', kind: 'Action', to: '/addresses/new' },
+  { title: 'Add an engine', kind: 'Action', to: '/fabric?add' },
+  { title: 'Overview', kind: 'Page', to: '/' },
+  { title: 'Services', kind: 'Page', to: '/services' },
+  { title: 'Addresses', kind: 'Page', to: '/addresses' },
+  { title: 'Pools', kind: 'Page', to: '/pools' },
+  { title: 'Fabric', kind: 'Page', to: '/fabric' },
+  { title: 'Changes', kind: 'Page', to: '/changes' },
+  { title: 'Settings', kind: 'Page', to: '/settings' }
+].map(entry => ({ ...entry, id: entry.to }))
+
+const searched = [
+  { kind: 'virtualservice', title: 'Service', base: '/services' },
+  { kind: 'pool', title: 'Pool', base: '/pools' },
+  { kind: 'serviceengine', title: 'Engine', base: '/fabric' }
+]
+
+/** The first objects of a kind whose name has the text. */
+function useFound(at: number, text: string): readonly Entry[] {
+  const { kind, title, base } = searched[at]!
+  const query = text === '' ? 'page_size=5' : `name.icontains=${encodeURIComponent(text)}&page_size=8`
+  const { data } = useRead<{ readonly results: readonly AnyObject[] }>([kind, 'search', text], `/api/${kind}?${query}`)
+  return useMemo(
+    () => (data?.results ?? []).map(({ uuid, name }) => ({ id: uuid, title: name, kind: title, to: `${base}/${uuid}` })),
+    [data, title, base]
+  )
+}
+
+export function Palette({ onClose }: { readonly onClose: () => void }): ReactNode {
+  const navigate = useNavigate()
+  const [text, setText] = useState('')
+  const [at, setAt] = useState(0)
+  const asked = useDeferredValue(text.trim())
+  const found = [useFound(0, asked), useFound(1, asked), useFound(2, asked)].flat()
+  const wanted = text.trim().toLowerCase()
+  const entries = [...found, ...actions.filter(action => action.title.toLowerCase().includes(wanted))]
+  const chosen = Math.min(at, entries.length - 1)
+  const go = (entry: Entry | undefined): void => {
+    if (!entry) return
+    onClose()
+    void navigate(entry.to)
+  }
+  const onKeyDown = (event: KeyboardEvent): void => {
+    if (event.key === 'ArrowDown') setAt(Math.min(chosen + 1, entries.length - 1))
+    else if (event.key === 'ArrowUp') setAt(Math.max(chosen - 1, 0))
+    else if (event.key === 'Enter') go(entries[chosen])
+    else return
+    event.preventDefault()
+  }
+  return (
+    <Modal
+      opened
+      onClose={onClose}
+      withCloseButton={false}
+      padding={0}
+      size={560}
+      yOffset="12vh"
+      aria-label="Search"
+      classNames={{ content: 'palette' }}
+    >
+      <input
+        type="text"
+        role="combobox"
+        aria-label="Search services, pools, engines and actions"
+        aria-expanded="true"
+        aria-controls="palette-list"
+        aria-activedescendant={entries[chosen] ? `palette-${entries[chosen].id}` : undefined}
+        placeholder="Search services, pools, engines, actions"
+        data-autofocus
+        value={text}
+        onChange={event => {
+          setText(event.currentTarget.value)
+          setAt(0)
+        }}
+        onKeyDown={onKeyDown}
+      />
+      <ul id="palette-list" role="listbox" aria-label="Found">
+        {entries.map((entry, index) => (
+          <li
+            key={entry.id}
+            id={`palette-${entry.id}`}
+            role="option"
+            aria-selected={index === chosen}
+            ref={element => {
+              if (index === chosen) element?.scrollIntoView({ block: 'nearest' })
+            }}
+            onMouseMove={() => setAt(index)}
+            onClick={() => go(entry)}
+          >
+            <span className="cut">{entry.title}</span>
+            <span className="kind">{entry.kind}</span>
+          </li>
+        ))}
+      </ul>
+      {entries.length === 0 && <p className="blank">Nothing has “{text}” in its name.</p>}
+    </Modal>
+  )
+}

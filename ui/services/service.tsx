@@ -1,0 +1,193 @@
+import type { ReactNode } from 'react'
+import { Link, Route, Routes, useParams } from 'react-router'
+import type { VirtualServiceRuntime } from '#model/resource/runtime.ts'
+import { ChangesOf } from '../changes/changes.tsx'
+import { useConfig, useRead, useRuntime, useWatch } from '../feed/feed.tsx'
+import { addressesOf, portsOf } from '../feed/objects.ts'
+import type { VirtualServiceConfig, VsVipConfig } from '../feed/objects.ts'
+import { parseReference } from '../feed/reference.ts'
+import { ThingActions } from '../part/actions.tsx'
+import { Charts } from '../part/charts.tsx'
+import { Score, State } from '../part/health.tsx'
+import { PageHead, Panel, Tabs } from '../part/page.tsx'
+import { RevisionPair } from '../part/revision-pair.tsx'
+import { Empty, Loading, Read } from '../part/states.tsx'
+import { Figures, ScorePanel, StateSince } from '../part/summary.tsx'
+import { Servers } from '../pools/servers.tsx'
+import { Policies } from './policies.tsx'
+import { serviceCharts } from './charts.ts'
+
+const tabs = [
+  { to: '', title: 'Overview' },
+  { to: 'servers', title: 'Servers' },
+  { to: 'policies', title: 'Policies' },
+  { to: 'changes', title: 'Changes' }
+]
+
+export function ServicePage(): ReactNode {
+  const uuid = useParams()['uuid'] ?? ''
+  const reading = useConfig<VirtualServiceConfig>('virtualservice', uuid)
+  const told = useRead<VirtualServiceRuntime>(['virtualservice', 'runtime', uuid], `/api/virtualservice/${uuid}/runtime`)
+  const runtime = useRuntime('virtualservice', uuid, told.data)
+  useWatch([`virtualservice:${uuid}`])
+  const base = `/services/${uuid}`
+  return (
+    <div className="page">
+      <Read reading={reading} what="the service">
+        {config => (
+          <>
+            <PageHead
+              title={config.name}
+              actions={
+                <ThingActions kind="virtualservice" base="/services" uuid={uuid} name={config.name} isEnabled={config.enabled !== false} />
+              }
+            >
+              {runtime && (
+                <>
+                  <Score score={runtime.health_score.score} state={runtime.oper_status.state} isBig />
+                  <StateSince status={runtime.oper_status} score={runtime.health_score.score} />
+                </>
+              )}
+            </PageHead>
+            <Tabs base={base} tabs={tabs} />
+            <Routes>
+              <Route index element={<Overview uuid={uuid} config={config} runtime={runtime} />} />
+              <Route path="servers" element={<ServersTab config={config} />} />
+              <Route path="policies" element={<Policies config={config} />} />
+              <Route path="changes" element={<ChangesOf uuid={uuid} />} />
+            </Routes>
+          </>
+        )}
+      </Read>
+    </div>
+  )
+}
+
+function Overview(props: {
+  readonly uuid: string
+  readonly config: VirtualServiceConfig
+  readonly runtime: VirtualServiceRuntime | undefined
+}): ReactNode {
+  const { uuid, config, runtime } = props
+  return (
+    <>
+      {runtime ? <Figures live={runtime.live} /> : <Loading lines={2} />}
+      <Charts kind="virtualservice" uuid={uuid} plans={serviceCharts} />
+      <div className="columns">
+        {runtime && <ScorePanel health={runtime.health_score} status={runtime.oper_status} />}
+        {runtime && <PlacedOn runtime={runtime} />}
+        <Settings config={config} />
+      </div>
+    </>
+  )
+}
+
+function PlacedOn({ runtime }: { readonly runtime: VirtualServiceRuntime }): ReactNode {
+  const { placed_on: places, engines_wanted: wanted } = runtime
+  return (
+    <Panel
+      title="Runs on"
+      aside={
+        <span className="muted">
+          {places.length} of {wanted} wanted
+        </span>
+      }
+    >
+      {places.length === 0 ? (
+        <p className="muted">Not placed on any engine.</p>
+      ) : (
+        <ul className="reasons">
+          {places.map(place => (
+            <li key={place.engine_uuid} className="row wrap">
+              <Link className="link" to={`/fabric/${place.engine_uuid}`}>
+                {place.engine_name}
+              </Link>
+              <State state={place.state} />
+              <RevisionPair wanted={place.wanted_revision} running={place.running_revision} />
+            </li>
+          ))}
+        </ul>
+      )}
+    </Panel>
+  )
+}
+
+function Settings({ config }: { readonly config: VirtualServiceConfig }): ReactNode {
+  const vsvip = parseReference(config.vsvip_ref)
+  const addresses = useConfig<VsVipConfig>('vsvip', vsvip?.uuid)
+  const pool = parseReference(config.pool_ref)
+  const application = parseReference(config.application_profile_ref)
+  const certificates = (config.ssl_key_and_certificate_refs ?? []).map(ref => parseReference(ref)?.name ?? ref)
+  return (
+    <Panel title="Settings">
+      <dl className="facts">
+        <dt>Address</dt>
+        <dd>
+          {vsvip ? (
+            <Link className="link" to={`/addresses/${vsvip.uuid}`}>
+              {addressesOf(addresses.data).join(', ') || (vsvip.name ?? vsvip.uuid)}
+            </Link>
+          ) : (
+            '–'
+          )}
+        </dd>
+        <dt>Ports</dt>
+        <dd>{portsOf(config).join(', ') || '–'}</dd>
+        <dt>Pool</dt>
+        <dd>
+          {pool ? (
+            <Link className="link" to={`/pools/${pool.uuid}`}>
+              {pool.name ?? pool.uuid}
+            </Link>
+          ) : (
+            (parseReference(config.pool_group_ref)?.name ?? '–')
+          )}
+        </dd>
+        <dt>Application</dt>
+        <dd>{application?.name ?? 'System-HTTP'}</dd>
+        {certificates.length > 0 && (
+          <>
+            <dt>Certificates</dt>
+            <dd>{certificates.join(', ')}</dd>
+          </>
+        )}
+        <dt>Engine group</dt>
+        <dd>{parseReference(config.se_group_ref)?.name ?? 'Default-Group'}</dd>
+        {config.description !== undefined && config.description !== '' && (
+          <>
+            <dt>Description</dt>
+            <dd>{config.description}</dd>
+          </>
+        )}
+      </dl>
+    </Panel>
+  )
+}
+
+function ServersTab({ config }: { readonly config: VirtualServiceConfig }): ReactNode {
+  const pool = parseReference(config.pool_ref)
+  if (!pool)
+    return (
+      <Empty
+        title="No pool"
+        action={
+          <Link className="inline-link" to="edit">
+            Choose a pool
+          </Link>
+        }
+      >
+        This service has no pool of its own: its policies or its pool group decide where requests go.
+      </Empty>
+    )
+  return (
+    <>
+      <p>
+        Pool{' '}
+        <Link className="inline-link" to={`/pools/${pool.uuid}`}>
+          {pool.name ?? pool.uuid}
+        </Link>
+      </p>
+      <Servers poolUuid={pool.uuid} />
+    </>
+  )
+}

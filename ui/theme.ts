@@ -1,0 +1,29 @@
+import { createTheme } from '@mantine/core'
+
+/** Sizes and defaults only: every colour is a variable in style.css, so that nothing is injected into the page at run time. */
+const dense = { defaultProps: { size: 'xs' } }
+/** No `<style>` is made to lock the page's scroll: the frame scrolls inside `main`, which an overlay covers anyway. */
+const overlay = { defaultProps: { lockScroll: false, transitionProps: { duration: 120 }, overlayProps: { backgroundOpacity: 0.45 } } }
+
+export const theme = createTheme({
+  defaultRadius: 'sm',
+  cursorType: 'pointer',
+  components: {
+    Button: dense,
+    TextInput: dense,
+    NumberInput: dense,
+    PasswordInput: dense,
+    Textarea: dense,
+    Select: dense,
+    MultiSelect: dense,
+    TagsInput: dense,
+    Checkbox: dense,
+    Switch: dense,
+    SegmentedControl: dense,
+    ActionIcon: { defaultProps: { variant: 'subtle', color: 'gray', size: 28 } },
+    Menu: { defaultProps: { position: 'bottom-end', shadow: 'md', transitionProps: { duration: 80 } } },
+    Tooltip: { defaultProps: { openDelay: 300, transitionProps: { duration: 80 }, events: { hover: true, focus: true, touch: false } } },
+    Modal: overlay,
+    Drawer: overlay
+  }
+})
