@@ -1,0 +1,358 @@
+/** The door: virtual services and engines in, an assignment and the reasons for what is missing out. */
+import { canonicalAddress, isLoopback, parseAddress } from '#model/resource/address.ts'
+import type { Listener } from '#model/resource/conflict.ts'
+import { Ports, socketInWords, socketOf } from './ports.ts'
+import type { Socket } from './ports.ts'
+
+export interface GroupToPlace {
+  readonly uuid: string
+  readonly name: string
+  readonly maxServicesPerEngine: number
+}
+
+/** `all`: takes virtual services; `keeps`: goes on with what it has; `none`: gives all away. */
+export type Willingness = 'all' | 'keeps' | 'none'
+
+export interface EngineToPlace {
+  readonly uuid: string
+  readonly name: string
+  readonly group: string
+  /** Of its host, as it told them. */
+  readonly addresses: readonly string[]
+  readonly isUp: boolean
+  readonly takes: Willingness
+  /** 0..1, how busy it is; counts only between engines with as many virtual services. */
+  readonly loadRatio?: number
+}
+
+export interface ServiceToPlace {
+  readonly uuid: string
+  readonly name: string
+  readonly group: string
+  readonly listeners: readonly Listener[]
+  /** Engines that it should run on: at least the group's minimum. */
+  readonly enginesWanted: number
+  /** Lower goes first where two want the same: the revision that wrote it. */
+  readonly rank?: number
+}
+
+export interface PlacementInput {
+  readonly groups: readonly GroupToPlace[]
+  readonly engines: readonly EngineToPlace[]
+  /** Enabled ones only. */
+  readonly services: readonly ServiceToPlace[]
+  /** Where each is now: uuid of the service -> uuids of engines. */
+  readonly current: ReadonlyMap<string, readonly string[]>
+}
+
+export interface Placement {
+  /** Every service of the input, with the engines it goes to; none when it is not placed. */
+  readonly assignments: ReadonlyMap<string, readonly string[]>
+  /** Services on fewer engines than wanted, and why, in words. */
+  readonly unplaced: ReadonlyMap<string, readonly string[]>
+}
+
+const byText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
+
+/** One engine while services are placed on it. */
+class Site {
+  readonly engine: EngineToPlace
+  readonly ports = new Ports()
+  readonly #own: ReadonlySet<string>
+  count = 0
+
+  constructor(engine: EngineToPlace) {
+    this.engine = engine
+    this.#own = new Set(engine.addresses.map(canonicalAddress))
+  }
+
+  owns(address: string): boolean {
+    return this.#own.has(address)
+  }
+
+  socketsOf(service: Candidate): readonly Socket[] {
+    // Without an address of the engine's own among them, the sockets are the same everywhere.
+    if (!service.vips.some(address => this.#own.has(address))) return service.foreignSockets
+    return withoutCovered(service.listeners.map(listener => socketOf(listener, address => this.#own.has(address) || isHostLocal(address))))
+  }
+}
+
+function isHostLocal(address: string): boolean {
+  const parsed = parseAddress(address)
+  return parsed !== undefined && isLoopback(parsed)
+}
+
+/** Where all addresses of a port are bound, a single one of them is not bound besides. */
+function withoutCovered(sockets: readonly Socket[]): Socket[] {
+  const all = new Set(sockets.filter(({ address }) => address === '*').map(({ protocol, family, port }) => `${protocol} ${family} ${port}`))
+  return sockets.filter(({ address, protocol, family, port }) => address === '*' || !all.has(`${protocol} ${family} ${port}`))
+}
+
+/** A service with what is asked of it again and again. */
+interface Candidate {
+  readonly service: ServiceToPlace
+  readonly listeners: readonly Listener[]
+  readonly vips: readonly string[]
+  /** For each of its addresses that engines of the group have: these engines. Empty: any engine will do. */
+  readonly ownersOf: ReadonlyMap<string, readonly Site[]>
+  readonly owners: ReadonlySet<Site>
+  readonly foreignSockets: readonly Socket[]
+  /** Services with one signature fit the same engines. */
+  readonly signature: string
+  readonly placed: Site[]
+}
+
+function candidateOf(service: ServiceToPlace, sitesWith: ReadonlyMap<string, readonly Site[]>): Candidate {
+  const listeners = service.listeners.map(listener => ({ ...listener, address: canonicalAddress(listener.address) }))
+  const vips = [...new Set(listeners.map(({ address }) => address))]
+  const ownersOf = new Map(vips.flatMap(vip => (sitesWith.has(vip) ? [[vip, sitesWith.get(vip)!] as const] : [])))
+  const foreignSockets = withoutCovered(listeners.map(listener => socketOf(listener, isHostLocal)))
+  const needs = [
+    ...listeners.filter(({ address }) => ownersOf.has(address)).map(({ protocol, port, address }) => `${protocol} ${port} ${address}`),
+    ...foreignSockets.map(({ protocol, family, port, address }) => `${protocol}${family} ${port} ${address}`)
+  ]
+  return {
+    service,
+    listeners,
+    vips,
+    ownersOf,
+    owners: new Set([...ownersOf.values()].flat()),
+    foreignSockets,
+    signature: needs.toSorted().join(','),
+    placed: []
+  }
+}
+
+const enginesWanted = ({ service }: Candidate): number => Math.max(1, service.enginesWanted)
+
+/** Addresses that engines have, and none of the engines that it is placed on. */
+function unserved({ ownersOf, placed }: Candidate): string[] {
+  return [...ownersOf].flatMap(([vip, owners]) => (owners.some(site => placed.includes(site)) ? [] : [vip]))
+}
+
+/** On as many engines as wanted, and on one with each of its addresses that engines have. */
+function isDone(candidate: Candidate): boolean {
+  return candidate.placed.length >= enginesWanted(candidate) && (candidate.ownersOf.size === 0 || unserved(candidate).length === 0)
+}
+
+function ownedInWords({ ownersOf }: Candidate, vip: string | undefined): string {
+  const [address, owners] = [...ownersOf].find(([one]) => vip === undefined || one === vip)!
+  return `${address} is an address of engine ${owners.map(({ engine }) => engine.name).join(', ')}`
+}
+
+/** The engines that take services, in order of load; a change of load moves one of them. */
+class Queue {
+  readonly #rankOf: ReadonlyMap<Site, number>
+  readonly #buckets: Site[][] = []
+
+  constructor(sites: readonly Site[]) {
+    const load = (site: Site): number => Math.round((site.engine.loadRatio ?? 0) * 10)
+    const ordered = sites.toSorted((a, b) => load(a) - load(b) || byText(a.engine.uuid, b.engine.uuid))
+    this.#rankOf = new Map(ordered.map((site, rank) => [site, rank]))
+    for (const site of ordered) (this.#buckets[site.count] ??= []).push(site)
+  }
+
+  /** Least loaded first. */
+  *sites(below: number): Generator<Site> {
+    for (let count = 0; count < Math.min(this.#buckets.length, below); count++) yield* this.#buckets[count] ?? []
+  }
+
+  has(site: Site): boolean {
+    return this.#rankOf.has(site)
+  }
+
+  /** The site got one more. */
+  raised(site: Site): void {
+    const from = this.#buckets[site.count - 1]
+    const index = from?.indexOf(site) ?? -1
+    if (from === undefined || index < 0) return
+    from.splice(index, 1)
+    const to = (this.#buckets[site.count] ??= [])
+    const rank = this.#rankOf.get(site)!
+    let at = to.length
+    while (at > 0 && this.#rankOf.get(to[at - 1]!)! > rank) at--
+    to.splice(at, 0, site)
+  }
+}
+
+class GroupPlacement {
+  readonly #group: GroupToPlace
+  readonly #sites: readonly Site[]
+  readonly #candidates: readonly Candidate[]
+  readonly #reasons = new Map<string, readonly string[]>()
+
+  constructor(group: GroupToPlace, engines: readonly EngineToPlace[], services: readonly ServiceToPlace[]) {
+    this.#group = group
+    this.#sites = engines.toSorted((a, b) => byText(a.uuid, b.uuid)).map(engine => new Site(engine))
+    const sitesWith = new Map<string, Site[]>()
+    for (const site of this.#sites)
+      for (const address of new Set(site.engine.addresses.map(canonicalAddress))) {
+        if (isHostLocal(address)) continue
+        const owners = sitesWith.get(address)
+        if (owners === undefined) sitesWith.set(address, [site])
+        else owners.push(site)
+      }
+    this.#candidates = services
+      .toSorted((a, b) => (a.rank ?? 0) - (b.rank ?? 0) || byText(a.uuid, b.uuid))
+      .map(service => candidateOf(service, sitesWith))
+  }
+
+  run(
+    current: ReadonlyMap<string, readonly string[]>,
+    assignments: Map<string, readonly string[]>,
+    unplaced: Map<string, readonly string[]>
+  ): void {
+    this.#keep(current)
+    this.#fill()
+    for (const candidate of this.#candidates) {
+      const { service, placed } = candidate
+      assignments.set(service.uuid, placed.map(({ engine }) => engine.uuid).toSorted(byText))
+      if (!isDone(candidate)) unplaced.set(service.uuid, this.#whyNot(candidate))
+    }
+  }
+
+  /** What is placed and still valid stays. */
+  #keep(current: ReadonlyMap<string, readonly string[]>): void {
+    const siteOf = new Map(this.#sites.map(site => [site.engine.uuid, site]))
+    for (const candidate of this.#candidates) {
+      for (const uuid of current.get(candidate.service.uuid) ?? []) {
+        const site = siteOf.get(uuid)
+        if (site === undefined || !site.engine.isUp || site.engine.takes === 'none') continue
+        if (isDone(candidate) || candidate.placed.includes(site)) continue
+        if (this.#fits(candidate, site)) this.#put(candidate, site)
+      }
+    }
+  }
+
+  /** Rounds: every service gets its first engine before any gets its second. */
+  #fill(): void {
+    const queue = new Queue(this.#sites.filter(({ engine }) => engine.isUp && engine.takes === 'all'))
+    const exhausted = new Set<string>()
+    let open = this.#candidates.filter(candidate => !isDone(candidate))
+    for (let round = 1; open.length > 0; round++) {
+      const next: Candidate[] = []
+      for (const candidate of open) {
+        if (candidate.placed.length >= round) {
+          next.push(candidate)
+          continue
+        }
+        // A service that is placed nowhere and found no room speaks for all that need the same.
+        if (exhausted.has(candidate.signature)) continue
+        const site = this.#pick(candidate, queue)
+        if (site === undefined) {
+          if (candidate.placed.length === 0) exhausted.add(candidate.signature)
+          continue
+        }
+        this.#put(candidate, site)
+        queue.raised(site)
+        if (!isDone(candidate)) next.push(candidate)
+      }
+      open = next
+    }
+  }
+
+  #pick(candidate: Candidate, queue: Queue): Site | undefined {
+    const isFree = (site: Site): boolean => !candidate.placed.includes(site) && this.#fits(candidate, site)
+    if (candidate.owners.size > 0) {
+      const free = [...candidate.owners].filter(site => queue.has(site) && isFree(site))
+      const lacking = unserved(candidate)
+      const serving = free.filter(site => lacking.some(vip => candidate.ownersOf.get(vip)!.includes(site)))
+      const order = (a: Site, b: Site): number => a.count - b.count || byText(a.engine.uuid, b.engine.uuid)
+      if (serving.length > 0 || candidate.placed.length >= enginesWanted(candidate)) return serving.toSorted(order)[0]
+      return free.toSorted(order)[0]
+    }
+    for (const site of queue.sites(this.#group.maxServicesPerEngine)) if (isFree(site)) return site
+    return undefined
+  }
+
+  #fits(candidate: Candidate, site: Site): boolean {
+    if (candidate.listeners.length === 0 || site.count >= this.#group.maxServicesPerEngine) return false
+    if (candidate.owners.size > 0 && !candidate.owners.has(site)) return false
+    return site.ports.holder(site.socketsOf(candidate)) === undefined
+  }
+
+  #put(candidate: Candidate, site: Site): void {
+    candidate.placed.push(site)
+    site.count++
+    site.ports.claim(site.socketsOf(candidate), candidate.service.name)
+  }
+
+  /** Remembered by what is needed and where it is, so that ten thousand in the same trouble cost one search. */
+  #whyNot(candidate: Candidate): readonly string[] {
+    const key = `${candidate.signature}|${candidate.placed.map(({ engine }) => engine.uuid).join(' ')}`
+    const known = this.#reasons.get(key)
+    if (known !== undefined) return known
+    const reasons = this.#searchWhy(candidate)
+    this.#reasons.set(key, reasons)
+    return reasons
+  }
+
+  #searchWhy(candidate: Candidate): readonly string[] {
+    const group = `group ${this.#group.name}`
+    if (candidate.listeners.length === 0) return ['it has no enabled address']
+    if (this.#sites.length === 0) return [`no engine has joined ${group}`]
+    const lacking = unserved(candidate)
+    const owners = lacking.length > 0 ? lacking.flatMap(vip => candidate.ownersOf.get(vip)!) : [...candidate.owners]
+    const isOwned = owners.length > 0
+    const owned = isOwned ? ownedInWords(candidate, lacking[0]) : ''
+    const left = [...new Set(isOwned ? owners : this.#sites)].filter(site => !candidate.placed.includes(site))
+    if (left.length === 0) return [isOwned ? `${owned}, and of no other engine in ${group}` : `${group} has no more engines`]
+    const rest = candidate.placed.length === 0 ? 'no' : 'no other'
+    const up = left.filter(({ engine }) => engine.isUp)
+    if (up.length === 0) return [isOwned ? `${owned}, which is down` : `${rest} engine in ${group} is up`]
+    const open = up.filter(({ engine }) => engine.takes === 'all')
+    if (open.length === 0)
+      return [isOwned ? `${owned}, which is not enabled for placement` : `${rest} engine in ${group} that is up is enabled for placement`]
+    const full = open.filter(site => site.count >= this.#group.maxServicesPerEngine)
+    const limit = `its limit of ${this.#group.maxServicesPerEngine} virtual services`
+    if (full.length === open.length) return [`every engine in ${group} that is up carries ${limit}`]
+    const reasons = this.#portsInWords(
+      candidate,
+      open.filter(site => !full.includes(site))
+    )
+    return full.length === 0 ? reasons : [...reasons, `${full.length} of ${open.length} engines in ${group} carry ${limit}`]
+  }
+
+  #portsInWords(candidate: Candidate, sites: readonly Site[]): readonly string[] {
+    const holders = new Map<string, { readonly socket: string; readonly names: Set<string> }>()
+    for (const site of sites) {
+      const held = site.ports.holder(site.socketsOf(candidate))
+      if (held === undefined) continue
+      const socket = socketInWords(held.socket)
+      const entry = holders.get(socket) ?? { socket, names: new Set<string>() }
+      entry.names.add(held.name)
+      holders.set(socket, entry)
+    }
+    const where = sites.length === 1 ? `on engine ${sites[0]!.engine.name}` : 'on every engine'
+    return [...holders.values()].map(({ socket, names }) => {
+      const listed = [...names].toSorted(byText)
+      const more = listed.length > 3 ? ` and ${listed.length - 3} others` : ''
+      return `${socket} is taken by virtual service ${listed.slice(0, 3).join(', ')}${more} ${where}`
+    })
+  }
+}
+
+/**
+ * Assigns every service to engines of its group.
+ *
+ * Returns the same for the same input in any order; what is placed and still valid is kept; no engine above its limit; no
+ *         service below what it wants while an engine could take it; reasons where that is so
+ * Cost    near (services + engines) * log; the searches for what does not fit are shared
+ */
+export function place(input: PlacementInput): Placement {
+  const assignments = new Map<string, readonly string[]>()
+  const unplaced = new Map<string, readonly string[]>()
+  const servicesOf = Map.groupBy(input.services, service => service.group)
+  const enginesOf = Map.groupBy(input.engines, engine => engine.group)
+  const groupOf = new Map(input.groups.map(group => [group.uuid, group]))
+  for (const [uuid, services] of servicesOf) {
+    const group = groupOf.get(uuid)
+    if (group !== undefined) new GroupPlacement(group, enginesOf.get(uuid) ?? [], services).run(input.current, assignments, unplaced)
+    else
+      for (const service of services) {
+        assignments.set(service.uuid, [])
+        unplaced.set(service.uuid, ['its engine group is not there'])
+      }
+  }
+  return { assignments, unplaced }
+}
