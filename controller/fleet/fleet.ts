@@ -189,6 +189,9 @@ export async function openFleet(options: FleetOptions): Promise<Fleet> {
     session?.end('stood-down', 4_003, 'no longer trusted')
   }
 
+  // What is placed is known before the first engine is back.
+  pusher.planNow()
+
   return {
     port: channel.port,
     committed: () => {

@@ -90,8 +90,10 @@ export class Pusher {
     this.#options.roster.setRow(engine, { runningRevision: message.revision })
     engine.runningHash = message.hash
     engine.violations = []
-    const known = [this.#links.get(engine)?.order?.manifest, engine.wanted?.manifest].find(manifest => manifest?.hash === message.hash)
+    const link = this.#links.get(engine)
+    const known = [link?.order?.manifest, engine.wanted?.manifest].find(manifest => manifest?.hash === message.hash)
     if (known !== undefined) engine.runningIds = idsOf(known)
+    if (known !== undefined && link !== undefined) link.held = new Set(known.parts.map(part => part.hash))
     this.#answered(engine, message.hash)
   }
 
@@ -127,7 +129,6 @@ export class Pusher {
     const link = this.#links.get(engine)
     if (link === undefined) return
     const wanted = engine.wanted?.manifest
-    if (wanted !== undefined && engine.runningHash === wanted.hash) link.held = new Set(wanted.parts.map(part => part.hash))
     const answeredOrder = link.order?.manifest.hash === hash ? link.order.manifest : undefined
     if (answeredOrder !== undefined) link.order = undefined
     this.#options.onProgress(engine)

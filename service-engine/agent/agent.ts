@@ -11,6 +11,7 @@ import type { Random } from '#model/base/random.ts'
 import { PROTOCOL } from '#model/message/message.ts'
 import type { Hello, HubMessage, Sample } from '#model/message/message.ts'
 import type { Violation } from '#model/resource/violation.ts'
+import { manifestText } from '#model/snapshot/canonical.ts'
 import { SNAPSHOT_VERSION } from '#model/snapshot/snapshot.ts'
 import type { CertificatePart, EnginePart, Manifest, Part, PoolPart, Snapshot, VirtualServicePart } from '#model/snapshot/snapshot.ts'
 import { fitsTogether, forgetIdentity, IdentityBroken, loadIdentity, saveIdentity } from './identity.ts'
@@ -19,7 +20,7 @@ import { makeKeyAndCsr } from './key.ts'
 import { Link } from './link.ts'
 import type { HubSays, LinkEnd } from './link.ts'
 import type { AgentSide, EngineSide, LinkStatus } from './port.ts'
-import { hashOfPart, openSnapshotStore } from './snapshot-store.ts'
+import { hashOf, hashOfPart, openSnapshotStore } from './snapshot-store.ts'
 import type { SnapshotStore, StoredSnapshot } from './snapshot-store.ts'
 
 const BACKOFF_FIRST_MS = 100
@@ -77,7 +78,8 @@ class Agent implements AgentSide {
   #applying: Promise<void> | undefined
   #link: Link | undefined
   #cancelConnect: (() => void) | undefined
-  #liveSinceMs = 0
+  #liveSinceMs: number | undefined
+  /** Connections in a row that did not last. */
   #attempt = 0
   #lastFailure = ''
   #droppedSamples = 0
@@ -166,17 +168,17 @@ class Agent implements AgentSide {
   #lost(link: Link, end: LinkEnd): void {
     if (this.#link !== link) return
     const { clock, log, random } = this.#options
-    const wasGood = this.#liveSinceMs > 0 && clock.nowMs() - this.#liveSinceMs >= GOOD_LINK_MS
+    const wasGood = this.#liveSinceMs !== undefined && clock.nowMs() - this.#liveSinceMs >= GOOD_LINK_MS
     this.#link = undefined
-    this.#liveSinceMs = 0
+    this.#liveSinceMs = undefined
     // What had arrived of an order is of no use: the next connection starts with what we say we hold.
     this.#pending = undefined
     if (end.is === 'stood-down') return void this.#standDown(end.reason)
     if (this.#isStopped) return
     if (end.reason !== this.#lastFailure) log.warn('no connection to the controller; what runs goes on', { reason: end.reason })
     this.#lastFailure = end.reason
-    this.#attempt = wasGood ? 0 : this.#attempt + 1
-    const delayMs = backoffMs(this.#attempt, { firstMs: BACKOFF_FIRST_MS, maxMs: BACKOFF_MAX_MS, random })
+    if (wasGood) this.#attempt = 0
+    const delayMs = backoffMs(this.#attempt++, { firstMs: BACKOFF_FIRST_MS, maxMs: BACKOFF_MAX_MS, random })
     this.#cancelConnect = clock.after(delayMs, () => this.#connect())
   }
 
@@ -274,6 +276,8 @@ class Agent implements AgentSide {
         message: `must be ${SNAPSHOT_VERSION}, which this engine understands, not ${manifest.version}: upgrade the older side`
       }
     if (manifest.engineId !== this.#identity.engineId) return { pointer: '/engineId', message: 'must be this engine' }
+    if (manifest.hash !== hashOf(manifestText(manifest.parts)))
+      return { pointer: '/hash', message: 'must be the hash of the manifest’s parts' }
     const hashes = new Map(manifest.parts.map(entry => [`${entry.kind}/${entry.id}`, entry.hash]))
     const wrong = parts.find(part => hashes.get(`${part.kind}/${part.id}`) !== hashOfPart(part))
     return wrong === undefined ? undefined : { pointer: `/${wrong.kind}/${wrong.id}`, message: 'must have the hash that the manifest says' }

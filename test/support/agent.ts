@@ -22,6 +22,7 @@ export function aFolder(t: Test): string {
 }
 
 export interface TestEngine extends EngineSide {
+  applySnapshot: EngineSide['applySnapshot']
   /** In order; the last one runs. */
   readonly applied: Snapshot[]
   readonly stoodDown: string[]

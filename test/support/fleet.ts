@@ -3,7 +3,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import type { Test } from 'tap'
 import { systemClock } from '#model/base/clock.ts'
 import type { Clock } from '#model/base/clock.ts'
-import { silentLog } from '#model/base/log.ts'
+import { makeLog, silentLog } from '#model/base/log.ts'
 import type { Sample } from '#model/message/message.ts'
 import { makeJoinToken } from '#model/message/token.ts'
 import type { JsonObject, KindName } from '#model/resource/kind.ts'
@@ -15,6 +15,7 @@ import type { ChangeOrder, ChangeResult } from '#controller/change/order.ts'
 import { openFleet } from '#controller/fleet/fleet.ts'
 import type { Fleet } from '#controller/fleet/fleet.ts'
 import type { Planner, ServicePlan } from '#controller/fleet/plan.ts'
+import type { Engine } from '#controller/fleet/roster.ts'
 import { openAuthority } from '#controller/pki/authority.ts'
 import type { Authority } from '#controller/pki/authority.ts'
 import { makeSeal } from '#controller/pki/seal.ts'
@@ -53,15 +54,21 @@ export function aService(id: string, name = id): VirtualServicePart {
   return { kind: 'virtual-service', id, name, tenant: 'admin', listeners: [] } as unknown as VirtualServicePart
 }
 
+type References = readonly { readonly pointer: string; readonly toKind: KindName; readonly toUuid: string }[]
+
 export interface TestFleet {
   readonly fleet: Fleet
   readonly store: Store
   readonly authority: Authority
+  /** Lines of the log, from warnings up. */
+  readonly warnings: readonly string[]
   readonly samples: { readonly engine: string; readonly sample: Sample }[]
   /** What every engine should run from the next commit on, beside its own part. */
   readonly services: Map<string, Part>
   readonly placed: Map<string, ServicePlan>
-  readonly put: (kind: KindName, uuid: string, body: JsonObject) => Promise<void>
+  /** Engines that the last plan could count on. */
+  readonly usable: () => readonly string[]
+  readonly put: (kind: KindName, uuid: string, body: JsonObject, references?: References) => Promise<void>
   readonly remove: (kind: KindName, uuid: string) => Promise<void>
   readonly commit: () => Promise<number>
   readonly token: (fields?: JsonObject) => Promise<string>
@@ -71,22 +78,22 @@ export interface TestFleetOptions {
   readonly store?: Store
   readonly clock?: Clock
   readonly services?: Map<string, Part>
+  readonly port?: number
+  /** Takes over the keys of another controller, and nothing else of it. */
+  readonly authorityOf?: TestFleet
 }
 
 export async function aFleet(t: Test, options: TestFleetOptions = {}): Promise<TestFleet> {
-  const { store = openMemoryStore(), clock = systemClock, services = new Map<string, Part>() } = options
+  const { store = openMemoryStore(), clock = systemClock, services = new Map<string, Part>(), port = 0 } = options
   const seal = makeSeal(new Uint8Array(32).fill(7))
+  for (const [key, row] of options.authorityOf?.store.table('pki').entries() ?? []) store.table('pki').set(key, row)
   const authority = await openAuthority({ store, seal, clock, log: silentLog })
+  const warnings: string[] = []
   t.teardown(authority.stop)
   const samples: { engine: string; sample: Sample }[] = []
   const placed = new Map<string, ServicePlan>()
 
-  const write = async (
-    kind: KindName,
-    uuid: string,
-    body: JsonObject,
-    references: readonly { pointer: string; toKind: KindName; toUuid: string }[] = []
-  ): Promise<StoredResource> => {
+  const write = async (kind: KindName, uuid: string, body: JsonObject, references: References = []): Promise<StoredResource> => {
     const put = { kind, uuid, tenant: 'tenant-admin', name: typeof body['name'] === 'string' ? body['name'] : uuid, body, references }
     const committed = await store.commit({
       author: 'test',
@@ -110,14 +117,17 @@ export async function aFleet(t: Test, options: TestFleetOptions = {}): Promise<T
     }
     return { revision: store.revision(), resources, changes: [], warnings: [] }
   }
+  let known: readonly Engine[] = []
   const planner: Planner = {
-    plan: engines =>
-      new Map(
+    plan: engines => {
+      known = engines
+      return new Map(
         engines.map(engine => {
           const own: Part = { kind: 'engine', id: engine.uuid, name: 'engine', drainTimeoutS: 1 }
           return [engine.uuid, aManifest(engine.uuid, store.revision(), [own, ...services.values()])]
         })
-      ),
+      )
+    },
     service: uuid => placed.get(uuid)
   }
   const fleet = await openFleet({
@@ -135,9 +145,9 @@ export async function aFleet(t: Test, options: TestFleetOptions = {}): Promise<T
     },
     planner,
     clock,
-    log: silentLog,
+    log: makeLog(line => void warnings.push(line), { level: 'warn' }),
     host: '127.0.0.1',
-    port: 0,
+    port,
     version: '0.0.0-test'
   })
   t.teardown(fleet.stop)
@@ -146,11 +156,13 @@ export async function aFleet(t: Test, options: TestFleetOptions = {}): Promise<T
     fleet,
     store,
     authority,
+    warnings,
     samples,
     services,
     placed,
-    put: async (kind, uuid, body) => {
-      await write(kind, uuid, body)
+    usable: () => known.filter(engine => engine.isUsable).map(engine => engine.uuid),
+    put: async (kind, uuid, body, references) => {
+      await write(kind, uuid, body, references)
       fleet.committed(store.revision())
     },
     remove: async (kind, uuid) => {
