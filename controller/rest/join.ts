@@ -1,9 +1,9 @@
 /** How hosts become engines: tokens, enrolment, and the end of trust. */
-import { createHash, randomBytes } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import { makeJoinToken } from '#model/message/token.ts'
 import { kinds } from '#model/resource/catalogue.ts'
 import type { JsonObject } from '#model/resource/kind.ts'
+import { mintJoinToken } from '#controller/access/join-token.ts'
 import { baseOf } from './answer.ts'
 import { callerOf } from './caller.ts'
 import { applyWrites, incoming, remove, tenantForCreate, writtenAnswer } from './crud.ts'
@@ -15,7 +15,6 @@ import type { RawQuery } from './query.ts'
 import { findSeen } from './reads.ts'
 import type { RestServices } from './services.ts'
 
-const SECRET_BYTES = 32
 const DEFAULT_MINUTES = 60
 /** A CSR of the largest key that anybody uses is far below. */
 const ENROL_LIMIT_BYTES = 32_768
@@ -23,7 +22,6 @@ const ENROL_LIMIT_BYTES = 32_768
 export interface JoinOptions {
   /** Enrolments of one address in a minute: a whole rack may join behind one. */
   readonly enrolmentsPerMinute: number
-  readonly random?: (size: number) => Buffer
 }
 
 /**
@@ -48,22 +46,20 @@ interface ById {
 
 export function useJoin(app: FastifyInstance, services: RestServices, options: JoinOptions): void {
   const { store, fleet, authority, clock } = services
-  const { random = randomBytes } = options
 
   app.post('/api/jointoken', { config: { isAnswerSecret: true, doc: writeDoc(kinds.jointoken, 'create') } }, async (request, reply) => {
     checkNames(request.query as RawQuery, writeParameters)
-    const secret = random(SECRET_BYTES)
     const given = incoming(request.body ?? {})
-    const body: JsonObject = { name: `join-${random(4).toString('hex')}`, ...given }
-    const serverFields = {
-      token_hash: createHash('sha256').update(secret.toString('base64url')).digest('base64url'),
-      expires_at: new Date(clock.nowEpochMs() + lifetimeMs(given['expiry_minutes'])).toISOString()
-    }
+    const body: JsonObject = { name: `join-${randomBytes(4).toString('hex')}`, ...given }
+    const { token, serverFields } = mintJoinToken({
+      caFingerprint: authority.caFingerprint,
+      expiresAtEpochMs: clock.nowEpochMs() + lifetimeMs(given['expiry_minutes']),
+      randomBytes
+    })
     const tenant = tenantForCreate(store, callerOf(request), body)
     const result = await applyWrites(services, request, tenant, [{ op: 'create', kind: 'jointoken', body, serverFields }])
     const answer = writtenAnswer(services, request, result, result.resources[0]!)
     if (flagOf(request.query as RawQuery, 'dry_run')) return answer
-    const token = makeJoinToken({ caFingerprint: authority.caFingerprint, secret: secret.toString('base64url') })
     return reply
       .code(201)
       .header('cache-control', 'no-store')
