@@ -1,0 +1,216 @@
+/** The controller: builds its parts in order, stops them in reverse. The only place that reads its environment. */
+import { randomBytes } from 'node:crypto'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { systemClock } from '#model/base/clock.ts'
+import { makeLog, type Log } from '#model/base/log.ts'
+import { Scope } from '#model/base/scope.ts'
+import { openAccess } from './access/access.ts'
+import { controllerActor } from './access/actor.ts'
+import { mintJoinToken } from './access/join-token.ts'
+import { ADMIN_TENANT } from './access/permission.ts'
+import { makeChange, type Change } from './change/apply.ts'
+import { firstStart } from './change/first-start.ts'
+import { demoRow, demoTable, demoWrites, type DemoSettings } from './demo.ts'
+import { openFleet } from './fleet/fleet.ts'
+import { makePlanner } from './fleet/planner.ts'
+import { openAuthority } from './pki/authority.ts'
+import { makeSelfSigned } from './pki/certificate.ts'
+import type { AuthorityPort } from './pki/port.ts'
+import { openSeal, SealBroken } from './pki/seal.ts'
+import { openRest } from './rest/server.ts'
+import { readSettings, SettingsRefused, type Settings } from './settings.ts'
+import { openSqliteStore } from './store/sqlite/sqlite.ts'
+import { StoreRefused, type Store } from './store/store.ts'
+import { openTelemetry } from './telemetry/ingest.ts'
+
+const root = resolve(import.meta.dirname, '..')
+const TIDY_INTERVAL_MS = 60_000
+const LOCAL_TOKEN_LIFETIME_MS = 10 * 60_000
+const systemRandom = (size: number): Uint8Array => randomBytes(size)
+
+/** Starts everything; the scope that comes back stops it. */
+async function start(
+  settings: Settings,
+  log: Log
+): Promise<{ readonly scope: Scope; readonly announce: (tell: (message: object) => void) => void }> {
+  const scope = new Scope()
+  const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string }
+  const clock = systemClock
+  try {
+    const store = openSqliteStore({ path: join(settings.dataFolder, 'weir.db') })
+    scope.add(() => store.close())
+    const seal = openSeal(join(settings.dataFolder, 'seal.key'))
+    const committed: ((revision: number) => void)[] = []
+    const change = makeChange({
+      store,
+      seal,
+      clock,
+      randomBytes: systemRandom,
+      committed: revision => {
+        for (const tell of committed) tell(revision)
+      }
+    })
+    const access = openAccess({ store, clock, randomBytes: systemRandom })
+    const authority = await openAuthority({ store, seal, clock, log, hostnames: settings.hostnames })
+    scope.add(authority.stop)
+    writeFileSync(join(settings.dataFolder, 'ca.pem'), authority.caPem)
+    const first = await firstStart({
+      store,
+      change,
+      randomBytes: systemRandom,
+      adminPassword: settings.adminPassword,
+      made: [
+        {
+          kind: 'sslkeyandcertificate',
+          name: 'System-Default-Cert',
+          make: async () => defaultCertificate(await makeSelfSigned('System-Default-Cert', ['localhost'], clock))
+        }
+      ]
+    })
+    if (settings.demo !== undefined) await followDemo(store, change, settings.demo, log)
+
+    const telemetry = openTelemetry({ series: store.series, clock, log })
+    scope.add(telemetry.stop)
+    const planner = makePlanner({ store, seal, log })
+    const fleet = await openFleet({
+      store,
+      change,
+      authority,
+      seal,
+      telemetry,
+      planner,
+      clock,
+      log,
+      host: settings.host,
+      port: settings.enginePort,
+      version
+    })
+    scope.add(fleet.stop)
+    const rest = await openRest({
+      store,
+      change,
+      access,
+      authority,
+      fleet,
+      telemetry,
+      clock,
+      log,
+      version,
+      uiFolder: join(root, 'ui/dist'),
+      installFolder: join(root, 'dist/install')
+    })
+    scope.add(rest.stop)
+    committed.push(fleet.committed, rest.committed)
+    scope.add(
+      clock.every(TIDY_INTERVAL_MS, () => {
+        access.prune()
+        store.series.prune(clock.nowEpochMs() / 1_000)
+      })
+    )
+    const { port } = await rest.start({ host: settings.host, port: settings.port })
+    log.info('the controller is up', { port, enginePort: fleet.port, version, revision: store.revision() })
+
+    const announce = (tell: (message: object) => void): void => {
+      const adminPassword = first.generatedPassword
+      tell({ type: 'ready', version, port, enginePort: fleet.port, ...(adminPassword === undefined ? {} : { adminPassword }) })
+      process.on('message', message => {
+        if (typeof message !== 'object' || message === null || !('type' in message) || message.type !== 'join-token-wanted') return
+        localToken(change, authority).then(
+          token => tell({ type: 'join-token', token }),
+          (error: unknown) => log.error('no join token for the local engine', { error })
+        )
+      })
+    }
+    return { scope, announce }
+  } catch (error) {
+    await scope.close()
+    throw error
+  }
+}
+
+const defaultCertificate = ({ certificatePem, keyPem }: { readonly certificatePem: string; readonly keyPem: string }) => ({
+  name: 'System-Default-Cert',
+  type: 'SSL_CERTIFICATE_TYPE_VIRTUALSERVICE',
+  certificate: { certificate: certificatePem },
+  key: keyPem
+})
+
+/** A token for the engine that the launcher starts beside us: used at once, by a process of the same user. */
+async function localToken(change: Change, authority: AuthorityPort): Promise<string> {
+  const minted = mintJoinToken({
+    caFingerprint: authority.caFingerprint,
+    expiresAtEpochMs: systemClock.nowEpochMs() + LOCAL_TOKEN_LIFETIME_MS,
+    randomBytes: systemRandom
+  })
+  await change.apply({
+    actor: controllerActor,
+    tenant: ADMIN_TENANT,
+    reason: 'the engine of make run joins',
+    writes: [
+      { op: 'create', kind: 'jointoken', body: { name: `local-${randomBytes(4).toString('hex')}` }, serverFields: minted.serverFields }
+    ]
+  })
+  return minted.token
+}
+
+async function followDemo(store: Store, change: Change, demo: DemoSettings, log: Log): Promise<void> {
+  const table = demoTable(store)
+  const row = table.get('demo')
+  const writes = demoWrites(store, row, demo)
+  if (writes.length === 0) return
+  try {
+    const { resources } = await change.apply({ actor: controllerActor, tenant: ADMIN_TENANT, writes, reason: 'the demo of make run' })
+    const made = row ?? demoRow(resources)
+    if (made !== undefined) table.set('demo', made)
+  } catch (error) {
+    // Somebody has taken its name or its port: the controller is no worse without a demo.
+    log.warn('the demo could not be written', { error })
+  }
+}
+
+const log = makeLog(line => void process.stderr.write(line))
+
+/** One line for what a person can mend; undefined for what is a bug. */
+function refusalLine(error: unknown, settings: Settings | undefined): string | undefined {
+  if (error instanceof SettingsRefused || error instanceof StoreRefused || error instanceof SealBroken) return error.message
+  if (!(error instanceof Error) || !('code' in error)) return undefined
+  if (error.code === 'EADDRINUSE') {
+    const port = 'port' in error ? error.port : undefined
+    const variable = port === settings?.enginePort ? 'WEIR_ENGINE_PORT' : 'WEIR_PORT'
+    return `port ${String(port)} is in use: set ${variable} to another`
+  }
+  if (['EACCES', 'EROFS', 'ENOSPC', 'ENOTDIR'].includes(String(error.code)))
+    return `the data folder ${settings?.dataFolder} cannot be written: ${error.message}`
+  return undefined
+}
+
+let settings: Settings | undefined
+try {
+  settings = readSettings(process.env)
+  const { scope, announce } = await start(settings, log)
+  const stop = (): void => {
+    scope.close().then(
+      () => process.exit(0),
+      (error: unknown) => {
+        log.error('the controller did not stop cleanly', { error })
+        process.exit(1)
+      }
+    )
+  }
+  process.on('SIGINT', stop)
+  process.on('SIGTERM', stop)
+  if (process.send) {
+    process.on('disconnect', stop)
+    announce(message => process.send?.(message))
+  } else {
+    announce(message => {
+      if ('adminPassword' in message) console.log(`sign in as admin with the password ${String(message.adminPassword)} (told only now)`)
+    })
+  }
+} catch (error) {
+  const line = refusalLine(error, settings)
+  if (line === undefined) throw error
+  console.error(`weir: ${line}`)
+  process.exit(2)
+}
