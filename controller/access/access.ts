@@ -1,6 +1,7 @@
 /** Who is asking: signs people in, keeps their sessions, and says what they may do. */
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto'
 import type { Clock } from '#model/base/clock.ts'
+import { StoreUnavailable } from '#controller/store/store.ts'
 import type { Store, StoredResource } from '#controller/store/store.ts'
 import type { Actor } from './actor.ts'
 import { hashPassword, PASSWORD_MAX_LENGTH, verifyPassword } from './password.ts'
@@ -140,6 +141,14 @@ function openSessions({ store, clock, randomBytes, ...limits }: AccessOptions) {
   const drop = (hash: string): void => {
     if (byHash.delete(hash)) table.delete(hash)
   }
+  /** What is only tidied up must not fail a request, or a timer, because the disk is full. */
+  const quietly = (tidy: () => void): void => {
+    try {
+      tidy()
+    } catch (error) {
+      if (!(error instanceof StoreUnavailable)) throw error
+    }
+  }
   const isOver = (row: SessionRow): boolean => {
     const now = clock.nowEpochMs()
     return now - row.usedAtEpochMs > idleMs || now - row.createdAtEpochMs > (lifetimeMs ?? forcedEndMs(store))
@@ -149,7 +158,7 @@ function openSessions({ store, clock, randomBytes, ...limits }: AccessOptions) {
     return user !== undefined && isActive(user) && markOf(user) === row.passwordMark ? user : undefined
   }
   const prune = (): void => {
-    for (const [hash, row] of byHash) if (isOver(row) || userOf(row) === undefined) drop(hash)
+    for (const [hash, row] of byHash) if (isOver(row) || userOf(row) === undefined) quietly(() => drop(hash))
   }
   const makeRoom = (userUuid: string): void => {
     if (byHash.size < sessionsPerUserMax) return
@@ -179,11 +188,11 @@ function openSessions({ store, clock, randomBytes, ...limits }: AccessOptions) {
       if (row === undefined) return undefined
       const user = isOver(row) ? undefined : userOf(row)
       if (user === undefined) {
-        drop(hash)
+        quietly(() => drop(hash))
         return undefined
       }
       const now = clock.nowEpochMs()
-      if (now - row.usedAtEpochMs >= TOUCH_MS) write(hash, { ...row, usedAtEpochMs: now })
+      if (now - row.usedAtEpochMs >= TOUCH_MS) quietly(() => write(hash, { ...row, usedAtEpochMs: now }))
       return { row, user }
     },
     end: (sessionId: string): void => drop(sha256(sessionId)),
@@ -194,7 +203,7 @@ function openSessions({ store, clock, randomBytes, ...limits }: AccessOptions) {
       const hash = sha256(sessionId)
       const row = byHash.get(hash)
       const user = row === undefined ? undefined : store.get('user', row.userUuid)
-      if (row === undefined || user === undefined || isOver(row)) return
+      if (row === undefined || user === undefined || isOver(row) || markOf(user) === row.passwordMark) return
       for (const [other, { userUuid }] of byHash) if (userUuid === row.userUuid && other !== hash) drop(other)
       write(hash, { ...row, passwordMark: markOf(user) })
     },

@@ -33,7 +33,8 @@ export interface BlockStorage {
   readonly write: (level: number, id: number, at: number, bytes: Uint8Array) => void
   /** Deletes the blocks that begin before `at`. */
   readonly deleteBefore: (level: number, id: number, at: number) => void
-  readonly transaction: (work: () => void) => void
+  /** All or nothing. False: the disk did not take it; nothing happened and the same may be tried again. */
+  readonly transaction: (work: () => void) => boolean
 }
 
 export interface SeriesRow {
@@ -228,23 +229,21 @@ export function makeSeries(storage: BlockStorage, options: { readonly seriesMax?
     absorb()
     if (unwritten.size === 0) return
     const written: Block[] = []
-    try {
-      storage.transaction(() => {
-        for (const series of unwritten) {
-          for (const [level, blocks] of series.blocks.entries()) {
-            for (const block of blocks.values()) {
-              if (!block.isDirty) continue
-              storage.write(level, series.id, block.at, block.bytes)
-              written.push(block)
-            }
+    const isDone = storage.transaction(() => {
+      for (const series of unwritten) {
+        for (const [level, blocks] of series.blocks.entries()) {
+          for (const block of blocks.values()) {
+            if (!block.isDirty) continue
+            storage.write(level, series.id, block.at, block.bytes)
+            written.push(block)
           }
         }
-      })
-      for (const block of written) block.isDirty = false
-    } finally {
-      // Also when nothing could be written: what waits in memory stays bounded at one block for each level.
-      for (const series of unwritten) letGo(series)
-    }
+      }
+    })
+    // Also when nothing could be written: what waits in memory stays bounded at one block for each level.
+    for (const series of unwritten) letGo(series)
+    if (!isDone) return
+    for (const block of written) block.isDirty = false
     unwritten.clear()
   }
 
@@ -333,6 +332,9 @@ export function makeMemoryBlocks(): BlockStorage {
       const rows = blocks.get(`${level}/${id}`)
       for (const at of rows?.keys() ?? []) if (at < before) rows!.delete(at)
     },
-    transaction: work => work()
+    transaction: work => {
+      work()
+      return true
+    }
   }
 }

@@ -4,6 +4,7 @@ import BetterSqlite from 'better-sqlite3'
 import type { Database } from 'better-sqlite3'
 import { levels } from '../series.ts'
 import type { BlockStorage, SeriesRow } from '../series.ts'
+import { boundSize, isRefusedByDisk } from './disk.ts'
 
 const SERIES_VERSION = 1
 const rollups = ['mean', 'max', 'sum'] as const
@@ -16,12 +17,13 @@ const schema = `
   PRAGMA user_version = ${SERIES_VERSION};
 `
 
-function openDatabase(path: string): Database {
+function openDatabase(path: string, sizeMax: number): Database {
   const db = new BetterSqlite(path)
   try {
     db.pragma('journal_mode = WAL')
     db.pragma('synchronous = NORMAL')
     db.pragma('journal_size_limit = 16777216')
+    boundSize(db, sizeMax)
     const version = db.pragma('user_version', { simple: true }) as number
     if (version === 0) db.exec(schema)
     else if (version !== SERIES_VERSION || db.pragma('quick_check(1)', { simple: true }) !== 'ok')
@@ -42,13 +44,13 @@ export function removeDatabase(path: string): void {
  *
  * Cost    a write is not synchronised to the disk by itself: after a power cut the last seconds may be gone, never more
  */
-export function openSeriesFile(path: string): BlockStorage & { readonly close: () => void } {
+export function openSeriesFile(path: string, sizeMax: number): BlockStorage & { readonly close: () => void } {
   let db: Database
   try {
-    db = openDatabase(path)
+    db = openDatabase(path, sizeMax)
   } catch {
     removeDatabase(path)
-    db = openDatabase(path)
+    db = openDatabase(path, sizeMax)
   }
   const tables = levels.map((_, level) => ({
     read: db.prepare<[number, number, number], { at: number; bytes: Buffer }>(
@@ -85,8 +87,17 @@ export function openSeriesFile(path: string): BlockStorage & { readonly close: (
     write: (level, id, at, bytes) => void tables[level]!.write.run(id, at, bytes),
     deleteBefore: (level, id, before) => void tables[level]!.deleteBefore.run(id, before),
     transaction: work => {
-      if (db.inTransaction) work()
-      else db.transaction(work).immediate()
+      if (db.inTransaction) {
+        work()
+        return true
+      }
+      try {
+        db.transaction(work).immediate()
+        return true
+      } catch (error) {
+        if (isRefusedByDisk(error)) return false
+        throw error
+      }
     },
     close: () => db.close()
   }

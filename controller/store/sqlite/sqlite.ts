@@ -11,6 +11,7 @@ import type { OutgoingReference } from '../resource-index.ts'
 import { makeSeries } from '../series.ts'
 import { StoreRefused, StoreUnavailable } from '../store.ts'
 import type { Commit, Committed, Revision, Store, Table } from '../store.ts'
+import { boundSize, codeOf, isRefusedByDisk } from './disk.ts'
 import { migrate } from './schema.ts'
 import { openSeriesFile } from './series-file.ts'
 
@@ -23,16 +24,18 @@ export interface SqliteStoreOptions {
   /** Bytes that the diffs of all kept revisions may take. */
   readonly revisionBytesKept?: number
   readonly seriesMax?: number
+  /** Bytes that the store's file may take, and the file of the series. Beyond them writes are refused as on a full disk. */
+  readonly sizeMax?: number
+  readonly seriesSizeMax?: number
   /** How long to wait for another process to let the file go, as at a quick restart. */
   readonly lockWaitMs?: number
 }
 
 /** A series point waits this long before it is written. */
 const FLUSH_MS = 5_000
+const GIBIBYTE = 2 ** 30
 /** Old revisions are deleted in batches of so many, not one by one at every commit. */
 const PRUNE_BATCH = 64
-
-const codeOf = (error: unknown): string => (error instanceof Error && 'code' in error ? String(error.code) : '')
 
 function prepareFile(path: string): void {
   try {
@@ -55,7 +58,7 @@ function refusal(path: string, error: unknown): StoreRefused {
   return new StoreRefused(`cannot open ${path}: ${code || (error instanceof Error ? error.message : String(error))}`, { cause: error })
 }
 
-function openFile(path: string, lockWaitMs: number): Database {
+function openFile(path: string, lockWaitMs: number, sizeMax: number): Database {
   prepareFile(path)
   const db = new BetterSqlite(path, { timeout: lockWaitMs })
   try {
@@ -72,6 +75,7 @@ function openFile(path: string, lockWaitMs: number): Database {
     const health = db.pragma('integrity_check(1)', { simple: true })
     if (health !== 'ok') throw new StoreRefused(`${path} is damaged (${String(health).split('\n')[0]}): restore it from a copy`)
     migrate(db, path)
+    boundSize(db, sizeMax)
     return db
   } catch (error) {
     db.close()
@@ -124,8 +128,8 @@ function attempt<Result>(work: () => Result): Result {
   try {
     return work()
   } catch (error) {
-    const code = codeOf(error)
-    if (/^SQLITE_(FULL|IOERR|BUSY|READONLY|CANTOPEN)/.test(code)) {
+    if (isRefusedByDisk(error)) {
+      const code = codeOf(error)
       throw new StoreUnavailable(code === 'SQLITE_FULL' ? 'no space left for the store' : `the store cannot be written (${code})`, {
         cause: error
       })
@@ -246,8 +250,8 @@ function makeTables(db: Database): (name: string) => Table<unknown> {
  */
 export function openSqliteStore(options: SqliteStoreOptions): Store {
   const { path, clock = systemClock, lockWaitMs = 2_000 } = options
-  const db = openFile(path, lockWaitMs)
-  const seriesFile = openSeriesFile(`${path.replace(/\.db$/, '')}.series.db`)
+  const db = openFile(path, lockWaitMs, options.sizeMax ?? 4 * GIBIBYTE)
+  const seriesFile = openSeriesFile(`${path.replace(/\.db$/, '')}.series.db`, options.seriesSizeMax ?? 4 * GIBIBYTE)
   const index = loadIndex(db)
   const state = db.prepare<[], { revision: number; last_modified: number }>('SELECT revision, last_modified FROM state').get()!
   let { revision, last_modified: lastModified } = state
@@ -262,14 +266,7 @@ export function openSqliteStore(options: SqliteStoreOptions): Store {
   const revisions = makeRevisions(db, { revisions: options.revisionsKept ?? 10_000, bytes: options.revisionBytesKept ?? 256 * 2 ** 20 })
   const tableOf = makeTables(db)
   const series = makeSeries(seriesFile, options.seriesMax === undefined ? {} : { seriesMax: options.seriesMax })
-  // A disk that is full must not end the controller: the points stay queued, bounded, until it has space again.
-  const stopFlushing = clock.every(FLUSH_MS, () => {
-    try {
-      series.flush()
-    } catch {
-      return
-    }
-  })
+  const stopFlushing = clock.every(FLUSH_MS, series.flush)
 
   const commit = async (order: Commit): Promise<Committed> => {
     const staged = index.stage(order, { revision, lastModified })

@@ -4,6 +4,7 @@ import type { JsonObject } from '#model/resource/kind.ts'
 import { openAccess, TooManyAttempts } from '#controller/access/access.ts'
 import type { AccessOptions } from '#controller/access/access.ts'
 import { ADMIN_TENANT } from '#controller/access/permission.ts'
+import { StoreUnavailable } from '#controller/store/store.ts'
 import { openMemoryStore } from '#controller/store/memory/memory.ts'
 import { aChange, seededBytes } from '#test/support/change.ts'
 import { manualClock } from '#test/support/manual-clock.ts'
@@ -123,6 +124,9 @@ t.test('a new password ends the other sessions of the user', async t => {
   t.equal(await access.verify('bob', 'correct horse'), undefined, 'a pair that was right is not remembered over it')
   t.ok(await access.verify('bob', 'battery staple'))
   access.keepSession('none')
+  const third = (await access.signIn('bob', 'battery staple'))!
+  access.keepSession(own.sessionId)
+  t.ok(access.session(third.sessionId), 'nothing ends while the password stays')
 })
 
 t.test('sessions are bounded for each user and over all: the ones used longest ago go', async t => {
@@ -208,4 +212,26 @@ t.test('an empty store lets nobody in', async t => {
   t.teardown(() => store.close())
   const access = openAccess({ store, clock: manualClock(), randomBytes: seededBytes() })
   t.equal(await access.signIn('admin', 'admin'), undefined)
+})
+
+t.test('a full disk keeps nobody out who is in', async t => {
+  const { clock, store } = await aDoor(t)
+  let isFull = false
+  const full = () => {
+    if (isFull) throw new StoreUnavailable('no space left')
+  }
+  const table = store.table<never>('session')
+  const door = openAccess({
+    store: { ...store, table: () => ({ ...table, set: full, delete: () => (full(), true) }) as never },
+    clock,
+    randomBytes: seededBytes(5)
+  })
+  const { sessionId } = (await door.signIn('bob', 'correct horse'))!
+  isFull = true
+  clock.advance(2 * MINUTE_MS)
+  t.ok(door.session(sessionId), 'although its use cannot be noted')
+  clock.advance(100 * MINUTE_MS)
+  door.prune()
+  t.equal(door.session(sessionId), undefined)
+  await t.rejects(door.signIn('bob', 'correct horse'), StoreUnavailable)
 })

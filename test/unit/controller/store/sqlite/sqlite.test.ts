@@ -4,7 +4,7 @@ import BetterSqlite from 'better-sqlite3'
 import t from 'tap'
 import { openSqliteStore } from '#controller/store/sqlite/sqlite.ts'
 import { migrate, migrations } from '#controller/store/sqlite/schema.ts'
-import { StoreRefused } from '#controller/store/store.ts'
+import { StoreRefused, StoreUnavailable } from '#controller/store/store.ts'
 import { aCommit, aPool, storeContract } from '#test/contract/store.ts'
 
 storeContract(t, 'sqlite', {
@@ -151,4 +151,29 @@ t.test('the diffs of old revisions go when they take too much room', async t => 
   t.equal(kept[0]!.revision, 50)
   t.ok(kept.length < 15, `${kept.length} are kept`)
   t.equal(store.revisions({ limit: 1000, uuid: 'pool-a' }).length, kept.length)
+})
+
+t.test('a full disk refuses writes, loses nothing, and takes writes again when there is room', async t => {
+  const path = join(t.testdir(), 'weir.db')
+  const first = openSqliteStore({ path, sizeMax: 400_000, seriesSizeMax: 100_000 })
+  const big = (name: string) => aCommit({ puts: [aPool(name, { body: { text: 'x'.repeat(50_000) } })] })
+  let refused: unknown
+  for (let at = 0; at < 20 && !(refused instanceof Error); at++)
+    refused = await first.commit(big(`p${at}`)).catch((error: unknown) => error)
+  t.type(refused, StoreUnavailable)
+  t.match(refused, { statusCode: 503, message: 'no space left for the store' })
+  const revision = first.revision()
+  const count = first.list('pool').length
+  t.equal(count, revision)
+  t.throws(() => first.table('rows').set('a', 'x'.repeat(500_000)), StoreUnavailable)
+  t.equal(first.table('rows').get('a'), undefined)
+  for (let at = 0; at < 2000; at++) first.series.append([{ entity: `e${at}`, metric: 'm', atEpochS: 1000, value: 1, rollup: 'sum' }])
+  first.series.flush()
+  first.series.prune(1000)
+  await first.close()
+  const second = openSqliteStore({ path })
+  t.teardown(() => second.close())
+  t.equal(second.revision(), revision)
+  t.equal(second.list('pool').length, count)
+  t.match(await second.commit(big('after')), { revision: revision + 1 })
 })
