@@ -1,10 +1,11 @@
 /** Joining: a token proves the permission, a certificate request the key; the answer is an identity of 30 days. */
-import { createHash, timingSafeEqual } from 'node:crypto'
+import { timingSafeEqual } from 'node:crypto'
 import type { Clock } from '#model/base/clock.ts'
 import type { Log } from '#model/base/log.ts'
 import { parseJoinToken } from '#model/message/token.ts'
 import type { JsonObject } from '#model/resource/kind.ts'
 import { controllerActor } from '#controller/access/actor.ts'
+import { hashJoinSecret } from '#controller/access/join-token.ts'
 import { ChangeRefused } from '#controller/change/order.ts'
 import type { ChangeOrder, ChangeResult } from '#controller/change/order.ts'
 import { CsrRefused } from '#controller/pki/port.ts'
@@ -139,12 +140,12 @@ export function makeEnrol(options: EnrolOptions): (request: EnrolRequest) => Pro
 function findToken(options: EnrolOptions, text: string): StoredResource | undefined {
   const token = parseJoinToken(text)
   if (token === undefined || token.caFingerprint !== options.authority.caFingerprint) return undefined
-  const hash = createHash('sha256').update(token.secret).digest()
+  const hash = hashJoinSecret(token.secret)
   let found: StoredResource | undefined
   for (const resource of options.store.list('jointoken')) {
     const stored = resource.body['token_hash']
     if (typeof stored !== 'string') continue
-    const bytes = Buffer.from(options.seal.isSealed(stored) ? options.seal.open(stored) : stored, 'hex')
+    const bytes = Buffer.from(options.seal.isSealed(stored) ? options.seal.open(stored) : stored, 'base64url')
     if (bytes.length === hash.length && timingSafeEqual(bytes, hash)) found = resource
   }
   return found

@@ -4,7 +4,7 @@ import type { KindName } from '#model/resource/kind.ts'
 import { ADMIN_TENANT } from '#controller/access/permission.ts'
 import { compile, PartCache, type Resources } from '#controller/compile/compile.ts'
 import { enginesToPlace, groupsToPlace, servicesToPlace, type PlaceableResources } from '#controller/placement/input.ts'
-import { place } from '#controller/placement/place.ts'
+import { place, type EngineToPlace, type Placement, type ServiceToPlace } from '#controller/placement/place.ts'
 import type { Seal } from '#controller/pki/port.ts'
 import type { Store } from '#controller/store/store.ts'
 import type { Planner, ServicePlan } from './plan.ts'
@@ -17,13 +17,16 @@ export interface PlannerOptions {
 }
 
 const DEFAULT_GROUP = 'Default-Group'
+/** Everything that placement reads; reading of another kind belongs here too. */
+const placementKinds: readonly KindName[] = ['virtualservice', 'vsvip', 'networkprofile', 'serviceenginegroup', 'serviceengine']
 
 const isEqualList = (a: readonly string[], b: readonly string[]): boolean => a.length === b.length && a.every((item, i) => item === b[i])
 
 /** Opens a planner; where services were placed is kept in the store, so that a restart of the controller moves nothing. */
 export function makePlanner({ store, seal, log }: PlannerOptions): Planner {
-  const placed = store.table<readonly string[]>('fleet-placement')
-  const current = new Map(placed.entries())
+  // One row, so that the move of a thousand services is one durable step.
+  const table = store.table<Readonly<Record<string, readonly string[]>>>('fleet-placement')
+  const current = new Map(Object.entries(table.get('all') ?? {}))
   const cache = new PartCache()
   const plans = new Map<string, ServicePlan>()
   const resources: Resources = {
@@ -32,18 +35,44 @@ export function makePlanner({ store, seal, log }: PlannerOptions): Planner {
   }
 
   const remember = (assignments: ReadonlyMap<string, readonly string[]>): void => {
+    let isChanged = false
     for (const uuid of current.keys()) {
-      if (assignments.has(uuid)) continue
-      current.delete(uuid)
-      placed.delete(uuid)
+      // A disabled service keeps its last place as well: enabled again it goes back.
+      if (assignments.has(uuid) || store.get('virtualservice', uuid) !== undefined) continue
+      isChanged = current.delete(uuid)
     }
     for (const [uuid, engines] of assignments) {
       const before = current.get(uuid)
       // What is placed nowhere keeps its last place: an engine that comes back gets its services back.
       if (engines.length === 0 || (before !== undefined && isEqualList(before, engines))) continue
       current.set(uuid, engines)
-      placed.set(uuid, engines)
+      isChanged = true
     }
+    if (isChanged) table.set('all', Object.fromEntries(current))
+  }
+
+  // Placement looks at every service: it is left out when nothing of what it looks at has changed.
+  let placedFor = ''
+  let placement: Placement = { assignments: new Map(), unplaced: new Map() }
+  let services: readonly ServiceToPlace[] = []
+  const placeIfChanged = (placeable: PlaceableResources, sites: readonly EngineToPlace[]): void => {
+    const stands = placementKinds.map(kind => {
+      const list = store.list(kind)
+      return `${kind} ${list.length} ${list.reduce((newest, { revision }) => Math.max(newest, revision), 0)}`
+    })
+    const key = JSON.stringify([stands, sites.map(site => [site.uuid, site.isUp, site.addresses])])
+    if (key === placedFor) return
+    services = servicesToPlace(placeable)
+    placement = place({ groups: groupsToPlace(placeable), engines: sites, services, current })
+    remember(placement.assignments)
+    placedFor = key
+  }
+
+  let problems = new Map<string, string>()
+  const tellProblems = (found: Map<string, string>): void => {
+    for (const [uuid, message] of found)
+      if (problems.get(uuid) !== message) log.warn('a virtual service cannot be built', { virtualService: uuid, message })
+    problems = found
   }
 
   const plan = (engines: readonly Engine[]): ReadonlyMap<string, Wanted> => {
@@ -57,9 +86,8 @@ export function makePlanner({ store, seal, log }: PlannerOptions): Planner {
       const engine = byUuid.get(uuid)
       return { isUp: engine?.isUsable === true, addresses: engine?.row.facts?.addresses ?? [] }
     })
-    const services = servicesToPlace(placeable)
-    const { assignments, unplaced } = place({ groups: groupsToPlace(placeable), engines: sites, services, current })
-    remember(assignments)
+    placeIfChanged(placeable, sites)
+    const { assignments, unplaced } = placement
 
     const servicesOf = new Map<string, string[]>()
     for (const [uuid, on] of assignments) {
@@ -70,7 +98,7 @@ export function makePlanner({ store, seal, log }: PlannerOptions): Planner {
       }
     }
     const revision = store.revision()
-    const problems = new Map<string, string>()
+    const found = new Map<string, string>()
     const wanted = new Map<string, Wanted>()
     for (const site of sites) {
       const compiled = compile({
@@ -82,18 +110,20 @@ export function makePlanner({ store, seal, log }: PlannerOptions): Planner {
         cache
       })
       wanted.set(site.uuid, { manifest: compiled.manifest, parts: compiled.parts })
-      for (const { virtualService, message } of compiled.problems) problems.set(virtualService, message)
+      for (const { virtualService, message } of compiled.problems) found.set(virtualService, message)
     }
     cache.sweep(revision)
-    for (const [uuid, message] of problems) log.warn('a virtual service cannot be built', { virtualService: uuid, message })
+    tellProblems(found)
 
     plans.clear()
     for (const { uuid, enginesWanted } of services) {
       const problem = problems.get(uuid)
+      const on = assignments.get(uuid) ?? []
+      const missing = (unplaced.get(uuid) ?? []).map(reason => (on.length === 0 ? `waiting for an engine: ${reason}` : reason))
       plans.set(uuid, {
-        engineUuids: problem === undefined ? (assignments.get(uuid) ?? []) : [],
+        engineUuids: problem === undefined ? on : [],
         enginesWanted,
-        reasons: problem === undefined ? (unplaced.get(uuid) ?? []) : [problem]
+        reasons: problem === undefined ? missing : [`it cannot be built: ${problem}`]
       })
     }
     return wanted

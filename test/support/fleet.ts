@@ -11,6 +11,7 @@ import type { LiveFigures } from '#model/resource/runtime.ts'
 import { canonicalJson, manifestText } from '#model/snapshot/canonical.ts'
 import { SNAPSHOT_VERSION } from '#model/snapshot/snapshot.ts'
 import type { Manifest, Part, PartEntry, VirtualServicePart } from '#model/snapshot/snapshot.ts'
+import { hashJoinSecret } from '#controller/access/join-token.ts'
 import type { ChangeOrder, ChangeResult } from '#controller/change/order.ts'
 import { openFleet } from '#controller/fleet/fleet.ts'
 import type { Fleet } from '#controller/fleet/fleet.ts'
@@ -181,7 +182,7 @@ export async function aFleet(t: Test, options: TestFleetOptions = {}): Promise<T
         name: secret.slice(0, 8),
         uses: 1,
         expires_at,
-        token_hash: sha256(secret),
+        token_hash: hashJoinSecret(secret).toString('base64url'),
         ...fields
       })
       return makeJoinToken({ caFingerprint: authority.caFingerprint, secret })
