@@ -7,6 +7,7 @@ import {
   checkResource,
   kinds,
   referencesIn,
+  withDefaults,
   withoutDefaults,
   withoutUnsupported,
   withReferences,
@@ -386,7 +387,7 @@ class Work {
       const { kind, uuid, before } = draft
       const closed = this.#order.isDryRun === true ? withSecrets(kind, draft.body, keptOrHidden(draft)) : await this.#secrets.closed(draft)
       const resource = this.#show(draft, closed)
-      if (before !== undefined && before.name === resource.name && isEqualJson(before.body, resource.body)) {
+      if (before !== undefined && before.name === resource.name && meansTheSame(kind, before.body, resource.body)) {
         this.#view.put(before)
         continue
       }
@@ -458,12 +459,18 @@ function keptOrHidden({ before, kind }: Draft): (secret: { readonly pointer: str
   return ({ pointer, value }) => (value === '' ? undefined : value === SENSITIVE ? stored.get(pointer) : SENSITIVE)
 }
 
+/** Do two documents differ in nothing but defaults that one of them spells out, as GET does? */
+const meansTheSame = (kind: KindName, a: JsonObject, b: JsonObject): boolean =>
+  isEqualJson(a, b) || isEqualJson(withDefaults(kind, a), withDefaults(kind, b))
+
+/** What changes, for people: an update is told by what it means, not by defaults that are spelled out now. */
 function changeOf(before: StoredResource | undefined, after: StoredResource | undefined): ResourceChange {
   const { kind, uuid, name, tenant } = (after ?? before)!
-  const sides = (resource: StoredResource | undefined) =>
-    resource === undefined
-      ? { real: undefined, shown: undefined }
-      : { real: resource.body, shown: withSecrets(kind, resource.body, () => SENSITIVE) }
   const action = before === undefined ? 'create' : after === undefined ? 'delete' : 'update'
-  return { action, kind, uuid, name, tenant, diff: diffOf(sides(before), sides(after)) }
+  const side = (resource: StoredResource | undefined) => {
+    if (resource === undefined) return { real: undefined, shown: undefined }
+    const real = action === 'update' ? withDefaults(kind, resource.body) : resource.body
+    return { real, shown: withSecrets(kind, real, () => SENSITIVE) }
+  }
+  return { action, kind, uuid, name, tenant, diff: diffOf(side(before), side(after)) }
 }

@@ -1,5 +1,5 @@
 /** Who may do what to which document, and what nobody may do. */
-import { kinds } from '#model/resource/catalogue.ts'
+import { kinds, withDefaults } from '#model/resource/catalogue.ts'
 import { defaultObjects } from '#model/resource/defaults.ts'
 import type { Violation } from '#model/resource/violation.ts'
 import type { JsonObject, KindName } from '#model/resource/kind.ts'
@@ -46,9 +46,9 @@ export function mustBeAllowed(actor: Actor, kind: KindName, tenant: string, uuid
 /** What a user without power changes of itself beyond what is its own. */
 export function ownUserViolations(actor: Actor, draft: Draft, before: StoredResource | undefined): Violation[] {
   if (actor.isSuperuser || !isOwnUser(actor, draft.kind, draft.uuid) || before === undefined) return []
-  const names = new Set([...Object.keys(draft.body), ...Object.keys(before.body)])
-  return [...names]
-    .filter(name => !ownFields.has(name) && !isEqualJson(draft.body[name], before.body[name]))
+  const [now, then] = [withDefaults(draft.kind, draft.body), withDefaults(draft.kind, before.body)]
+  return [...new Set([...Object.keys(now), ...Object.keys(then)])]
+    .filter(name => !ownFields.has(name) && !isEqualJson(now[name], then[name]))
     .map(name => ({ pointer: `/${name}`, message: 'may be changed by a superuser only' }))
 }
 

@@ -1,5 +1,6 @@
 import t from 'tap'
 import type { JsonObject } from '#model/resource/kind.ts'
+import { withDefaults } from '#model/resource/catalogue.ts'
 import { ADMIN_TENANT } from '#controller/access/permission.ts'
 import type { Actor } from '#controller/access/actor.ts'
 import type { ChangeView } from '#controller/change/order.ts'
@@ -401,4 +402,16 @@ t.test('what only the controller says comes by serverFields, stays, and is never
   t.match(await apply([{ op: 'patch', kind: 'pool', uuid: pool.uuid, patch: {}, serverFields: { name: 'other' } }]), {
     revision: pool.revision
   })
+})
+
+t.test('a document that comes back with its defaults spelled out is no change, and none of them is in a diff', async t => {
+  const { create, apply } = await aChange(t)
+  const pool = await create('pool', { name: 'web', servers: [aServer('10.0.0.1')] })
+  const put = (more: JsonObject) =>
+    apply([{ op: 'replace', kind: 'pool', uuid: pool.uuid, body: { ...withDefaults('pool', pool.body), ...more } }])
+  const same = await put({})
+  t.equal(same.revision, pool.revision)
+  t.same(same.resources, [pool])
+  const { changes } = await put({ default_server_port: 8080 })
+  t.same(changes[0]!.diff, [{ pointer: '/default_server_port', before: 80, after: 8080 }])
 })
