@@ -129,6 +129,9 @@ export function problemBody(judged: Judged, instance: string): ProblemBody {
   }
 }
 
+/** So much of a body that is refused is still read, so that its sender gets to see why. */
+const READ_AWAY_BYTES = 67_108_864
+
 export function sendProblem(request: FastifyRequest, reply: FastifyReply, error: unknown, log: Log): FastifyReply {
   const judged = judge(error)
   // What we refuse knowingly is no trouble of ours; the rest is, and its cause stays in the log.
@@ -141,6 +144,9 @@ export function sendProblem(request: FastifyRequest, reply: FastifyReply, error:
       error
     })
   for (const [name, value] of Object.entries(judged.headers)) reply.header(name, value)
+  // Closing at once would reset a client that still sends, and the answer would be lost.
+  if (Number(request.headers['content-length']) <= READ_AWAY_BYTES) reply.removeHeader('connection')
+  else if (request.headers['content-length'] !== undefined) reply.header('connection', 'close')
   return reply
     .code(judged.status)
     .type('application/problem+json')

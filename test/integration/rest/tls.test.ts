@@ -66,3 +66,20 @@ t.test('headers beyond their bound are refused', async t => {
   t.equal(answer.status, 431)
   t.equal((await send(`http://127.0.0.1:${port}/healthz`)).status, 200)
 })
+
+t.test('whoever sends a body that is too large gets to see why', async t => {
+  const house = await aRest(t)
+  const { port } = await house.rest.start({ host: '127.0.0.1', port: 0 })
+  const { cookie, csrfToken } = house.admin
+  const headers = { cookie, 'x-csrftoken': csrfToken, referer: `http://127.0.0.1:${port}/`, 'content-type': 'application/json' }
+  const body = `{"name":"${'x'.repeat(10_000_000)}"}`
+  for (const path of ['/api/pool', '/api/macro', '/login']) {
+    const answer = await send(`http://127.0.0.1:${port}${path}`, { method: 'POST', headers, body })
+    t.equal(answer.status, 413, path)
+    t.match(answer.json(), { code: 'BODY_TOO_LARGE' })
+  }
+  t.equal(
+    (await send(`http://127.0.0.1:${port}/api/pool`, { method: 'POST', body, headers: { 'content-type': 'application/json' } })).status,
+    401
+  )
+})
