@@ -1,8 +1,18 @@
 /** A data plane on real sockets of loopback, with servers behind it and raw clients before it. */
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
-import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerOptions } from 'node:http'
+import {
+  createServer,
+  request as httpRequest,
+  type IncomingMessage,
+  type RequestListener,
+  type RequestOptions,
+  type Server,
+  type ServerOptions
+} from 'node:http'
+import { request as httpsRequest, type RequestOptions as TlsRequestOptions } from 'node:https'
 import { connect, createServer as createTcpServer, type AddressInfo, type Socket } from 'node:net'
+import { text } from 'node:stream/consumers'
 import type { Test } from 'tap'
 import { systemClock } from '#model/base/clock.ts'
 import { makeLog } from '#model/base/log.ts'
@@ -149,6 +159,27 @@ export function sendRaw(
     socket.on('end', () => end(false))
     socket.on('error', () => end(true))
     socket.on('close', () => end(false))
+  })
+}
+
+export interface AnswerSeen {
+  readonly status: number
+  readonly headers: IncomingMessage['headers']
+  readonly body: string
+}
+
+/** One request by `node:http` on a connection of its own, unless an agent is given. */
+export function ask(
+  port: number,
+  options: RequestOptions & TlsRequestOptions & { readonly body?: string | Buffer; readonly isTls?: boolean } = {}
+): Promise<AnswerSeen> {
+  return new Promise((resolve, reject) => {
+    const open = options.isTls === true ? httpsRequest : httpRequest
+    const request = open({ host: '127.0.0.1', port, agent: false, ...options }, response => {
+      text(response).then(body => resolve({ status: response.statusCode ?? 0, headers: response.headers, body }), reject)
+    })
+    request.on('error', reject)
+    request.end(options.body)
   })
 }
 

@@ -1,24 +1,8 @@
-import { Agent, request as httpRequest, type IncomingMessage, type RequestOptions } from 'node:http'
+import { Agent } from 'node:http'
 import { text } from 'node:stream/consumers'
 import t from 'tap'
 import { aPool, aService, aSnapshot } from '#test/support/snapshot.ts'
-import { closedPort, openHttpServer, openTcpServer, openTestPlane, sendRaw, until } from '#test/support/data-plane.ts'
-
-interface Answer {
-  readonly status: number
-  readonly headers: IncomingMessage['headers']
-  readonly body: string
-}
-
-function ask(port: number, options: RequestOptions & { body?: string | Buffer } = {}): Promise<Answer> {
-  return new Promise((resolve, reject) => {
-    const request = httpRequest({ host: '127.0.0.1', port, agent: false, ...options }, response => {
-      text(response).then(body => resolve({ status: response.statusCode ?? 0, headers: response.headers, body }), reject)
-    })
-    request.on('error', reject)
-    request.end(options.body)
-  })
-}
+import { ask, closedPort, openHttpServer, openTcpServer, openTestPlane, sendRaw, until } from '#test/support/data-plane.ts'
 
 t.test('an exchange reaches a server and comes back, with its address, id and protocol told', async t => {
   const web = await openHttpServer(t, (request, response) => {

@@ -14,13 +14,13 @@ import type { Exchange, ResponseHead } from '../../exchange/exchange.ts'
 import type { Destination, ForwardEvents } from '../../exchange/forwarder.ts'
 import { headerOf, removeHeader, setHeader, stripHopByHop } from '../../exchange/headers.ts'
 import { splice } from '../../l4/splice.ts'
-import type { StockWire } from './wire.ts'
+import type { Passage } from './connection.ts'
 
 /** RFC 6455 §1.3. */
 const WEBSOCKET_GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11'
 
 export class Attempt {
-  readonly #wire: StockWire
+  readonly #passage: Passage
   readonly #exchange: Exchange
   readonly #destination: Destination
   readonly #events: ForwardEvents
@@ -35,15 +35,15 @@ export class Attempt {
   #timer: NodeJS.Timeout | undefined
   #stopBody: (() => void) | null = null
 
-  constructor(wire: StockWire, exchange: Exchange, destination: Destination, events: ForwardEvents) {
-    this.#wire = wire
+  constructor(passage: Passage, exchange: Exchange, destination: Destination, events: ForwardEvents) {
+    this.#passage = passage
     this.#exchange = exchange
     this.#destination = destination
     this.#events = events
   }
 
   start(): void {
-    const { arrival, connection, parts } = this.#wire
+    const { arrival, connection, parts } = this.#passage
     const { request } = arrival
     const isSplice = this.#exchange.request.isWebSocket && arrival.upgrade !== null
     const agent = connection.agents.of(this.#destination)
@@ -133,7 +133,7 @@ export class Attempt {
 
   /** A connection stands: the request may flow. */
   #stand(outgoing: ClientRequest): void {
-    const { request, response, expectsContinue } = this.#wire.arrival
+    const { request, response, expects } = this.#passage.arrival
     this.#disarm()
     this.#isRequestSent = true
     if (this.#exchange.request.framing === 'none') {
@@ -141,12 +141,12 @@ export class Attempt {
       outgoing.end()
       return this.#await()
     }
-    if (expectsContinue && !this.#isBodyConsumed) response.writeContinue()
+    if (expects === 'continue' && !this.#isBodyConsumed) response.writeContinue()
     this.#pumpBody(request, outgoing)
   }
 
   #pumpBody(request: IncomingMessage, outgoing: ClientRequest): void {
-    const { maxBodyBytes, bodyTimeoutMs } = this.#wire.limits
+    const { maxBodyBytes, bodyTimeoutMs } = this.#passage.limits
     let bytes = 0
     const stalled = (): void => this.fail(new Fault('DOWNSTREAM_BODY_TIMEOUT', `no more of the body within ${bodyTimeoutMs} ms`))
     const onData = (chunk: Buffer): void => {
@@ -192,13 +192,14 @@ export class Attempt {
   #onResponse(incoming: IncomingMessage): void {
     if (this.#isEnded) return void incoming.destroy()
     if (this.#isBodyDone) this.#disarm()
-    const { response } = this.#wire.arrival
+    const { response } = this.#passage.arrival
     const head = headOf(incoming)
     this.#exchange.response = head
     try {
       this.#events.responded()
       // What is left of the request is not waited for once its answer is here.
-      if (!this.#isBodyDone || this.#wire.connection.isLast) response.shouldKeepAlive = false
+      if (!this.#isBodyDone || this.#passage.connection.isLast) response.shouldKeepAlive = false
+      if (!response.shouldKeepAlive) this.#passage.connection.isOver = true
       response.writeHead(head.status, head.reason, head.headers)
     } catch (error) {
       incoming.on('error', () => undefined).destroy()
@@ -209,7 +210,7 @@ export class Attempt {
   }
 
   #pumpResponse(incoming: IncomingMessage): void {
-    const { response } = this.#wire.arrival
+    const { response } = this.#passage.arrival
     const broken = (): void => {
       if (!this.#isResponseWhole) this.fail(new Fault('UPSTREAM_RESET', 'the response broke off'))
     }
@@ -235,7 +236,7 @@ export class Attempt {
   }
 
   #onUpgrade(incoming: IncomingMessage, socket: Socket, head: Buffer): void {
-    const { upgrade, response } = this.#wire.arrival
+    const { upgrade, response } = this.#passage.arrival
     socket.on('error', () => socket.destroy())
     const key = headerOf(this.#exchange.request.headers, 'sec-websocket-key') ?? ''
     const accept = createHash('sha1').update(`${key}${WEBSOCKET_GUID}`).digest('base64')
@@ -267,14 +268,14 @@ export class Attempt {
       downBytes: count => (exchange.bytesOut += count),
       ended: () => {
         this.#finish(null)
-        this.#wire.spliced()
+        this.#passage.spliced()
       }
     })
   }
 
   #onError(error: NodeJS.ErrnoException): void {
     if (this.#isEnded) return
-    const { socket } = this.#wire.connection
+    const { socket } = this.#passage.connection
     if (socket.destroyed) return this.clientGone()
     if ((error.code ?? '').startsWith('HPE_'))
       return this.fail(new Fault('UPSTREAM_BAD_RESPONSE', `not HTTP: ${error.code}`, { cause: error }))
@@ -299,8 +300,8 @@ export class Attempt {
 
   /** Truncation must look like one: without a length or chunks only a reset does. */
   #cutClient(): void {
-    const { response } = this.#wire.arrival
-    const { socket } = this.#wire.connection
+    const { response } = this.#passage.arrival
+    const { socket } = this.#passage.connection
     const isDelimited =
       response.chunkedEncoding ||
       response.hasHeader('content-length') ||

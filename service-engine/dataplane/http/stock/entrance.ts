@@ -1,15 +1,13 @@
 /** Requests off accepted connections by `node:http`'s parser, one at a time per connection. */
 import { createServer, ServerResponse, type IncomingMessage, type Server } from 'node:http'
-import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { HttpSpec } from '#model/snapshot/snapshot.ts'
 import { Fault } from '#engine/base/fault.ts'
-import type { Downstream } from '../../exchange/exchange.ts'
 import type { Entrance, EntranceSpine } from '../../exchange/forwarder.ts'
 import { readHead } from '../head.ts'
 import { answerTo } from '../rescue.ts'
 import { Agents } from './agents.ts'
-import type { Outlet } from './outlet.ts'
+import type { Arrival, Connection, StockParts } from './connection.ts'
 import { StockWire } from './wire.ts'
 
 /** Requests that a client may send before it has the answer to the first. */
@@ -17,34 +15,7 @@ const MAX_PIPELINED = 64
 /** How often the parser looks for connections whose header is late. */
 const CHECK_INTERVAL_MS = 500
 
-export interface EntranceParts {
-  readonly agents: Agents
-  readonly outlet: Outlet
-}
-
-/** A request that the parser has read the head of. */
-export interface Arrival {
-  readonly request: IncomingMessage
-  readonly response: ServerResponse
-  readonly expectsContinue: boolean
-  /** For an upgrade: the connection, and what came after the head. */
-  readonly upgrade: { readonly socket: Socket; readonly head: Buffer } | null
-}
-
-/** One client connection. */
-export interface Connection {
-  readonly socket: Socket
-  readonly downstream: Downstream
-  readonly waiting: Arrival[]
-  current: StockWire | null
-  served: number
-  /** Its next response is its last. */
-  isLast: boolean
-  /** Where connections to servers are not shared between clients. */
-  readonly agents: Agents
-}
-
-export function openEntrance(limits: HttpSpec, spine: EntranceSpine, parts: EntranceParts): Entrance {
+export function openEntrance(limits: HttpSpec, spine: EntranceSpine, parts: StockParts): Entrance {
   const connections = new Map<Duplex, Connection>()
   let isRetiring = false
   let onEmpty: (() => void) | null = null
@@ -76,7 +47,7 @@ export function openEntrance(limits: HttpSpec, spine: EntranceSpine, parts: Entr
 
   const next = (connection: Connection): void => {
     const arrival = connection.waiting.shift()
-    if (arrival === undefined || connection.socket.destroyed) return
+    if (arrival === undefined || connection.isOver || connection.socket.destroyed) return
     const { request } = arrival
     connection.served++
     if (connection.served >= limits.maxRequestsPerConnection || isRetiring) connection.isLast = true
@@ -84,14 +55,14 @@ export function openEntrance(limits: HttpSpec, spine: EntranceSpine, parts: Entr
       { method: request.method ?? '', target: request.url ?? '', version: request.httpVersion, headers: request.rawHeaders },
       limits
     )
-    const fault = head instanceof Fault ? head : arrival.upgrade !== null && !head.isWebSocket ? brokenHandshake() : null
+    const fault = head instanceof Fault ? head : faultIn(arrival, head.isWebSocket)
     const wire = new StockWire(arrival, connection, limits, parts, () => {
       connection.current = null
       next(connection)
     })
     connection.current = wire
-    if (head instanceof Fault || fault !== null) refuse(wire, connection, fault!)
-    else spine.begin(head, connection.downstream, wire)
+    if (fault !== null) refuse(wire, connection, fault)
+    else if (!(head instanceof Fault)) spine.begin(head, connection.downstream, wire)
   }
 
   const refuse = (wire: StockWire, connection: Connection, fault: Fault): void => {
@@ -101,14 +72,9 @@ export function openEntrance(limits: HttpSpec, spine: EntranceSpine, parts: Entr
     spine.refused(fault, connection.downstream)
   }
 
-  server.on('request', (request, response) => arrive(request, { request, response, expectsContinue: false, upgrade: null }))
-  server.on('checkContinue', (request, response) => arrive(request, { request, response, expectsContinue: true, upgrade: null }))
-  server.on('checkExpectation', (request, response) => {
-    response.shouldKeepAlive = false
-    response.writeHead(417, ['content-length', '0']).end()
-    const connection = connections.get(request.socket)
-    if (connection) spine.refused(new Fault('DOWNSTREAM_EXPECTATION_FAILED', 'an expectation that is not known'), connection.downstream)
-  })
+  server.on('request', (request, response) => arrive(request, { request, response, expects: 'nothing', upgrade: null }))
+  server.on('checkContinue', (request, response) => arrive(request, { request, response, expects: 'continue', upgrade: null }))
+  server.on('checkExpectation', (request, response) => arrive(request, { request, response, expects: 'unknown', upgrade: null }))
   server.on('connect', (request, socket) => {
     const connection = connections.get(socket)
     const fault = new Fault('DOWNSTREAM_METHOD_REFUSED', `${request.method} is not served`)
@@ -122,7 +88,7 @@ export function openEntrance(limits: HttpSpec, spine: EntranceSpine, parts: Entr
     response.shouldKeepAlive = false
     response.assignSocket(connection.socket)
     response.once('finish', () => connection.socket.end())
-    arrive(request, { request, response, expectsContinue: false, upgrade: { socket: connection.socket, head } })
+    arrive(request, { request, response, expects: 'nothing', upgrade: { socket: connection.socket, head } })
   })
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
     const connection = connections.get(socket)
@@ -142,6 +108,7 @@ export function openEntrance(limits: HttpSpec, spine: EntranceSpine, parts: Entr
         current: null,
         served: 0,
         isLast: false,
+        isOver: false,
         agents: limits.isConnectionMultiplexed ? parts.agents : new Agents()
       }
       connections.set(socket, connection)
@@ -166,7 +133,11 @@ export function openEntrance(limits: HttpSpec, spine: EntranceSpine, parts: Entr
   }
 }
 
-const brokenHandshake = (): Fault => new Fault('DOWNSTREAM_BAD_REQUEST', 'a WebSocket handshake that is none')
+function faultIn(arrival: Arrival, isWebSocket: boolean): Fault | null {
+  if (arrival.expects === 'unknown') return new Fault('DOWNSTREAM_EXPECTATION_FAILED', 'an expectation that is not known')
+  if (arrival.upgrade !== null && !isWebSocket) return new Fault('DOWNSTREAM_BAD_REQUEST', 'a WebSocket handshake that is none')
+  return null
+}
 
 /** What the parser stumbled over; null when the connection is simply gone. */
 function faultOf(error: NodeJS.ErrnoException): Fault | null {

@@ -5,24 +5,26 @@ import type { Exchange, ResponseHead } from '../../exchange/exchange.ts'
 import type { Destination, ForwardEvents, Wire } from '../../exchange/forwarder.ts'
 import { answerTo } from '../rescue.ts'
 import { Attempt } from './attempt.ts'
-import type { Arrival, Connection, EntranceParts } from './entrance.ts'
+import type { Arrival, Connection, Passage, StockParts } from './connection.ts'
 
 /** A rest of a request that is not worth a connection is read and thrown away. */
 const SMALL_REST_BYTES = 65_536
 /** How long a client may go on sending what nobody wants, so that it gets to read our answer instead of a reset. */
 const LINGER_MS = 1_000
 
-export class StockWire implements Wire {
+export class StockWire implements Wire, Passage {
   onGone: ((fault: Fault) => void) | null = null
   readonly arrival: Arrival
   readonly connection: Connection
   readonly limits: HttpSpec
-  readonly parts: EntranceParts
+  readonly parts: StockParts
   readonly #done: () => void
   #attempt: Attempt | null = null
+  /** Ends an answer of ours that waits for the rest of the request. */
+  #stopLingering: (() => void) | null = null
   #isDone = false
 
-  constructor(arrival: Arrival, connection: Connection, limits: HttpSpec, parts: EntranceParts, done: () => void) {
+  constructor(arrival: Arrival, connection: Connection, limits: HttpSpec, parts: StockParts, done: () => void) {
     this.arrival = arrival
     this.connection = connection
     this.limits = limits
@@ -53,11 +55,11 @@ export class StockWire implements Wire {
 
   /** The request's rest is read to its end when that is near; else the connection closes, in a way that lets the answer be read. */
   send(head: ResponseHead, body: Buffer, closes: boolean, onSent: (fault: Fault | null) => void): void {
-    const { request, response, expectsContinue } = this.arrival
+    const { request, response, expects } = this.arrival
     const declared = Number(request.headers['content-length'] ?? Infinity)
     const hasRest =
       !request.complete && (request.headers['transfer-encoding'] !== undefined || request.headers['content-length'] !== undefined)
-    const isNear = declared <= SMALL_REST_BYTES && !expectsContinue && !closes
+    const isNear = declared <= SMALL_REST_BYTES && expects === 'nothing' && !closes
     let isTold = false
     const told = (fault: Fault | null): void => {
       if (isTold) return
@@ -75,12 +77,14 @@ export class StockWire implements Wire {
     }
     const finish = (isRead: boolean): void => {
       clearTimeout(timer)
+      this.#stopLingering = null
       request.removeAllListeners('data').removeAllListeners('end')
       if (response.destroyed || response.writableEnded) return
       if (!response.headersSent) this.#writeHead(head, !isRead || closes)
       response.end(isNear ? body : undefined)
     }
     const timer = setTimeout(() => finish(false), LINGER_MS)
+    this.#stopLingering = () => finish(false)
     request.once('end', () => finish(true))
     request.resume()
     if (isNear) return
@@ -98,6 +102,7 @@ export class StockWire implements Wire {
   broken(fault: Fault): void {
     const { response } = this.arrival
     this.connection.isLast = true
+    if (this.#stopLingering !== null) return this.#stopLingering()
     if (this.#attempt !== null) return this.#attempt.fail(fault)
     if (response.headersSent || this.onGone === null) return this.close()
     const { answer } = answerTo(fault)
@@ -119,6 +124,7 @@ export class StockWire implements Wire {
   #writeHead(head: ResponseHead, closes: boolean): void {
     const { response } = this.arrival
     if (closes || this.connection.isLast) response.shouldKeepAlive = false
+    if (!response.shouldKeepAlive) this.connection.isOver = true
     response.writeHead(head.status, head.reason, head.headers)
   }
 
