@@ -151,9 +151,10 @@ export async function buildPackage(options: PackageOptions): Promise<void> {
     pack(baseFolder, buildBase(options.nodeBinary, baseFolder), join(fresh, base))
     copyFileSync(join(root, 'agent-installers/systemd/install.sh'), join(fresh, 'install.sh'))
     writeFileSync(join(fresh, 'weir-engine.service'), execFileSync('sh', [join(fresh, 'install.sh'), 'unit']))
-    for (const name of ['Containerfile', 'run.sh']) copyFileSync(join(root, 'agent-installers/container', name), join(fresh, name))
+    copyFileSync(join(root, 'agent-installers/container/install.sh'), join(fresh, 'container.sh'))
+    copyFileSync(join(root, 'agent-installers/container/Containerfile'), join(fresh, 'Containerfile'))
     writeFileSync(join(fresh, 'VERSION'), `${options.version}\n`)
-    const summed = [archive, base, 'Containerfile', 'VERSION', 'install.sh', 'run.sh', 'weir-engine.service']
+    const summed = [archive, base, 'Containerfile', 'VERSION', 'container.sh', 'install.sh', 'weir-engine.service']
     writeFileSync(join(fresh, 'SHA256SUMS'), summed.map(name => `${sha256(join(fresh, name))}  ${name}\n`).join(''))
 
     rmSync(outFolder, { recursive: true, force: true })

@@ -40,17 +40,21 @@ function send(
   return new Promise((done, fail) => {
     const payload = body === undefined ? undefined : JSON.stringify(body)
     const type = payload === undefined ? {} : { 'content-type': 'application/json', 'content-length': `${Buffer.byteLength(payload)}` }
-    const sent = request(url, { method, headers: { ...headers, ...type }, rejectUnauthorized: false, timeout: 10_000, agent: false }, response => {
-      const chunks: Buffer[] = []
-      response.on('data', (chunk: Buffer) => chunks.push(chunk))
-      response.on('error', fail)
-      response.on('end', () => {
-        const text = Buffer.concat(chunks).toString()
-        const isJson = /json/.test(response.headers['content-type'] ?? '')
-        const parsed: unknown = isJson && text !== '' ? JSON.parse(text) : text
-        done({ status: response.statusCode ?? 0, body: parsed, cookies: response.headers['set-cookie'] ?? [] })
-      })
-    })
+    const sent = request(
+      url,
+      { method, headers: { ...headers, ...type }, rejectUnauthorized: false, timeout: 10_000, agent: false },
+      response => {
+        const chunks: Buffer[] = []
+        response.on('data', (chunk: Buffer) => chunks.push(chunk))
+        response.on('error', fail)
+        response.on('end', () => {
+          const text = Buffer.concat(chunks).toString()
+          const isJson = /json/.test(response.headers['content-type'] ?? '')
+          const parsed: unknown = isJson && text !== '' ? JSON.parse(text) : text
+          done({ status: response.statusCode ?? 0, body: parsed, cookies: response.headers['set-cookie'] ?? [] })
+        })
+      }
+    )
     sent.on('timeout', () => sent.destroy(new Error(`no answer to ${method} ${url}`)))
     sent.on('error', fail)
     sent.end(payload)
@@ -87,7 +91,14 @@ export function makeController(address: string): LabController {
   return {
     url,
     start: async () => {
-      const env = { ...process.env, WEIR_DATA: dataFolder, WEIR_PORT: '9443', WEIR_ENGINE_PORT: '9444', WEIR_ADMIN_PASSWORD: password, WEIR_DEMO: '0' }
+      const env = {
+        ...process.env,
+        WEIR_DATA: dataFolder,
+        WEIR_PORT: '9443',
+        WEIR_ENGINE_PORT: '9444',
+        WEIR_ADMIN_PASSWORD: password,
+        WEIR_DEMO: '0'
+      }
       const started = spawn(process.execPath, ['controller/main.ts'], { cwd: root, env, stdio: ['ignore', 'pipe', 'pipe'] })
       child = started
       for (const stream of [started.stdout, started.stderr]) stream.on('data', (chunk: Buffer) => said.push(chunk))

@@ -1,5 +1,8 @@
 /** A lab test runs in namespaces of its own: whatever it starts, mounts or connects is gone when it ends, however it ends. */
 import { spawn } from 'node:child_process'
+import { mkdtempSync, rmdirSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { toolPath } from './needs.ts'
 
 const mark = 'WEIR_LAB_INSIDE'
@@ -15,14 +18,19 @@ export const isInside = (): boolean => process.env[mark] === '1'
 export function runInside(file: string): Promise<number> {
   const death = ['--pdeathsig', 'KILL', '--']
   const namespaces = ['unshare', '--net', '--mount', '--pid', '--fork', '--kill-child', '--mount-proc']
-  // As PID 1 Node would have to reap what its children leave behind; the shell in between does.
-  const command = ['sh', '-c', 'ip link set lo up; "$@"', 'sh', process.execPath, file]
-  const child = spawn('setpriv', [...death, ...namespaces, ...command], {
+  // As PID 1 Node would have to reap what its children leave behind; the shell in between does. What the test writes
+  // lies in memory, below a folder that is empty when seen from outside.
+  const temporary = mkdtempSync(join(tmpdir(), 'weir-lab-'))
+  const prepare = 'mount -t tmpfs -o mode=700 tmpfs "$TMPDIR" && ip link set lo up && "$@"'
+  const child = spawn('setpriv', [...death, ...namespaces, 'sh', '-c', prepare, 'sh', process.execPath, file], {
     stdio: 'inherit',
-    env: { ...process.env, PATH: toolPath, [mark]: '1' }
+    env: { ...process.env, PATH: toolPath, TMPDIR: temporary, [mark]: '1' }
   })
   return new Promise((done, fail) => {
     child.on('error', fail)
-    child.on('close', code => done(code ?? 1))
+    child.on('close', code => {
+      rmdirSync(temporary)
+      done(code ?? 1)
+    })
   })
 }

@@ -1,8 +1,9 @@
 /** A host on the test's own network: a Debian whose PID 1 is systemd, in namespaces of its own. */
 import { spawn } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmdirSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { cgroup2Folder, removeCgroup } from './cgroup.ts'
 import { mustRun, run, until, type Ran, type RunOptions } from './run.ts'
 
 export interface Host {
@@ -23,27 +24,6 @@ export interface HostOptions {
   readonly gateway: string
 }
 
-/** Where the machine has cgroup2 mounted. */
-function cgroupFolder(): string {
-  const line = readFileSync('/proc/mounts', 'utf8')
-    .split('\n')
-    .find(mount => mount.split(' ')[2] === 'cgroup2')
-  const folder = line?.split(' ')[1]
-  if (folder === undefined) throw new Error('cgroup2 is not mounted on this machine')
-  return folder
-}
-
-/** A cgroup goes when all below it went and no process is left in it. */
-function removeCgroup(folder: string): boolean {
-  try {
-    for (const entry of readdirSync(folder, { withFileTypes: true })) if (entry.isDirectory()) removeCgroup(join(folder, entry.name))
-    rmdirSync(folder)
-    return true
-  } catch {
-    return false
-  }
-}
-
 const cgroupPrefix = 'weir-lab-'
 
 /** What earlier runs had to leave behind: cgroups outlive a killed test. */
@@ -56,7 +36,7 @@ const guestPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 /** Boots; answers when systemd says that it runs. */
 export async function startHost(options: HostOptions): Promise<Host> {
   const folder = mkdtempSync(join(tmpdir(), 'weir-lab-'))
-  const top = cgroupFolder()
+  const top = cgroup2Folder()
   sweepCgroups(top)
   const cgroup = join(top, `${cgroupPrefix}${options.name}-${folder.slice(-6)}`)
   mkdirSync(cgroup)

@@ -1,5 +1,4 @@
 /** The systemd installer's verbs and sentences on a real host, with a stand-in for controller and engine. */
-import { resolve } from 'node:path'
 import t from 'tap'
 import { isInside, runInside } from './enter.ts'
 import { startHost } from './host.ts'
@@ -10,14 +9,16 @@ import { scenario } from './scenario.ts'
 import { engineFiles, startStandIn } from './standin.ts'
 import { differences, filesOf } from './trace.ts'
 
+const story = 'the systemd installer on a host'
 const missing = lacking(['debootstrap', 'openssl'])
 
 // Bounded by each scenario; a root that has to be made takes a minute.
 t.setTimeout(0)
 
 async function scenarios(): Promise<void> {
-  const rootFolder = await debianRoot(process.env['WEIR_LAB_CACHE'] ?? resolve(import.meta.dirname, '.cache'))
-  const host = await startHost({ rootFolder, name: 'host1', address: '10.91.0.2/24', gateway: '10.91.0.1/24' })
+  const debian = await debianRoot()
+  if (debian.is === 'missing') return void t.test(story, { skip: debian.why }, async () => undefined)
+  const host = await startHost({ rootFolder: debian.folder, name: 'host1', address: '10.91.0.2/24', gateway: '10.91.0.1/24' })
   t.teardown(() => host.stop())
   const controller = await startStandIn('10.91.0.1', 9443)
   t.teardown(() => controller.stop())
@@ -151,6 +152,6 @@ async function scenarios(): Promise<void> {
   })
 }
 
-if (missing !== undefined) t.test('the systemd installer on a host', { skip: missing }, async () => undefined)
+if (missing !== undefined) t.test(story, { skip: missing }, async () => undefined)
 else if (isInside()) await scenarios()
 else process.exitCode = await runInside(import.meta.filename)

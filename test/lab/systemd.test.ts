@@ -1,0 +1,139 @@
+/** A host that has nothing becomes an engine by one command, carries traffic, survives, and is clean again after remove. */
+import t from 'tap'
+import { makeController } from './controller.ts'
+import { isInside, runInside } from './enter.ts'
+import { fetchText, invite, serve, startServer, statesAre } from './fleet.ts'
+import { startHost } from './host.ts'
+import { lacking } from './needs.ts'
+import { ensurePackage } from './package.ts'
+import { debianRoot } from './root.ts'
+import { until } from './run.ts'
+import { scenario } from './scenario.ts'
+import { differences, filesOf } from './trace.ts'
+
+const story = 'a host with systemd becomes an engine'
+const missing = lacking(['debootstrap'])
+const [hostAddress, ownAddress] = ['10.91.0.2', '10.91.0.1']
+// Bounded by each scenario; the root and the package that have to be made first take their time.
+t.setTimeout(0)
+
+async function scenarios(): Promise<void> {
+  const debian = await debianRoot()
+  if (debian.is === 'missing') return void t.test(story, { skip: debian.why }, async () => undefined)
+  await ensurePackage()
+  const host = await startHost({ rootFolder: debian.folder, name: 'host1', address: `${hostAddress}/24`, gateway: `${ownAddress}/24` })
+  t.teardown(() => host.stop())
+  const controller = makeController(ownAddress)
+  t.teardown(() => controller.stop())
+  await controller.start()
+  const server = await startServer('hello from behind', ownAddress)
+  t.teardown(() => server.stop())
+
+  const isUp = (): Promise<boolean> => statesAre(controller, { host1: 'OPER_UP' })
+  const answers = async (): Promise<boolean> => (await fetchText(`http://${hostAddress}/`)) === '200 hello from behind'
+  const mainPid = async (): Promise<number> =>
+    Number((await host.run(['systemctl', 'show', '-p', 'MainPID', '--value', 'weir-engine'])).stdout)
+  const journal = async (): Promise<string> =>
+    (await host.run(['journalctl', '-u', 'weir-engine', '-n', '40', '--no-pager', '-o', 'cat'])).stdout
+  const untouched = await filesOf(host)
+  const { token, command } = await invite(controller)
+
+  await scenario(t, 'the host has neither Node nor libatomic', async t => {
+    t.match(await host.shell('! command -v node && ! ldconfig -p | grep -q libatomic'), { code: 0 })
+    return undefined
+  })
+
+  await scenario(t, 'one command and the host is a joined engine that the controller calls up', async t => {
+    const ran = await host.shell(command, { timeoutMs: 60_000 })
+    t.match(ran, { code: 0, stderr: '' }, `${ran.stderr}${await journal()}`)
+    t.equal(ran.stdout.trim().split('\n').length, 5, ran.stdout)
+    t.ok(await isUp(), 'the controller says so as well')
+    t.comment(ran.stdout)
+    return { value: ran.tookMs / 1000, unit: 's', below: 5 }
+  })
+
+  await scenario(t, 'a virtual service that is posted is served by the host', async t => {
+    await serve(controller, 'web', hostAddress, server)
+    const tookMs = await until('the service answers', 10_000, answers)
+    t.pass('it answers')
+    return { value: tookMs / 1000, unit: 's', below: 1 }
+  })
+
+  await scenario(t, 'a second run changes nothing', async t => {
+    const before = (await filesOf(host, { withTimes: true })).filter(line => !line.startsWith('/var/lib/weir/'))
+    const pid = await mainPid()
+    const ran = await host.shell(command, { timeoutMs: 60_000 })
+    t.match(ran, { code: 0, stdout: /already joined: .*nothing changed/ }, ran.stderr)
+    const after = (await filesOf(host, { withTimes: true })).filter(line => !line.startsWith('/var/lib/weir/'))
+    t.same(differences(before, after), [])
+    t.equal(await mainPid(), pid, 'the engine was not restarted')
+    return { value: ran.tookMs / 1000, unit: 's' }
+  })
+
+  await scenario(t, 'verify finds the engine whole and up', async t => {
+    t.match(await host.run(['/opt/weir/install.sh', 'verify']), { code: 0, stdout: /installed, enabled and up/ })
+    return undefined
+  })
+
+  await scenario(t, 'the token is nowhere on the host', async t => {
+    const [, , secret] = token.split('.')
+    t.ok(secret !== undefined && secret.length > 40)
+    const found = await host.shell(
+      `grep -rlF -e '${secret}' /etc /opt /var /run /tmp 2>/dev/null; cat /proc/[0-9]*/environ | tr '\\0' '\\n' | grep -F '${secret}'`
+    )
+    t.equal(found.stdout, '')
+    return undefined
+  })
+
+  await scenario(t, 'systemctl restart serves again', async t => {
+    t.match(await host.run(['systemctl', 'restart', 'weir-engine']), { code: 0 })
+    const tookMs = await until('the service answers', 20_000, answers)
+    await until('the controller calls it up', 20_000, isUp)
+    t.pass('it answers')
+    return { value: tookMs / 1000, unit: 's', below: 5 }
+  })
+
+  await scenario(t, 'kill -9 of the engine: the controller says down', async t => {
+    await host.run(['systemctl', 'kill', '-s', 'KILL', 'weir-engine'])
+    await host.run(['systemctl', 'stop', 'weir-engine'])
+    const tookMs = await until('the controller calls it down', 20_000, async () => !(await isUp()))
+    t.pass('it says so')
+    await host.run(['systemctl', 'start', 'weir-engine'])
+    await until('the controller calls it up', 20_000, isUp)
+    await until('the service answers', 20_000, answers)
+    return { value: tookMs / 1000, unit: 's', below: 3 }
+  })
+
+  await scenario(t, 'kill -9 while the controller is gone: systemd restarts the engine, which serves its last snapshot', async t => {
+    await controller.kill()
+    t.ok(await answers(), 'traffic flows on without a controller')
+    const pid = await mainPid()
+    await host.run(['systemctl', 'kill', '-s', 'KILL', 'weir-engine'])
+    const tookMs = await until('another process serves', 20_000, async () => {
+      const now = await mainPid()
+      return now > 0 && now !== pid && (await answers())
+    })
+    t.pass('it serves')
+    return { value: tookMs / 1000, unit: 's', below: 5 }
+  })
+
+  await scenario(t, 'the controller comes back and finds its engine', async t => {
+    await controller.start()
+    const tookMs = await until('the controller calls it up', 30_000, isUp)
+    t.ok(await answers(), 'and it serves')
+    return { value: tookMs / 1000, unit: 's' }
+  })
+
+  await scenario(t, 'remove leaves no trace', async t => {
+    t.match(await host.run(['/opt/weir/install.sh', 'remove']), { code: 0 })
+    const left = differences(untouched, await filesOf(host))
+    t.same(left, [])
+    t.match(await host.shell('pgrep -l weir; getent passwd weir'), { stdout: '' })
+    t.notOk(await answers(), 'the service is gone from this host')
+    return { value: left.length, unit: 'files', below: 1 }
+  })
+}
+
+if (missing !== undefined) t.test(story, { skip: missing }, async () => undefined)
+else if (isInside()) await scenarios()
+else process.exitCode = await runInside(import.meta.filename)
