@@ -78,6 +78,19 @@ const hashOf = {
 export const serverId = (host: string, port: number): string => `${host.includes(':') ? `[${host}]` : host}:${port}`
 
 function serversOf(reader: Reader, pool: Pool): ServerSpec[] {
+  const group = pool.ipaddrgroup_ref === undefined ? undefined : reader.need('ipaddrgroup', pool.ipaddrgroup_ref).body
+  return serverSpecs(
+    pool,
+    (group?.addrs ?? []).map(({ addr }) => addr)
+  )
+}
+
+/**
+ * The servers of a pool as engines know them.
+ *
+ * Shapes  groupAddresses: of its `ipaddrgroup_ref`; servers beside those listed, none twice
+ */
+export function serverSpecs(pool: Pool, groupAddresses: readonly string[]): ServerSpec[] {
   const servers = new Map<string, ServerSpec>()
   for (const one of pool.servers ?? []) {
     const given = one.hostname === undefined || one.hostname === '' ? null : one.hostname
@@ -95,8 +108,7 @@ function serversOf(reader: Reader, pool: Pool): ServerSpec[] {
       hostHeader: given ?? (isName ? host : null)
     })
   }
-  const group = pool.ipaddrgroup_ref === undefined ? undefined : reader.need('ipaddrgroup', pool.ipaddrgroup_ref).body
-  for (const { addr } of group?.addrs ?? []) {
+  for (const addr of groupAddresses) {
     const host = canonicalAddress(addr)
     const id = serverId(host, pool.default_server_port)
     if (!servers.has(id))

@@ -42,6 +42,8 @@ export interface EnrolOptions {
 export function makeEnrol(options: EnrolOptions): (request: EnrolRequest) => Promise<Enrolment> {
   const { store, clock, log, authority } = options
   const uses = store.table<UseRow>('fleet-token-use')
+  // A token that is gone cannot be used: its count need not be kept.
+  for (const [uuid] of uses.entries()) if (store.get('jointoken', uuid) === undefined) uses.delete(uuid)
 
   return async request => {
     const token = findToken(options, request.token)

@@ -71,7 +71,7 @@ export class Pusher {
     for (const engine of this.#options.roster.engines) {
       const wanted = plan.get(engine.uuid)
       if (wanted !== undefined) engine.wanted = wanted
-      if (wanted !== undefined && engine.runningHash === wanted.manifest.hash) engine.runningIds = idsOf(wanted.manifest)
+      if (wanted !== undefined) this.#recognise(engine, wanted)
       this.#push(engine)
     }
     this.#options.onProgress()
@@ -98,13 +98,16 @@ export class Pusher {
   }
 
   refused(engine: Engine, message: Extract<AgentMessage, { readonly type: 'SnapshotRefused' }>): void {
-    engine.violations = message.violations
     const { log } = this.#options
-    log.warn('an engine refused a snapshot', {
-      engine: engine.uuid,
-      revision: message.revision,
-      violations: message.violations.slice(0, 10)
-    })
+    // Told once, not with every try.
+    const isNew = JSON.stringify(engine.violations) !== JSON.stringify(message.violations)
+    engine.violations = message.violations
+    if (isNew)
+      log.warn('an engine refused a snapshot', {
+        engine: engine.uuid,
+        revision: message.revision,
+        violations: message.violations.slice(0, 10)
+      })
     this.#answered(engine, message.hash)
   }
 
@@ -123,6 +126,15 @@ export class Pusher {
     this.#stopRetry()
     this.#cancelPlan?.()
     this.#links.clear()
+  }
+
+  /** After a start of ours: what an engine runs is known by the hashes that it holds, of equal content at least. */
+  #recognise(engine: Engine, { manifest }: Wanted): void {
+    if (engine.runningHash === manifest.hash) engine.runningIds = idsOf(manifest)
+    else if (engine.runningIds.size === 0 && engine.runningHash !== '') {
+      const held = this.#links.get(engine)?.held
+      engine.runningIds = new Set(manifest.parts.filter(part => held?.has(part.hash)).map(part => part.id))
+    }
   }
 
   #answered(engine: Engine, hash: string): void {

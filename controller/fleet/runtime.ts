@@ -4,7 +4,8 @@
  */
 import type { Clock } from '#model/base/clock.ts'
 import type { ServerJudgement } from '#model/message/message.ts'
-import type { Json, JsonObject, KindName } from '#model/resource/kind.ts'
+import { filled } from '#model/resource/catalogue.ts'
+import type { KindName } from '#model/resource/kind.ts'
 import type {
   OperState,
   OperStatus,
@@ -14,6 +15,8 @@ import type {
   ServiceEngineRuntime,
   VirtualServiceRuntime
 } from '#model/resource/runtime.ts'
+import type { ServerSpec } from '#model/snapshot/snapshot.ts'
+import { serverSpecs } from '#controller/compile/pool.ts'
 import type { Store, StoredResource } from '#controller/store/store.ts'
 import type { TelemetryPort } from '#controller/telemetry/port.ts'
 import type { Planner } from './plan.ts'
@@ -52,23 +55,56 @@ export function makeRuntime(options: RuntimeOptions): Runtime {
   const { store, clock, telemetry, roster, planner, announce } = options
   const book = new Map<string, { readonly told: string; readonly state: OperState; readonly sinceEpochMs: number }>()
   const dirtyPools = new Set<string>()
+  const specs = new WeakMap<StoredResource, readonly ServerSpec[]>()
+  let carriers: Map<string, Set<Engine>> | undefined
   let isAllDirty = false
   let cancelRefresh: (() => void) | undefined
 
   // Servers and pools.
 
-  /** Verdict of each live engine that carries the pool. */
-  function verdictsOf(poolUuid: string, serverId: string): { readonly engine: Engine; readonly judged: ServerJudgement | undefined }[] {
-    const key = `${poolUuid}/${serverId}`
-    return [...roster.engines]
-      .filter(engine => engine.isLive && (engine.runningIds.has(poolUuid) || engine.judgements.has(key)))
-      .map(engine => ({ engine, judged: engine.judgements.get(key) }))
+  /** Live engines by the pool that they carry; made anew when engines or what they run changed. */
+  function carriersOf(poolUuid: string): readonly Engine[] {
+    if (carriers === undefined) {
+      carriers = new Map<string, Set<Engine>>()
+      for (const engine of roster.engines) {
+        if (!engine.isLive) continue
+        const ids = [...engine.runningIds, ...[...engine.judgements.values()].map(judged => judged.poolId)]
+        for (const id of ids) {
+          const set = carriers.get(id)
+          if (set === undefined) carriers.set(id, new Set([engine]))
+          else set.add(engine)
+        }
+      }
+    }
+    return [...(carriers.get(poolUuid) ?? [])]
   }
 
-  function judgeServer(pool: StoredResource, server: JsonObject): Judged {
-    if (pool.body['enabled'] === false || server['enabled'] === false) return { state: 'OPER_DISABLED', reasons: [] }
-    if (listOf(pool.body['health_monitor_refs']).length === 0) return { state: 'OPER_UP', reasons: [] }
-    const verdicts = verdictsOf(pool.uuid, serverIdOf(pool, server))
+  function verdictsOf(poolUuid: string, serverId: string): { readonly engine: Engine; readonly judged: ServerJudgement | undefined }[] {
+    return carriersOf(poolUuid).map(engine => ({ engine, judged: engine.judgements.get(`${poolUuid}/${serverId}`) }))
+  }
+
+  /** As engines know them: compile and the fleet name a server alike. */
+  function serversOf(pool: StoredResource): readonly ServerSpec[] {
+    const known = specs.get(pool)
+    if (known !== undefined) return known
+    const body = filled('pool', pool.body)
+    const group = body.ipaddrgroup_ref === undefined ? undefined : store.get('ipaddrgroup', body.ipaddrgroup_ref)
+    const addresses = group === undefined ? [] : (filled('ipaddrgroup', group.body).addrs ?? []).map(({ addr }) => addr)
+    const servers = serverSpecs(body, addresses)
+    // A group may change under a pool that does not.
+    if (body.ipaddrgroup_ref === undefined) specs.set(pool, servers)
+    return servers
+  }
+
+  const hasMonitor = (pool: StoredResource): boolean => {
+    const monitors = pool.body['health_monitor_refs']
+    return Array.isArray(monitors) && monitors.length > 0
+  }
+
+  function judgeServer(pool: StoredResource, server: ServerSpec): Judged {
+    if (!server.isEnabled) return { state: 'OPER_DISABLED', reasons: [] }
+    if (!hasMonitor(pool)) return { state: 'OPER_UP', reasons: [] }
+    const verdicts = verdictsOf(pool.uuid, server.id)
     if (verdicts.some(({ judged }) => judged?.verdict === 'up')) return { state: 'OPER_UP', reasons: [] }
     const down = verdicts.filter(({ judged }) => judged?.verdict === 'down')
     if (down.length > 0) {
@@ -183,12 +219,21 @@ export function makeRuntime(options: RuntimeOptions): Runtime {
       : [...new Set([...dirtyPools].flatMap(servicesOf))].flatMap(uuid => store.get('virtualservice', uuid) ?? [])
     for (const pool of pools) {
       note('pool', pool.uuid, judgePool(pool))
-      for (const server of serversOf(pool)) note('server', `${pool.uuid}/${serverIdOf(pool, server)}`, judgeServer(pool, server))
+      for (const server of serversOf(pool)) note('server', `${pool.uuid}/${server.id}`, judgeServer(pool, server))
     }
     for (const service of services) note('virtualservice', service.uuid, judgeVirtualService(service))
-    if (isAllDirty) forgetGone()
+    if (isAllDirty) {
+      forgetGone()
+      forgetJudgements()
+    }
     isAllDirty = false
     dirtyPools.clear()
+  }
+
+  /** Of servers that are not configured any more; what engines say must not pile up. */
+  function forgetJudgements(): void {
+    const known = new Set(store.list('pool').flatMap(pool => serversOf(pool).map(server => `${pool.uuid}/${server.id}`)))
+    for (const engine of roster.engines) for (const key of engine.judgements.keys()) if (!known.has(key)) engine.judgements.delete(key)
   }
 
   function forgetGone(): void {
@@ -207,29 +252,24 @@ export function makeRuntime(options: RuntimeOptions): Runtime {
     return { enginesUp, enginesWanted: plan?.enginesWanted ?? 1 }
   }
 
-  function serverRuntime(pool: StoredResource, server: JsonObject): ServerRuntime {
-    const serverId = serverIdOf(pool, server)
-    const verdicts = verdictsOf(pool.uuid, serverId)
+  function serverRuntime(pool: StoredResource, server: ServerSpec): ServerRuntime {
+    const verdicts = verdictsOf(pool.uuid, server.id)
     const judged = judgeServer(pool, server)
-    const hasMonitor = listOf(pool.body['health_monitor_refs']).length > 0
+    const key = `${pool.uuid}/${server.id}`
     return {
-      server: hostOf(server),
-      ip: verdicts.map(item => item.judged?.ip ?? '').find(ip => ip !== '') ?? textOf(objectOf(server['ip'])['addr']),
-      port: portOf(pool, server),
-      enabled: server['enabled'] !== false,
-      ratio: typeof server['ratio'] === 'number' ? server['ratio'] : 1,
-      oper_status: {
-        state: judged.state,
-        reason: judged.reasons,
-        last_changed_time: note('server', `${pool.uuid}/${serverId}`, judged)
-      },
+      server: server.host,
+      ip: verdicts.map(item => item.judged?.ip ?? '').find(ip => ip !== '') ?? (server.isName ? '' : server.host),
+      port: server.port,
+      enabled: server.isEnabled,
+      ratio: server.weight,
+      oper_status: { state: judged.state, reason: judged.reasons, last_changed_time: note('server', key, judged) },
       engines: verdicts.map(item => ({
         engine_uuid: item.engine.uuid,
         engine_name: nameOf(item.engine),
-        verdict: item.judged?.verdict ?? (hasMonitor ? 'unknown' : 'up'),
+        verdict: item.judged?.verdict ?? (hasMonitor(pool) ? 'unknown' : 'up'),
         probes: (item.judged?.probes ?? []).map(probeToReport)
       })),
-      live: telemetry.live(`${pool.uuid}/${serverId}`)
+      live: telemetry.live(key)
     }
   }
 
@@ -304,9 +344,16 @@ export function makeRuntime(options: RuntimeOptions): Runtime {
       const engine = roster.get(uuid)
       if (engine === undefined) return undefined
       const { facts } = engine.row
-      const services = store.list('virtualservice').filter(service => planner.service(service.uuid)?.engineUuids.includes(uuid))
+      const services = (engine.wanted?.manifest.parts ?? []).flatMap(part =>
+        part.kind === 'virtual-service' ? (store.get('virtualservice', part.id) ?? []) : []
+      )
+      const isDisabled = engine.isLive && roster.resource(uuid)?.body['enable_state'] === 'SE_STATE_DISABLED'
       return {
-        oper_status: { state: engine.state, reason: engine.reasons, last_changed_time: engine.sinceEpochMs },
+        oper_status: {
+          state: isDisabled ? 'OPER_DISABLED' : engine.state,
+          reason: isDisabled ? ['it is connected, and disabled: its services go to other engines'] : engine.reasons,
+          last_changed_time: engine.sinceEpochMs
+        },
         connected: engine.isLive,
         last_seen: engine.isLive ? clock.nowEpochMs() : engine.row.lastSeenEpochMs,
         wanted_revision: engine.wanted?.manifest.revision ?? store.revision(),
@@ -331,15 +378,18 @@ export function makeRuntime(options: RuntimeOptions): Runtime {
     },
 
     engineChanged: engine => {
+      carriers = undefined
       announce({ kind: 'serviceengine', uuid: engine.uuid })
       isAllDirty = true
       refreshSoon()
     },
     planned: () => {
+      carriers = undefined
       isAllDirty = true
       refreshSoon()
     },
     judged: servers => {
+      carriers = undefined
       for (const server of servers) dirtyPools.add(server.poolId)
       refreshSoon()
     },
@@ -363,25 +413,3 @@ function reach(from: string, next: (uuid: string) => (readonly [kind: KindName, 
   visit(from)
   return found
 }
-
-// A stored document is as it was written, without its defaults.
-
-const listOf = (value: Json | undefined): readonly Json[] => (Array.isArray(value) ? (value as readonly Json[]) : [])
-const isObject = (value: Json | undefined): value is JsonObject => value !== null && typeof value === 'object' && !Array.isArray(value)
-const objectOf = (value: Json | undefined): JsonObject => (isObject(value) ? value : {})
-const textOf = (value: Json | undefined): string => (typeof value === 'string' ? value : '')
-
-const serversOf = (pool: StoredResource): readonly JsonObject[] => listOf(pool.body['servers']).filter(isObject)
-
-const hostOf = (server: JsonObject): string =>
-  (server['resolve_server_by_dns'] === true ? textOf(server['hostname']) : '') || textOf(objectOf(server['ip'])['addr'])
-
-function portOf(pool: StoredResource, server: JsonObject): number {
-  const own = server['port']
-  if (typeof own === 'number' && own > 0) return own
-  const shared = pool.body['default_server_port']
-  return typeof shared === 'number' ? shared : 80
-}
-
-/** As the snapshot names a server. */
-const serverIdOf = (pool: StoredResource, server: JsonObject): string => `${hostOf(server)}:${portOf(pool, server)}`

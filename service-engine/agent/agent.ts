@@ -175,8 +175,9 @@ class Agent implements AgentSide {
     this.#pending = undefined
     if (end.is === 'stood-down') return void this.#standDown(end.reason)
     if (this.#isStopped) return
-    if (end.reason !== this.#lastFailure) log.warn('no connection to the controller; what runs goes on', { reason: end.reason })
-    this.#lastFailure = end.reason
+    const reason = this.#isExpired() ? 'the certificate of this engine has expired: join again with a new token' : end.reason
+    if (reason !== this.#lastFailure) log.warn('no connection to the controller; what runs goes on', { reason })
+    this.#lastFailure = reason
     if (wasGood) this.#attempt = 0
     const delayMs = backoffMs(this.#attempt++, { firstMs: BACKOFF_FIRST_MS, maxMs: BACKOFF_MAX_MS, random })
     this.#cancelConnect = clock.after(delayMs, () => this.#connect())
@@ -336,6 +337,10 @@ class Agent implements AgentSide {
   }
 
   // The certificate.
+
+  #isExpired(): boolean {
+    return new X509Certificate(this.#identity.certificatePem).validToDate.getTime() < this.#options.clock.nowEpochMs()
+  }
 
   async #renewIfDue(): Promise<void> {
     const link = this.#link
