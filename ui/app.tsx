@@ -7,6 +7,7 @@ import { FabricPage } from './fabric/fabric.tsx'
 import { EnginePage } from './fabric/engine.tsx'
 import { useSession } from './feed/use-session.ts'
 import { Frame } from './frame/frame.tsx'
+import { NowProvider } from './part/now.tsx'
 import { OverviewPage } from './overview/overview.tsx'
 import { Empty, Failure, Loading } from './part/states.tsx'
 import { PoolPage } from './pools/pool.tsx'
@@ -36,59 +37,61 @@ export function App(): ReactNode {
       </main>
     )
   return (
-    <Frame session={session.session}>
-      <Suspense
-        fallback={
-          <div className="page narrow">
-            <Loading />
-          </div>
-        }
-      >
-        <Routes>
-          <Route path="/" element={<OverviewPage />} />
-          <Route path="/services" element={<ServicesPage />} />
-          <Route path="/services/new" element={<NewServicePage />} />
-          <Route path="/services/:uuid/edit" element={<EditorPage kind="virtualservice" />} />
-          <Route path="/services/:uuid/clone" element={<EditorPage kind="virtualservice" isClone />} />
-          <Route path="/services/form" element={<EditorPage kind="virtualservice" />} />
-          <Route path="/services/:uuid/*" element={<ServicePage />} />
-          <Route path="/pools" element={<PoolsPage />} />
-          <Route path="/pools/new" element={<EditorPage kind="pool" />} />
-          <Route path="/pools/:uuid/edit" element={<EditorPage kind="pool" />} />
-          <Route path="/pools/:uuid/clone" element={<EditorPage kind="pool" isClone />} />
-          <Route path="/pools/:uuid/*" element={<PoolPage />} />
-          <Route path="/addresses" element={<AddressesPage />} />
-          <Route path="/addresses/new" element={<EditorPage kind="vsvip" />} />
-          <Route path="/addresses/:uuid" element={<EditorPage kind="vsvip" />} />
-          <Route path="/addresses/:uuid/clone" element={<EditorPage kind="vsvip" isClone />} />
-          <Route path="/fabric" element={<FabricPage />} />
-          <Route path="/fabric/:uuid/*" element={<EnginePage />} />
-          <Route path="/changes" element={<ChangesPage />} />
-          <Route path="/changes/:revision" element={<ChangesPage />} />
-          <Route path="/settings" element={<SettingsPage />} />
-          <Route path="/settings/objects/:kind" element={<ObjectsPage />} />
-          <Route path="/settings/objects/:kind/new" element={<EditorPage />} />
-          <Route path="/settings/objects/:kind/:uuid" element={<EditorPage />} />
-          <Route path="/settings/objects/:kind/:uuid/clone" element={<EditorPage isClone />} />
-          <Route
-            path="*"
-            element={
-              <div className="page">
-                <Empty
-                  title="There is no such page"
-                  action={
-                    <Link className="inline-link" to="/">
-                      Go to the overview
-                    </Link>
-                  }
-                >
-                  The address may be mistyped, or what it showed was deleted.
-                </Empty>
-              </div>
-            }
-          />
-        </Routes>
-      </Suspense>
-    </Frame>
+    <NowProvider>
+      <Frame session={session.session}>
+        <Suspense
+          fallback={
+            <div className="page narrow">
+              <Loading />
+            </div>
+          }
+        >
+          <Routes>
+            <Route path="/" element={<OverviewPage />} />
+            <Route path="/services" element={<ServicesPage />} />
+            <Route path="/services/new" element={<NewServicePage />} />
+            <Route path="/services/:uuid/edit" element={<EditorPage kind="virtualservice" />} />
+            <Route path="/services/:uuid/clone" element={<EditorPage kind="virtualservice" isClone />} />
+            <Route path="/services/form" element={<EditorPage kind="virtualservice" />} />
+            <Route path="/services/:uuid/*" element={<ServicePage />} />
+            <Route path="/pools" element={<PoolsPage />} />
+            <Route path="/pools/new" element={<EditorPage kind="pool" />} />
+            <Route path="/pools/:uuid/edit" element={<EditorPage kind="pool" />} />
+            <Route path="/pools/:uuid/clone" element={<EditorPage kind="pool" isClone />} />
+            <Route path="/pools/:uuid/*" element={<PoolPage />} />
+            <Route path="/addresses" element={<AddressesPage />} />
+            <Route path="/addresses/new" element={<EditorPage kind="vsvip" />} />
+            <Route path="/addresses/:uuid" element={<EditorPage kind="vsvip" />} />
+            <Route path="/addresses/:uuid/clone" element={<EditorPage kind="vsvip" isClone />} />
+            <Route path="/fabric" element={<FabricPage />} />
+            <Route path="/fabric/:uuid/*" element={<EnginePage />} />
+            <Route path="/changes" element={<ChangesPage />} />
+            <Route path="/changes/:revision" element={<ChangesPage />} />
+            <Route path="/settings" element={<SettingsPage />} />
+            <Route path="/settings/objects/:kind" element={<ObjectsPage />} />
+            <Route path="/settings/objects/:kind/new" element={<EditorPage />} />
+            <Route path="/settings/objects/:kind/:uuid" element={<EditorPage />} />
+            <Route path="/settings/objects/:kind/:uuid/clone" element={<EditorPage isClone />} />
+            <Route
+              path="*"
+              element={
+                <div className="page">
+                  <Empty
+                    title="There is no such page"
+                    action={
+                      <Link className="inline-link" to="/">
+                        Go to the overview
+                      </Link>
+                    }
+                  >
+                    The address may be mistyped, or what it showed was deleted.
+                  </Empty>
+                </div>
+              }
+            />
+          </Routes>
+        </Suspense>
+      </Frame>
+    </NowProvider>
   )
 }

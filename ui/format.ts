@@ -98,6 +98,16 @@ export function formatInstant(atEpochMs: number): string {
   return `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} ${formatTime(atEpochMs)}`
 }
 
+const weekdays = ['Sun', 'Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat']
+
+/** A tick of a time axis whose ticks are `stepS` seconds apart: `14:02:30`, `14:02`, `Tue 24`. */
+export function formatTick(atEpochS: number, stepS: number): string {
+  const at = new Date(atEpochS * 1000)
+  if (stepS >= 86_400) return `${weekdays[at.getDay()]} ${at.getDate()}`
+  const time = formatTime(atEpochS * 1000)
+  return stepS < 60 ? time : time.slice(0, 5)
+}
+
 /** `1 server`, `2 servers`. */
 export function formatCount(count: number, one: string, many = `${one}s`): string {
   return `${formatQuantity(count, 'count')} ${count === 1 ? one : many}`

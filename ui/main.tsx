@@ -27,7 +27,7 @@ const { tenant, base } = tenantIn(location.pathname)
 
 createRoot(document.getElementById('root')!).render(
   <StrictMode>
-    <MantineProvider theme={theme} defaultColorScheme="auto" withGlobalClasses={false}>
+    <MantineProvider theme={theme} defaultColorScheme="auto" withGlobalClasses={false} withCssVariables={false}>
       <QueryClientProvider client={queries}>
         <FeedProvider feed={makeFeed(tenant, queries)}>
           <NoticeProvider>

@@ -2,21 +2,21 @@ import { createTheme } from '@mantine/core'
 
 /** Sizes and defaults only: every colour is a variable in style.css, so that nothing is injected into the page at run time. */
 const dense = { defaultProps: { size: 'xs' } }
+/** Descriptions below: inputs that stand beside each other stay in line however long those are. */
+const input = { defaultProps: { size: 'xs', inputWrapperOrder: ['label', 'input', 'error', 'description'] } }
 /** No `<style>` is made to lock the page's scroll: the frame scrolls inside `main`, which an overlay covers anyway. */
 const overlay = { defaultProps: { lockScroll: false, transitionProps: { duration: 120 }, overlayProps: { backgroundOpacity: 0.45 } } }
 
 export const theme = createTheme({
-  defaultRadius: 'sm',
-  cursorType: 'pointer',
   components: {
     Button: dense,
-    TextInput: dense,
-    NumberInput: dense,
-    PasswordInput: dense,
-    Textarea: dense,
-    Select: dense,
-    MultiSelect: dense,
-    TagsInput: dense,
+    TextInput: input,
+    NumberInput: input,
+    PasswordInput: input,
+    Textarea: input,
+    Select: input,
+    MultiSelect: input,
+    TagsInput: input,
     Checkbox: dense,
     Switch: dense,
     SegmentedControl: dense,

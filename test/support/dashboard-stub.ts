@@ -17,7 +17,8 @@ const types: Readonly<Record<string, string>> = {
   '.svg': 'image/svg+xml'
 }
 /** The strictest policy that the dashboard must live with: not even inline styles. */
-const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'"
+const policy =
+  "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'"
 
 type Fields = Record<string, unknown>
 interface Stored extends Fields {
@@ -102,7 +103,16 @@ class Stub {
             }
           ])
     )
-    put('serviceengine', ...(count === 0 ? [] : [1, 2].map(at => ({ uuid: uuid('serviceengine', at), name: `edge-${at}`, se_group_ref: '/api/serviceenginegroup/x-1#Default-Group' }))))
+    put(
+      'serviceengine',
+      ...(count === 0
+        ? []
+        : [1, 2].map(at => ({
+            uuid: uuid('serviceengine', at),
+            name: `edge-${at}`,
+            se_group_ref: '/api/serviceenginegroup/x-1#Default-Group'
+          })))
+    )
   }
 
   service(at: number): Stored {
@@ -138,7 +148,13 @@ class Stub {
   }
 
   placed(at: number): VirtualServiceRuntime['placed_on'][number] {
-    return { engine_uuid: uuid('serviceengine', at), engine_name: `edge-${at}`, state: 'OPER_UP', wanted_revision: this.#last, running_revision: this.#last - (at - 1) }
+    return {
+      engine_uuid: uuid('serviceengine', at),
+      engine_name: `edge-${at}`,
+      state: 'OPER_UP',
+      wanted_revision: this.#last,
+      running_revision: this.#last - (at - 1)
+    }
   }
 
   poolRuntime(object: Stored, nowMs: number): PoolRuntime {
@@ -151,7 +167,11 @@ class Stub {
         port: 8080,
         enabled,
         ratio: 1,
-        oper_status: { state: enabled ? (at === 2 ? 'OPER_DOWN' : 'OPER_UP') : 'OPER_DISABLED', reason: [], last_changed_time: 1_790_000_000_000 },
+        oper_status: {
+          state: enabled ? (at === 2 ? 'OPER_DOWN' : 'OPER_UP') : 'OPER_DISABLED',
+          reason: [],
+          last_changed_time: 1_790_000_000_000
+        },
         engines: [
           {
             engine_uuid: uuid('serviceengine', 1),
@@ -233,21 +253,59 @@ class Stub {
     if (method === 'GET' && this.mode.readsFail !== undefined && kind !== 'initial-data')
       return [
         this.mode.readsFail,
-        { title: 'Unavailable', status: this.mode.readsFail, detail: this.mode.readsFail === 403 ? 'alice may not read this kind' : 'the store cannot do this now', instance: 'urn:uuid:4711' }
+        {
+          title: 'Unavailable',
+          status: this.mode.readsFail,
+          detail: this.mode.readsFail === 403 ? 'alice may not read this kind' : 'the store cannot do this now',
+          instance: 'urn:uuid:4711'
+        }
       ]
-    if (kind === 'initial-data') return [200, { signed_in: true, user: { username: 'admin', is_superuser: true }, tenants: [{ name: 'admin', uuid: 'tenant-1' }], default_tenant: 'admin', version: { weir_version: '0.1.0' } }]
-    if (kind === 'revision') return [200, { results: this.#revisions.filter(revision => !url.searchParams.has('uuid') || JSON.stringify(revision).includes(url.searchParams.get('uuid')!)) }]
-    if (kind === 'jointoken') return [201, { uuid: uuid('jointoken', 1), token: 'weir_1', command: "curl -fsSLk --pinnedpubkey 'sha256//abc=' 'https://192.0.2.1:9443/install.sh' | sh -s -- --token weir_1" }]
+    if (kind === 'initial-data')
+      return [
+        200,
+        {
+          signed_in: true,
+          user: { username: 'admin', is_superuser: true },
+          tenants: [{ name: 'admin', uuid: 'tenant-1' }],
+          default_tenant: 'admin',
+          version: { weir_version: '0.1.0' }
+        }
+      ]
+    if (kind === 'revision')
+      return [
+        200,
+        {
+          results: this.#revisions.filter(
+            revision => !url.searchParams.has('uuid') || JSON.stringify(revision).includes(url.searchParams.get('uuid')!)
+          )
+        }
+      ]
+    if (kind === 'jointoken')
+      return [
+        201,
+        {
+          uuid: uuid('jointoken', 1),
+          token: 'weir_1',
+          command: "curl -fsSLk --pinnedpubkey 'sha256//abc=' 'https://192.0.2.1:9443/install.sh' | sh -s -- --token weir_1"
+        }
+      ]
     if (kind === 'analytics') return [200, this.metrics(url)]
     if (kind.endsWith('-inventory')) return this.inventory(kind.slice(0, -'-inventory'.length), url)
     const objects = this.objects(kind)
     if (id === undefined && method === 'GET') {
       const wanted = url.searchParams.get('name.icontains') ?? ''
-      return this.page(objects.filter(object => object.name.includes(wanted)), url)
+      return this.page(
+        objects.filter(object => object.name.includes(wanted)),
+        url
+      )
     }
     if (id === undefined) {
-      if (body['name'] === '' || body['name'] === undefined) return [422, { title: 'Invalid', detail: 'the pool is not valid', violations: [{ pointer: '/name', message: 'must not be empty' }] }]
-      const made: Stored = { ...body, uuid: uuid(kind, 900 + objects.length), name: String(body['name']) }
+      if (body['name'] === '' || body['name'] === undefined)
+        return [
+          422,
+          { title: 'Invalid', detail: 'the pool is not valid', violations: [{ pointer: '/name', message: 'must not be empty' }] }
+        ]
+      const made: Stored = { ...body, uuid: uuid(kind, 900 + objects.length), name: body['name'] as string }
       const changes = [{ action: 'create', kind, uuid: made.uuid, name: made.name, diff: [{ pointer: '', after: body }] }]
       if (url.searchParams.has('dry_run')) return [200, { ...made, _changes: changes }]
       objects.push(made)
@@ -268,7 +326,8 @@ class Stub {
     const diff = Object.keys({ ...found, ...next })
       .filter(name => JSON.stringify(found[name]) !== JSON.stringify((next as Fields)[name]))
       .map(name => ({ pointer: `/${name}`, before: found[name], after: (next as Fields)[name] }))
-    if (url.searchParams.has('dry_run')) return [200, { ...next, _changes: diff.length === 0 ? [] : [{ action: 'update', kind, uuid: found.uuid, name: found.name, diff }] }]
+    if (url.searchParams.has('dry_run'))
+      return [200, { ...next, _changes: diff.length === 0 ? [] : [{ action: 'update', kind, uuid: found.uuid, name: found.name, diff }] }]
     Object.assign(found, next)
     this.commit('update', kind, found, diff)
     return [200, found]
@@ -314,7 +373,10 @@ class Stub {
         data: Array.from({ length: limit }, (_, at) => stop - (limit - at) * step)
           // A gap, as when the engine was away.
           .filter(atS => atS % 900 < 780)
-          .map(atS => ({ timestamp: new Date(atS * 1000).toISOString(), value: read[name.split('.')[1]!]?.(figures(410, atS * 1000)) ?? 0 }))
+          .map(atS => ({
+            timestamp: new Date(atS * 1000).toISOString(),
+            value: read[name.split('.')[1]!]?.(figures(410, atS * 1000)) ?? 0
+          }))
       }))
     }
   }
@@ -340,7 +402,11 @@ async function bodyOf(request: IncomingMessage): Promise<Fields> {
 
 function serveFile(path: string, response: ServerResponse): void {
   const file = path !== '/' && existsSync(join(dist, path)) ? join(dist, path) : join(dist, 'index.html')
-  response.writeHead(200, { 'content-type': types[extname(file)] ?? 'application/octet-stream', 'content-security-policy': policy, 'referrer-policy': 'no-referrer' })
+  response.writeHead(200, {
+    'content-type': types[extname(file)] ?? 'application/octet-stream',
+    'content-security-policy': policy,
+    'referrer-policy': 'no-referrer'
+  })
   createReadStream(file).pipe(response)
 }
 
@@ -365,7 +431,7 @@ export async function startDashboardStub(port = 0, services = 14): Promise<Dashb
     }
     const timer = setInterval(tell, 1000)
     socket.on('message', data => {
-      topics = (JSON.parse(String(data)) as { topics: string[] }).topics
+      topics = (JSON.parse((data as Buffer).toString()) as { topics: string[] }).topics
       tell()
     })
     socket.on('close', () => clearInterval(timer))

@@ -2,7 +2,8 @@ import { ChevronDown, ChevronRight } from 'lucide-react'
 import { useState } from 'react'
 import type { ReactNode } from 'react'
 import type { Revision } from '../feed/revision.ts'
-import { formatAge, formatInstant } from '../format.ts'
+import { formatInstant } from '../format.ts'
+import { Age } from '../part/now.tsx'
 import { Diff } from '../part/diff.tsx'
 
 const verbs = { create: 'created', update: 'changed', delete: 'deleted' } as const
@@ -50,7 +51,7 @@ function RevisionRow(props: {
           {changes.length > 3 && ` and ${changes.length - 3} more`}
         </span>
         <span className="muted" style={{ marginLeft: 'auto' }}>
-          {revision.author}, <span title={formatInstant(revision.atEpochMs)}>{formatAge(Date.now() - revision.atEpochMs)} ago</span>
+          {revision.author}, <Age at={revision.atEpochMs} /> ago
           {revision.reason !== '' && `: ${revision.reason}`}
         </span>
       </div>

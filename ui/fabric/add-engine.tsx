@@ -1,7 +1,7 @@
 /** Makes a join token, shows the one command, and waits for the engine to appear. */
 import { Button, CopyButton, Drawer, NumberInput, Select } from '@mantine/core'
 import { Check, Copy } from 'lucide-react'
-import { useRef, useState } from 'react'
+import { useState } from 'react'
 import type { FormEvent, ReactNode } from 'react'
 import { Link } from 'react-router'
 import { useInventory, useObjects, useRuntime, useWrite } from '../feed/feed.tsx'
@@ -43,14 +43,14 @@ function Steps(): ReactNode {
   const [problem, setProblem] = useState<Problem>()
   const [isBusy, setIsBusy] = useState(false)
   /** Who was there before the token was made. */
-  const known = useRef<ReadonlySet<string>>(new Set())
+  const [known, setKnown] = useState<ReadonlySet<string>>(new Set())
   const chosen = group ?? groups.data?.find(one => one.name === 'Default-Group')?.uuid ?? groups.data?.[0]?.uuid ?? null
 
   const onSubmit = async (event: FormEvent): Promise<void> => {
     event.preventDefault()
     setIsBusy(true)
     setProblem(undefined)
-    known.current = new Set(engines.data?.map(engine => engine.uuid))
+    setKnown(new Set(engines.data?.map(engine => engine.uuid)))
     try {
       const body = {
         ...(chosen === null ? {} : { se_group_ref: referenceTo('serviceenginegroup', chosen) }),
@@ -65,7 +65,7 @@ function Steps(): ReactNode {
   }
 
   if (token) {
-    const joined = joinedSince(engines.data ?? [], known.current)
+    const joined = joinedSince(engines.data ?? [], known)
     return (
       <div className="stack loose">
         <p>Run this on the host, as root. It checks the controller’s key, installs the engine and joins.</p>

@@ -9,13 +9,14 @@ import { useConfig, useRead, useRuntime, useWatch, useWrite } from '../feed/feed
 import { hostLines, trafficLines } from '../feed/metrics.ts'
 import type { ServiceEngineConfig } from '../feed/objects.ts'
 import { parseReference } from '../feed/reference.ts'
-import { formatAge, formatInstant } from '../format.ts'
+import { formatInstant } from '../format.ts'
 import { Charts } from '../part/charts.tsx'
 import type { ChartPlan } from '../part/charts.tsx'
 import { Confirm } from '../part/confirm.tsx'
 import { Score } from '../part/health.tsx'
 import { Meter } from '../part/meter.tsx'
 import { useNotify } from '../part/notice.tsx'
+import { Age, Until } from '../part/now.tsx'
 import { PageHead, Panel, Tabs } from '../part/page.tsx'
 import { Quantity } from '../part/quantity.tsx'
 import { RevisionPair } from '../part/revision-pair.tsx'
@@ -148,13 +149,15 @@ function Overview(props: {
           </ul>
         </div>
       )}
-      <Figures live={runtime.live} />
+      <div className="lead">
+        <Figures live={runtime.live} />
+        <ScorePanel health={runtime.health_score} status={runtime.oper_status} />
+      </div>
       <Charts kind="serviceengine" uuid={uuid} plans={plans} />
       <div className="columns">
         <Panel title="Host">
           <HostFacts config={config} runtime={runtime} />
         </Panel>
-        <ScorePanel health={runtime.health_score} status={runtime.oper_status} />
         <Panel title="Services">
           {runtime.virtualservices.length === 0 ? (
             <p className="muted">It carries none.</p>
@@ -203,12 +206,24 @@ function HostFacts({ config, runtime }: { readonly config: ServiceEngineConfig; 
       <dt>Version</dt>
       <dd>{runtime.version || '–'}</dd>
       <dt>Last seen</dt>
-      <dd>{runtime.last_seen === null ? 'never' : `${formatAge(Date.now() - runtime.last_seen)} ago`}</dd>
+      <dd>
+        {runtime.last_seen === null ? (
+          'never'
+        ) : (
+          <>
+            <Age at={runtime.last_seen} /> ago
+          </>
+        )}
+      </dd>
       <dt>Certificate ends</dt>
       <dd>
-        {runtime.certificate_not_after === null
-          ? '–'
-          : `${formatInstant(runtime.certificate_not_after)} (in ${formatAge(runtime.certificate_not_after - Date.now())}; renews by itself)`}
+        {runtime.certificate_not_after === null ? (
+          '–'
+        ) : (
+          <>
+            {formatInstant(runtime.certificate_not_after)} (in <Until at={runtime.certificate_not_after} />; renews by itself)
+          </>
+        )}
       </dd>
     </dl>
   )

@@ -94,7 +94,7 @@ const columns: readonly Column<Engine>[] = [
     hide: 'narrow',
     cell: figure('serviceengine', live => live.requests_per_s, 'per-s')
   },
-  { key: 'spark', title: 'Last 2 min', isShrunk: true, hide: 'medium', cell: row => <Spark uuid={row.uuid} /> },
+  { key: 'spark', title: 'Last 2 min', isShrunk: true, hide: 'medium', cell: row => <Spark kind="serviceengine" uuid={row.uuid} /> },
   {
     key: 'group',
     title: 'Group',

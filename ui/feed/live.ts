@@ -60,7 +60,8 @@ export class LiveFeed {
   #hasBeenLive = false
   #lastMessageMs: number | null = null
   #lastMessageEpochMs: number | null = null
-  #openedMs = 0
+  /** Since when something is on screen; null while nothing is. */
+  #askedMs: number | null = null
   #state: LiveState = { is: 'connecting' }
 
   constructor(parts: LiveParts) {
@@ -68,7 +69,6 @@ export class LiveFeed {
   }
 
   start(): void {
-    this.#openedMs = this.#parts.clock.nowMs()
     this.#stopTicking ??= this.#parts.clock.every(1000, () => this.#tick())
     this.#connect()
   }
@@ -101,8 +101,7 @@ export class LiveFeed {
 
   resume(): void {
     if (this.#state.is !== 'paused') return
-    this.#openedMs = this.#parts.clock.nowMs()
-    this.#lastMessageMs = null
+    if (this.#askedMs !== null) this.#askedMs = this.#parts.clock.nowMs()
     this.#setState({ is: 'connecting' })
     this.#connect()
   }
@@ -138,6 +137,8 @@ export class LiveFeed {
         this.#isOpen = true
         this.#attempt = 0
         this.#tell()
+        // Nothing on screen moves: an open line is all there is to say.
+        if (this.#watches.size === 0) this.#setState({ is: 'live' })
       },
       onText: text => this.#take(text),
       onClose: () => this.#retry()
@@ -172,6 +173,8 @@ export class LiveFeed {
   }
 
   #tell(): void {
+    if (this.#watches.size === 0) this.#askedMs = null
+    else this.#askedMs ??= this.#parts.clock.nowMs()
     if (this.#isOpen) this.#socket?.send(JSON.stringify({ type: 'subscribe', topics: [...this.#watches.keys()] }))
   }
 
@@ -203,8 +206,8 @@ export class LiveFeed {
   }
 
   #tick(): void {
-    if (this.#state.is === 'paused' || this.#watches.size === 0) return
-    const sinceMs = this.#parts.clock.nowMs() - (this.#lastMessageMs ?? this.#openedMs)
+    if (this.#state.is === 'paused' || this.#askedMs === null) return
+    const sinceMs = this.#parts.clock.nowMs() - Math.max(this.#lastMessageMs ?? 0, this.#askedMs)
     // A new object each second: the age on screen grows.
     if (sinceMs >= STALE_AFTER_MS) this.#setState({ is: 'stale', lastAtMs: this.#lastMessageEpochMs }, true)
   }
@@ -217,6 +220,6 @@ export class LiveFeed {
 
   #notify(key: string): void {
     const listeners = this.#listenersByKey.get(key)
-    if (listeners) for (const listener of [...listeners]) listener()
+    if (listeners) for (const listener of listeners) listener()
   }
 }

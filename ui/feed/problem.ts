@@ -1,3 +1,4 @@
+import { isRecord } from '../json.ts'
 import type { Violation } from '#model/resource/violation.ts'
 
 /** What a request came to when it was not answered with what was asked for. */
@@ -18,8 +19,7 @@ export class Problem extends Error {
   }
 }
 
-const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> => typeof value === 'object' && value !== null
-const textIn = (value: unknown): string | undefined => (typeof value === 'string' && value !== '' ? value : undefined)
+const filledText = (value: unknown): string | undefined => (typeof value === 'string' && value !== '' ? value : undefined)
 
 function violationsIn(value: unknown): readonly Violation[] {
   if (!Array.isArray(value)) return []
@@ -47,9 +47,15 @@ function parsed(body: string): Readonly<Record<string, unknown>> {
  */
 export function parseProblem(status: number, body: string): Problem {
   const fields = parsed(body)
-  const title = textIn(fields['title']) ?? `status ${status}`
-  const detail = textIn(fields['detail']) ?? textIn(fields['error']) ?? textIn(fields['message']) ?? title
-  return new Problem(status, title, detail, violationsIn(fields['violations']), textIn(fields['instance']) ?? textIn(fields['request_id']))
+  const title = filledText(fields['title']) ?? `status ${status}`
+  const detail = filledText(fields['detail']) ?? filledText(fields['error']) ?? filledText(fields['message']) ?? title
+  return new Problem(
+    status,
+    title,
+    detail,
+    violationsIn(fields['violations']),
+    filledText(fields['instance']) ?? filledText(fields['request_id'])
+  )
 }
 
 /** Any thrown thing as a Problem, so that a view has one shape to draw. */

@@ -1,3 +1,4 @@
+import { isRecord, textIn } from '../json.ts'
 import { useRead } from './feed.tsx'
 import type { Reading } from './feed.tsx'
 
@@ -21,8 +22,6 @@ export interface Revision {
   readonly changes: readonly ResourceChange[]
 }
 
-const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> => typeof value === 'object' && value !== null
-
 const actions: Readonly<Record<string, ResourceChange['action']>> = { create: 'create', update: 'update', delete: 'delete' }
 
 function changeOf(value: unknown): readonly ResourceChange[] {
@@ -30,10 +29,10 @@ function changeOf(value: unknown): readonly ResourceChange[] {
   const diff = Array.isArray(value['diff']) ? value['diff'] : []
   return [
     {
-      action: actions[String(value['action'])] ?? 'update',
-      kind: String(value['kind'] ?? ''),
-      uuid: String(value['uuid'] ?? ''),
-      name: String(value['name'] ?? ''),
+      action: actions[textIn(value['action'])] ?? 'update',
+      kind: textIn(value['kind']),
+      uuid: textIn(value['uuid']),
+      name: textIn(value['name']),
       diff: diff.flatMap((entry: unknown) =>
         isRecord(entry) && typeof entry['pointer'] === 'string'
           ? [
@@ -59,9 +58,9 @@ export function parseRevision(value: unknown): Revision | undefined {
   if (!isRecord(value) || typeof value['revision'] !== 'number') return undefined
   return {
     revision: value['revision'],
-    author: String(value['author'] ?? ''),
-    reason: String(value['reason'] ?? ''),
-    atEpochMs: Date.parse(String(value['at'])),
+    author: textIn(value['author']),
+    reason: textIn(value['reason']),
+    atEpochMs: Date.parse(textIn(value['at'])),
     changes: parseChanges(value['changes'])
   }
 }

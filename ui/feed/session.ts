@@ -1,4 +1,5 @@
-/** Who is signed in, as `GET /api/initial-data` and the sign-in itself tell it. */
+/** Who is signed in, as `GET /api/initial-data` tells it. */
+import { isRecord, textIn } from '../json.ts'
 
 export interface Session {
   readonly userName: string
@@ -9,12 +10,10 @@ export interface Session {
   readonly version: string
 }
 
-const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> => typeof value === 'object' && value !== null
-
 function versionIn(value: unknown): string {
   if (typeof value === 'string') return value
   if (!isRecord(value)) return ''
-  return String(value['weir_version'] ?? value['Version'] ?? '')
+  return textIn(value['weir_version'], textIn(value['Version']))
 }
 
 /**
@@ -29,12 +28,12 @@ export function parseSession(value: unknown): Session | null {
   const userFields = isRecord(user) ? user : { username: user }
   const tenants = Array.isArray(fields['tenants']) ? fields['tenants'] : []
   return {
-    userName: String(userFields['username'] ?? userFields['name'] ?? ''),
+    userName: textIn(userFields['username'], textIn(userFields['name'])),
     isSuperuser: userFields['is_superuser'] === true,
     tenants: tenants.flatMap((tenant: unknown) =>
-      isRecord(tenant) && typeof tenant['name'] === 'string' ? [{ name: tenant['name'], uuid: String(tenant['uuid'] ?? '') }] : []
+      isRecord(tenant) && typeof tenant['name'] === 'string' ? [{ name: tenant['name'], uuid: textIn(tenant['uuid']) }] : []
     ),
-    defaultTenant: String(fields['default_tenant'] ?? ''),
+    defaultTenant: textIn(fields['default_tenant']),
     version: versionIn(fields['version'])
   }
 }

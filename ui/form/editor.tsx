@@ -10,6 +10,7 @@ import { Problem, problemOf } from '../feed/problem.ts'
 import { parseChanges } from '../feed/revision.ts'
 import type { ResourceChange } from '../feed/revision.ts'
 import { useSession } from '../feed/use-session.ts'
+import { textIn } from '../json.ts'
 import { Confirm } from '../part/confirm.tsx'
 import { Diff } from '../part/diff.tsx'
 import { useNotify } from '../part/notice.tsx'
@@ -62,7 +63,7 @@ function Editor(props: {
     if (!original) return blankDocument(fields)
     if (!isClone) return original
     const copy = Object.fromEntries(Object.entries(original).filter(([name]) => !owned.includes(name)))
-    return { ...copy, name: `${String(original['name'])}-copy` }
+    return { ...copy, name: `${nameOf(original)}-copy` }
   })
   const [problem, setProblem] = useState<Problem>()
   const [preview, setPreview] = useState<Preview>()
@@ -76,15 +77,11 @@ function Editor(props: {
   const session = useSession()
   const laid = useMemo(() => layViolations(problem?.violations ?? [], fields), [problem, fields])
   const isNew = !original || isClone
-  const uuid = isNew ? undefined : String(original['uuid'])
+  const uuid = isNew ? undefined : textIn(original['uuid'])
   const method = isNew ? 'POST' : 'PUT'
   const path = isNew ? `/api/${kind}` : `/api/${kind}/${uuid}`
   const name = typeof document['name'] === 'string' && document['name'] !== '' ? document['name'] : title.toLowerCase()
-  const heading = isNew
-    ? isClone
-      ? `Clone ${String(original?.['name'] ?? '')}`
-      : `New ${title.toLowerCase()}`
-    : `Edit ${String(original?.['name'] ?? title)}`
+  const heading = isNew ? (isClone ? `Clone ${nameOf(original)}` : `New ${title.toLowerCase()}`) : `Edit ${nameOf(original)}`
 
   useEffect(() => {
     // The first field that is wrong comes into view: it may be far down, or have been folded.
@@ -192,12 +189,12 @@ function Editor(props: {
       </form>
       {isDeleting && uuid !== undefined && (
         <Confirm
-          title={`Delete ${String(original?.['name'])}?`}
+          title={`Delete ${nameOf(original)}?`}
           verb="Delete"
           onClose={() => setIsDeleting(false)}
           onConfirm={async () => {
             await write('DELETE', `/api/${kind}/${uuid}`, undefined, [kind])
-            notify.done(`${String(original?.['name'])} deleted`)
+            notify.done(`${nameOf(original)} deleted`)
             await navigate(pathOfKind(kind))
           }}
         >
@@ -207,6 +204,8 @@ function Editor(props: {
     </div>
   )
 }
+
+const nameOf = (object: JsonObject | undefined): string => textIn(object?.['name'])
 
 /** Kinds whose objects have a page beside their form. */
 const pages: ReadonlySet<string> = new Set(['virtualservice', 'pool', 'serviceengine'])

@@ -1,9 +1,9 @@
-import { useEffect, useState } from 'react'
 import type { ReactNode } from 'react'
 import { useFeed, useLiveState } from '../feed/feed.tsx'
 import type { LiveState } from '../feed/live.ts'
 import { formatAge } from '../format.ts'
 import type { Band } from '../part/band.ts'
+import { useNow } from '../part/now.tsx'
 import { Shape } from '../part/health.tsx'
 
 const bands: Readonly<Record<LiveState['is'], Band>> = { live: 'good', connecting: 'off', paused: 'off', stale: 'poor' }
@@ -25,13 +25,7 @@ function words(state: LiveState, nowEpochMs: number): string {
 export function LiveSwitch(): ReactNode {
   const { live } = useFeed()
   const state = useLiveState()
-  const [now, setNow] = useState(() => Date.now())
-  useEffect(() => {
-    if (state.is !== 'paused' && state.is !== 'stale') return undefined
-    setNow(Date.now())
-    const timer = setInterval(() => setNow(Date.now()), 1000)
-    return () => clearInterval(timer)
-  }, [state.is])
+  const now = useNow()
   const isPaused = state.is === 'paused'
   return (
     <button

@@ -4,9 +4,10 @@ import type { ReactNode } from 'react'
 import { Link } from 'react-router'
 import { useFeed, useInventory, usePace, useWatch } from '../feed/feed.tsx'
 import type { LiveKind, Row } from '../feed/objects.ts'
-import { formatAge, formatCount, formatInstant } from '../format.ts'
+import { formatCount } from '../format.ts'
 import { bandOf, stateWords } from '../part/band.ts'
 import { Score } from '../part/health.tsx'
+import { Age } from '../part/now.tsx'
 import { PageHead, Panel } from '../part/page.tsx'
 import { Quantity } from '../part/quantity.tsx'
 import { Spark } from '../part/spark.tsx'
@@ -61,11 +62,11 @@ export function OverviewPage(): ReactNode {
                           {thing.name}
                         </Link>
                         <span className="grow">
-                          {bandOf(thing.status.state, 100) !== 'good' && `${stateWords[thing.status.state]}. `}
+                          {bandOf(thing.status.state, 100) !== 'good' && `${stateWords[thing.status.state]}${thing.why === '' ? '' : ': '}`}
                           {thing.why}
                         </span>
-                        <span className="muted" title={formatInstant(thing.status.last_changed_time)}>
-                          {formatAge(Date.now() - thing.status.last_changed_time)}
+                        <span className="muted">
+                          <Age at={thing.status.last_changed_time} />
                         </span>
                       </li>
                     ))}
@@ -176,7 +177,7 @@ function Busiest({ rows }: { readonly rows: readonly Row<'virtualservice'>[] }):
             </Link>
             <Quantity value={runtime.live.requests_per_s} unit="per-s" />
             <Quantity value={runtime.live.latency_p95_ms} unit="ms" />
-            <Spark uuid={row.uuid} />
+            <Spark kind="virtualservice" uuid={row.uuid} />
           </li>
         ))}
       </ul>

@@ -5,7 +5,7 @@ import type { ReactNode } from 'react'
 import uPlot from 'uplot'
 import type { ChartData } from '../feed/series.ts'
 import { lastValues } from '../feed/series.ts'
-import { formatQuantity, formatTime } from '../format.ts'
+import { formatQuantity, formatTick, formatTime } from '../format.ts'
 import type { Unit } from '../format.ts'
 
 export interface ChartLine {
@@ -62,7 +62,7 @@ function optionsOf(
       y: { range: (_, __, max) => [0, Math.max(max ?? 0, latest.current.topAtLeast) * 1.08] }
     },
     axes: [
-      { ...axis, space: 64, size: 22 },
+      { ...axis, space: 64, size: 22, values: (_, splits, __, ___, stepS) => splits.map(atS => formatTick(atS, stepS)) },
       { ...axis, space: 32, size: 64, values: (_, splits) => splits.map(value => formatQuantity(value, props.unit)) }
     ],
     series: [
@@ -117,7 +117,9 @@ export const Chart = memo(function Chart(props: ChartProps): ReactNode {
   const box = useRef<HTMLDivElement>(null)
   const plot = useRef<uPlot>(undefined)
   const latest = useRef(props)
-  latest.current = props
+  useEffect(() => {
+    latest.current = props
+  })
   const [cursor, setCursor] = useState<number | null>(null)
   const scheme = useComputedColorScheme()
   const isEmpty = props.data.slice(1).every(column => column.every(value => value === null))

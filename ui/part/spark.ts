@@ -1,4 +1,5 @@
 /** The geometry of a sparkline. */
+import type { LiveFigures, MetricsAnswer } from '#model/resource/runtime.ts'
 
 const WIDTH = 96
 const HEIGHT = 20
@@ -39,3 +40,14 @@ export function sparkPaths(points: readonly SparkPoint[]): { readonly line: stri
 }
 
 const round = (value: number): number => Math.round(value * 10) / 10
+
+/** What was stored before the first live second, then the live ones. */
+export function sparkPoints(stored: MetricsAnswer | undefined, history: readonly LiveFigures[]): readonly SparkPoint[] {
+  const live = history.map(figures => ({ atMs: figures.at ?? 0, value: figures.requests_per_s }))
+  const firstMs = live[0]?.atMs ?? Number.POSITIVE_INFINITY
+  const lastMs = live.at(-1)?.atMs ?? Number.NEGATIVE_INFINITY
+  const before = (stored?.series[0]?.data ?? [])
+    .map(({ timestamp, value }) => ({ atMs: Date.parse(timestamp), value }))
+    .filter(point => point.atMs < firstMs && point.atMs > lastMs - WINDOW_MS)
+  return [...before, ...live]
+}

@@ -1,8 +1,8 @@
 /** What a thing's page begins with: the figures of the last second, and the score with its reasons. */
 import type { ReactNode } from 'react'
 import type { HealthScore, LiveFigures, OperStatus } from '#model/resource/runtime.ts'
-import { formatAge, formatInstant } from '../format.ts'
 import { Score, State } from './health.tsx'
+import { Age } from './now.tsx'
 import { Panel } from './page.tsx'
 import { Quantity } from './quantity.tsx'
 
@@ -81,8 +81,11 @@ export function ScorePanel({ health, status }: { readonly health: HealthScore; r
 /** State with the time since it holds. */
 export function StateSince({ status, score }: { readonly status: OperStatus; readonly score: number }): ReactNode {
   return (
-    <span title={`since ${formatInstant(status.last_changed_time)}`}>
-      <State state={status.state} score={score} /> <span className="muted">for {formatAge(Date.now() - status.last_changed_time)}</span>
+    <span>
+      <State state={status.state} score={score} />{' '}
+      <span className="muted">
+        for <Age at={status.last_changed_time} />
+      </span>
     </span>
   )
 }

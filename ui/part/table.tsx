@@ -1,7 +1,7 @@
 /** The one table: sticky header, sort, selection, only the visible rows of a long list. Rows re-render by themselves. */
 import { Checkbox } from '@mantine/core'
 import { ArrowDown, ArrowUp } from 'lucide-react'
-import { memo, useEffect, useMemo, useRef, useState } from 'react'
+import { memo, useCallback, useEffect, useMemo, useRef, useState } from 'react'
 import type { KeyboardEvent, ReactNode } from 'react'
 import { DRAWN_WHOLE, ROW_HEIGHT_PX, rowWindow } from './window.ts'
 
@@ -31,7 +31,7 @@ export interface TableProps<R extends { readonly uuid: string }> {
   readonly sort?: Sort
   readonly onSort?: (field: string) => void
   readonly selected?: ReadonlySet<string>
-  readonly onSelect?: (selected: ReadonlySet<string>) => void
+  readonly onSelect?: (change: (before: ReadonlySet<string>) => ReadonlySet<string>) => void
   readonly nameOf: (row: R) => string
   /** Uuids of the rows that are drawn, when not all are. */
   readonly onVisible?: (uuids: readonly string[] | null) => void
@@ -95,13 +95,15 @@ export function DataTable<R extends { readonly uuid: string }>(props: TableProps
   const isLong = rows.length > DRAWN_WHOLE
   useEffect(() => onVisible?.(isLong ? drawn.map(row => row.uuid) : null), [drawn, isLong, onVisible])
 
-  const latest = useRef({ selected, onSelect })
-  latest.current = { selected, onSelect }
-  const [toggle] = useState(() => (row: R) => {
-    const next = new Set(latest.current.selected)
-    if (!next.delete(row.uuid)) next.add(row.uuid)
-    latest.current.onSelect?.(next)
-  })
+  const toggle = useCallback(
+    (row: R) =>
+      onSelect?.(before => {
+        const next = new Set(before)
+        if (!next.delete(row.uuid)) next.add(row.uuid)
+        return next
+      }),
+    [onSelect]
+  )
   const onScroll = (): void => {
     const element = box.current
     if (element && isLong) setView({ topPx: element.scrollTop, heightPx: element.clientHeight })
@@ -118,7 +120,7 @@ export function DataTable<R extends { readonly uuid: string }>(props: TableProps
                   aria-label="select all"
                   checked={isAll}
                   indeterminate={!isAll && selected.size > 0}
-                  onChange={() => onSelect?.(isAll ? new Set() : new Set(rows.map(row => row.uuid)))}
+                  onChange={() => onSelect?.(() => (isAll ? new Set() : new Set(rows.map(row => row.uuid))))}
                 />
               </th>
             )}

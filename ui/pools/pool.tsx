@@ -61,11 +61,17 @@ function Overview(props: { readonly uuid: string; readonly config: PoolConfig; r
   const monitors = (config.health_monitor_refs ?? []).map(ref => parseReference(ref)?.name ?? ref)
   return (
     <>
-      {runtime ? <Figures live={runtime.live} /> : <Loading lines={2} />}
+      {runtime ? (
+        <div className="lead">
+          <Figures live={runtime.live} />
+          <ScorePanel health={runtime.health_score} status={runtime.oper_status} />
+        </div>
+      ) : (
+        <Loading lines={2} />
+      )}
       <Servers poolUuid={uuid} />
       <Charts kind="pool" uuid={uuid} plans={poolCharts} />
       <div className="columns">
-        {runtime && <ScorePanel health={runtime.health_score} status={runtime.oper_status} />}
         <Panel title="Settings">
           <dl className="facts">
             <dt>Picks by</dt>

@@ -92,7 +92,7 @@ const columns: readonly Column<Pool>[] = [
     hide: 'narrow',
     cell: figure('pool', live => live.open_connections, 'count')
   },
-  { key: 'spark', title: 'Last 2 min', isShrunk: true, hide: 'narrow', cell: row => <Spark uuid={row.uuid} /> },
+  { key: 'spark', title: 'Last 2 min', isShrunk: true, hide: 'narrow', cell: row => <Spark kind="pool" uuid={row.uuid} /> },
   { key: 'algorithm', title: 'Picks by', hide: 'medium', cell: row => algorithmWords(row.config.lb_algorithm) },
   {
     key: 'services',

@@ -6,9 +6,10 @@ import { Link } from 'react-router'
 import type { PoolRuntime, ServerRuntime } from '#model/resource/runtime.ts'
 import { useDocument, useRead, useRuntime, useWatch, useWrite } from '../feed/feed.tsx'
 import type { AnyObject, ServerConfig } from '../feed/objects.ts'
-import { formatAge, formatQuantity } from '../format.ts'
+import { formatQuantity, formatTime } from '../format.ts'
 import { State, Verdict } from '../part/health.tsx'
 import { useNotify } from '../part/notice.tsx'
+import { Age } from '../part/now.tsx'
 import { Quantity } from '../part/quantity.tsx'
 import { Empty, Read } from '../part/states.tsx'
 import { DataTable } from '../part/table.tsx'
@@ -46,13 +47,13 @@ function Probes({ row }: { readonly row: ServerRow }): ReactNode {
       title={probes
         .map(
           probe =>
-            `${probe.monitor_name} on ${probe.engine}: ${probe.detail} (${formatQuantity(probe.duration_ms, 'ms')}), ${formatAge(Date.now() - probe.at)} ago`
+            `${probe.monitor_name} on ${probe.engine}: ${probe.detail} (${formatQuantity(probe.duration_ms, 'ms')}), at ${formatTime(probe.at)}`
         )
         .join('\n')}
     >
       <Verdict verdict={worst.verdict} /> <span className="live">{worst.detail}</span>{' '}
       <span className="muted">
-        {worst.monitor_name}, {formatAge(Date.now() - worst.at)} ago
+        {worst.monitor_name}, <Age at={worst.at} /> ago
       </span>
     </span>
   )

@@ -48,6 +48,13 @@ const plansOf = (lines: TrafficLines): readonly ChartPlan[] => [
     unit: 'count',
     topAtLeast: 4,
     lines: [{ name: 'open', color: '--accent', metric: lines.openConnections }]
+  },
+  {
+    title: 'New connections',
+    sentence: 'Good: far fewer than requests: clients keep theirs open.',
+    unit: 'per-s',
+    topAtLeast: 1,
+    lines: [{ name: 'new', color: '--accent', metric: lines.newConnections }]
   }
 ]
 

@@ -106,7 +106,7 @@ export const serviceColumns: readonly Column<Service>[] = [
     hide: 'narrow',
     cell: figure('virtualservice', live => live.bytes_out_per_s + live.bytes_in_per_s, 'bytes-per-s')
   },
-  { key: 'spark', title: 'Last 2 min', isShrunk: true, hide: 'narrow', cell: row => <Spark uuid={row.uuid} /> },
+  { key: 'spark', title: 'Last 2 min', isShrunk: true, hide: 'narrow', cell: row => <Spark kind="virtualservice" uuid={row.uuid} /> },
   {
     key: 'address',
     title: 'Address',

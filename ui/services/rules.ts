@@ -9,8 +9,9 @@ export interface RuleText {
   readonly action: string
 }
 
+import { isRecord, textIn } from '../json.ts'
+
 type Fields = Readonly<Record<string, unknown>>
-const isRecord = (value: unknown): value is Fields => typeof value === 'object' && value !== null && !Array.isArray(value)
 
 const phases: readonly (readonly [key: string, title: string])[] = [
   ['http_security_policy', 'security'],
@@ -42,7 +43,7 @@ function ruleText(phase: string, rule: Fields): RuleText {
   return {
     phase,
     index: typeof index === 'number' ? index : 0,
-    name: String(name ?? ''),
+    name: textIn(name),
     isEnabled: (enable ?? enabled) !== false,
     match: isRecord(match) && Object.keys(match).length > 0 ? wordsOf(match) : 'always',
     action: Object.keys(actions).length > 0 ? wordsOf(actions) : 'nothing'

@@ -71,10 +71,16 @@ function Overview(props: {
   const { uuid, config, runtime } = props
   return (
     <>
-      {runtime ? <Figures live={runtime.live} /> : <Loading lines={2} />}
+      {runtime ? (
+        <div className="lead">
+          <Figures live={runtime.live} />
+          <ScorePanel health={runtime.health_score} status={runtime.oper_status} />
+        </div>
+      ) : (
+        <Loading lines={2} />
+      )}
       <Charts kind="virtualservice" uuid={uuid} plans={serviceCharts} />
       <div className="columns">
-        {runtime && <ScorePanel health={runtime.health_score} status={runtime.oper_status} />}
         {runtime && <PlacedOn runtime={runtime} />}
         <Settings config={config} />
       </div>
