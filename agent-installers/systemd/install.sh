@@ -298,7 +298,7 @@ install_engine() {
 # The token goes in by standard input: it is in no command line and in no environment that outlives this.
 as_engine_joins() {
   if ! answer=$(printf '%s\n' "$TOKEN" | as_engine join --controller "$CONTROLLER" 2>&1); then
-    printf 'weir: cannot join %s: %s\n' "$CONTROLLER" "$(printf '%s\n' "$answer" | tail -n 1)" >&2
+    printf 'weir: cannot join %s: %s\n' "$CONTROLLER" "$(printf '%s\n' "$answer" | sed -n '$s/^weir-engine: //p')" >&2
     return 1
   fi
   printf '%s\n' "$answer" | tail -n 1 >"$PREFIX/joined"
