@@ -1,7 +1,7 @@
 import { ChevronDown, ChevronRight } from 'lucide-react'
 import { useState } from 'react'
 import type { ReactNode } from 'react'
-import type { Revision } from '../feed/revision.ts'
+import type { Revision } from '../feed/revision-parse.ts'
 import { formatInstant } from '../format.ts'
 import { Age } from '../part/now.tsx'
 import { Diff } from '../part/diff.tsx'

@@ -1,5 +1,5 @@
 /** What differs between two documents, field by field. */
-import type { DiffEntry } from '../feed/revision.ts'
+import type { DiffEntry } from '../feed/revision-parse.ts'
 import { childPointer } from './pointer.ts'
 import { isSameJson } from './schema.ts'
 

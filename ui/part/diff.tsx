@@ -1,5 +1,5 @@
 import type { ReactNode } from 'react'
-import type { DiffEntry } from '../feed/revision.ts'
+import type { DiffEntry } from '../feed/revision-parse.ts'
 
 const shown = (value: unknown): string => (typeof value === 'string' ? value : JSON.stringify(value, null, 2))
 

@@ -1,0 +1,149 @@
+import t from 'tap'
+import { kinds } from '#model/resource/catalogue.ts'
+import { kindNames } from '#model/resource/kind.ts'
+import type { JsonObject } from '#model/resource/kind.ts'
+import { parseServers } from '../../../ui/form/address.ts'
+import { curlOf } from '../../../ui/form/curl.ts'
+import { diffOf } from '../../../ui/form/diff.ts'
+import { hasViolationUnder, layViolations, valueAt, withValueAt } from '../../../ui/form/pointer.ts'
+import { blankDocument, choiceLabels, countChanged, fieldsOf, labelOf } from '../../../ui/form/schema.ts'
+import type { Field } from '../../../ui/form/schema.ts'
+
+const fieldsOfKind = (kind: keyof typeof kinds): readonly Field[] =>
+  fieldsOf(kinds[kind].schema as unknown as Readonly<Record<string, unknown>>)
+const fieldIn = (fields: readonly Field[], name: string): Field => {
+  const found = fields.find(field => field.name === name)
+  if (!found) throw new Error(`no field ${name}`)
+  return found
+}
+
+t.test('fieldsOf gives each field the input that its schema asks for', async t => {
+  const fields = fieldsOfKind('pool')
+  t.match(fieldIn(fields, 'health_monitor_refs').shape, { is: 'references', kind: 'healthmonitor' })
+  t.match(fieldIn(fields, 'default_server_port').shape, { is: 'number', min: 1, max: 65535, isWhole: true })
+  t.match(fieldIn(fields, 'enabled').shape, { is: 'toggle' })
+  const servers = fieldIn(fields, 'servers').shape
+  t.equal(servers.is, 'list')
+  if (servers.is !== 'list' || servers.item.is !== 'group') return t.fail('servers are a list of groups')
+  t.match(fieldIn(servers.item.fields, 'ip').shape, { is: 'address', allowsName: true })
+  t.match(servers.blank, { ip: { addr: '', type: 'V4' } })
+})
+
+t.test('fieldsOf leaves out what the server owns and what is not supported', async t => {
+  const names = fieldsOfKind('pool').map(field => field.name)
+  for (const name of ['uuid', 'url', '_last_modified', 'autoscale_policy_ref']) t.notOk(names.includes(name), name)
+  const { shape } = fieldIn(fieldsOfKind('pool'), 'lb_algorithm')
+  if (shape.is !== 'choice') return t.fail('a choice')
+  t.notOk(
+    shape.options.some(option => option.value === 'LB_ALGORITHM_TOPOLOGY'),
+    'a word that is refused is no choice'
+  )
+})
+
+t.test('every kind has a form with its name in it, and a blank document of what must be there', async t => {
+  for (const kind of kindNames) {
+    const fields = fieldsOfKind(kind)
+    t.ok(fields.length > 0, kind)
+    for (const field of fields) if (field.isRequired) t.ok(field.name in blankDocument(fields), `${kind} ${field.name}`)
+  }
+})
+
+t.test('labelOf and choiceLabels say it in words', async t => {
+  t.equal(labelOf('lb_algorithm_hash'), 'LB algorithm hash')
+  t.equal(labelOf('health_monitor_refs'), 'Health monitors')
+  t.same(
+    choiceLabels(['LB_ALGORITHM_ROUND_ROBIN', 'LB_ALGORITHM_RANDOM']).map(option => option.label),
+    ['Round robin', 'Random']
+  )
+  t.same(
+    choiceLabels(['V4', 'V6', 'DNS']).map(option => option.label),
+    ['V4', 'V6', 'DNS']
+  )
+})
+
+t.test('countChanged counts what says something else than its default', async t => {
+  const fields = fieldsOfKind('pool')
+  t.equal(countChanged(fields, {}), 0)
+  t.equal(countChanged(fields, { enabled: true, default_server_port: 80 }), 0)
+  t.equal(countChanged(fields, { enabled: false, default_server_port: 80, servers: [] }), 1)
+})
+
+t.test('withValueAt changes one place and copies only the way to it', async t => {
+  const before: JsonObject = { name: 'web', servers: [{ ip: { addr: 'a' } }, { ip: { addr: 'b' } }] }
+  const after = withValueAt(before, '/servers/1/ip/addr', 'c')
+  t.equal(valueAt(after, '/servers/1/ip/addr'), 'c')
+  t.equal(valueAt(before, '/servers/1/ip/addr'), 'b')
+  t.equal((after['servers'] as unknown[])[0], (before['servers'] as unknown[])[0])
+  t.same(withValueAt(before, '/servers/0', undefined)['servers'], [{ ip: { addr: 'b' } }])
+  t.same(withValueAt({ a: 1, b: 2 }, '/a', undefined), { b: 2 })
+  t.same(withValueAt({}, '/a~1b/c', 1), { 'a/b': { c: 1 } })
+})
+
+t.test('layViolations shows each at the deepest field that is drawn, the rest on top', async t => {
+  const fields = fieldsOfKind('pool')
+  const { byPointer, others } = layViolations(
+    [
+      { pointer: '/servers/1/ip/addr', message: 'must be an address' },
+      { pointer: '/default_server_port', message: 'must be at least 1' },
+      { pointer: '', message: 'is wrong as a whole' },
+      { pointer: '/nonsense/0', message: 'is not a field of pool' }
+    ],
+    fields
+  )
+  t.same([...byPointer.keys()], ['/servers/1/ip', '/default_server_port'])
+  t.same(
+    others.map(violation => violation.pointer),
+    ['', '/nonsense/0']
+  )
+  t.ok(hasViolationUnder(byPointer, '/servers'))
+  t.notOk(hasViolationUnder(byPointer, '/server'))
+})
+
+t.test('layViolations takes off the prefix of a nested document', async t => {
+  const { byPointer, others } = layViolations(
+    [
+      { pointer: '/data/pool_ref_data/name', message: 'is required' },
+      { pointer: '/data/name', message: 'is required' }
+    ],
+    fieldsOfKind('pool'),
+    '/data/pool_ref_data'
+  )
+  t.same([...byPointer.keys()], ['/name'])
+  t.same(
+    others.map(violation => violation.pointer),
+    ['/data/name']
+  )
+})
+
+t.test('diffOf names the smallest values that differ', async t => {
+  t.same(diffOf({ a: 1, b: { c: 2 }, d: [1, 2] }, { a: 1, b: { c: 3 }, d: [1], e: 5 }), [
+    { pointer: '/b/c', before: 2, after: 3 },
+    { pointer: '/d', before: [1, 2], after: [1] },
+    { pointer: '/e', after: 5 }
+  ])
+  t.same(diffOf({ a: 1, b: 2 }, { b: 2, a: 1 }), [])
+})
+
+t.test('parseServers reads what one types', async t => {
+  t.same(parseServers('10.0.0.1\n10.0.0.2:8080, [::1]:81\n\n::2\napp.example:90'), [
+    { ip: { addr: '10.0.0.1', type: 'V4' } },
+    { ip: { addr: '10.0.0.2', type: 'V4' }, port: 8080 },
+    { ip: { addr: '::1', type: 'V6' }, port: 81 },
+    { ip: { addr: '::2', type: 'V6' } },
+    { ip: { addr: 'app.example', type: 'DNS' }, port: 90, hostname: 'app.example', resolve_server_by_dns: true }
+  ])
+})
+
+t.test('curlOf quotes what a shell would take apart', async t => {
+  const text = curlOf({
+    origin: 'https://c:9443',
+    method: 'POST',
+    path: '/api/pool',
+    body: { name: "it's $HOME" },
+    userName: 'admin',
+    tenant: 'shop'
+  })
+  t.match(text, `it'\\''s $HOME`)
+  t.match(text, '-X POST')
+  t.match(text, 'X-Weir-Tenant: shop')
+})
