@@ -5,7 +5,7 @@ import { StoreUnavailable } from '#controller/store/store.ts'
 import type { Store, StoredResource } from '#controller/store/store.ts'
 import type { Actor } from './actor.ts'
 import { hashPassword, PASSWORD_MAX_LENGTH, verifyPassword } from './password.ts'
-import type { RandomBytes } from './password.ts'
+import type { PasswordCost, RandomBytes } from './password.ts'
 import { actorOfUser } from './permission.ts'
 import { addressGroup, Throttle } from './throttle.ts'
 
@@ -19,6 +19,10 @@ export interface AccessOptions {
   readonly lifetimeMs?: number
   readonly sessionsMax?: number
   readonly sessionsPerUserMax?: number
+  /** Passwords that may wait to be looked at, beyond the two that are; more at once are refused. */
+  readonly waitingMax?: number
+  /** What `change` hashes passwords with, so that an unknown user takes the same time. */
+  readonly passwordCost?: PasswordCost
 }
 
 export interface SignedIn {
@@ -83,7 +87,6 @@ const HOUR_MS = 60 * MINUTE_MS
 const TOUCH_MS = MINUTE_MS
 /** argon2 takes 19 MB and a core each: more at once would only be slower. */
 const VERIFY_AT_ONCE = 2
-const VERIFY_WAITING_MAX = 64
 const KNOWN_PAIRS_MAX = 1_000
 
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex')
@@ -219,7 +222,7 @@ function openSessions({ store, clock, randomBytes, ...limits }: AccessOptions) {
 export function openAccess(options: AccessOptions): Access {
   const { store, clock, randomBytes } = options
   const sessions = openSessions(options)
-  const turnstile = makeTurnstile(VERIFY_AT_ONCE, VERIFY_WAITING_MAX)
+  const turnstile = makeTurnstile(VERIFY_AT_ONCE, options.waitingMax ?? 64)
   const shared = { firstWaitMs: 1_000, maxWaitMs: MINUTE_MS, forgetMs: 30 * MINUTE_MS, keysMax: 10_000 }
   // Somebody who mistypes has ten tries; a whole address, behind which many may sit, fifty.
   const byUserAndAddress = new Throttle(clock, { ...shared, freeFailures: 10 })
@@ -255,7 +258,7 @@ export function openAccess(options: AccessOptions): Access {
     }
     mustNotWait()
     const user = userNamed(username)
-    decoy ??= hashPassword(Buffer.from(randomBytes(32)).toString('hex'), randomBytes)
+    decoy ??= hashPassword(Buffer.from(randomBytes(32)).toString('hex'), randomBytes, options.passwordCost)
     const hash = user === undefined || passwordOf(user) === '' ? await decoy : passwordOf(user)
     const isRight = await turnstile(async () => {
       // Those that came in together are judged one after the other.

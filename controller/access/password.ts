@@ -4,9 +4,13 @@ import type { Argon2Parameters } from 'node:crypto'
 
 export type RandomBytes = (size: number) => Uint8Array
 
+export interface PasswordCost {
+  readonly memoryKib: number
+  readonly passes: number
+}
+
 /** OWASP Password Storage Cheat Sheet (2024): argon2id with 19 MiB, two passes, one lane. */
-const MEMORY_KIB = 19_456
-const PASSES = 2
+export const passwordCost: PasswordCost = { memoryKib: 19_456, passes: 2 }
 const LANES = 1
 const TAG_BYTES = 32
 const SALT_BYTES = 16
@@ -21,10 +25,11 @@ const derive = (parameters: Argon2Parameters): Promise<Buffer> =>
 const plainBase64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64').replace(/=+$/, '')
 
 /** Hashes a password with a salt of its own. */
-export async function hashPassword(password: string, randomBytes: RandomBytes): Promise<string> {
+export async function hashPassword(password: string, randomBytes: RandomBytes, cost: PasswordCost = passwordCost): Promise<string> {
+  const { memoryKib, passes } = cost
   const nonce = randomBytes(SALT_BYTES)
-  const tag = await derive({ message: password, nonce, parallelism: LANES, tagLength: TAG_BYTES, memory: MEMORY_KIB, passes: PASSES })
-  return `$argon2id$v=19$m=${MEMORY_KIB},t=${PASSES},p=${LANES}$${plainBase64(nonce)}$${plainBase64(tag)}`
+  const tag = await derive({ message: password, nonce, parallelism: LANES, tagLength: TAG_BYTES, memory: memoryKib, passes })
+  return `$argon2id$v=19$m=${memoryKib},t=${passes},p=${LANES}$${plainBase64(nonce)}$${plainBase64(tag)}`
 }
 
 const phc = /^\$argon2id\$v=19\$m=(\d{1,7}),t=(\d{1,2}),p=(\d{1,2})\$([A-Za-z0-9+/]{11,86})\$([A-Za-z0-9+/]{22,86})$/

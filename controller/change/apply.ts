@@ -17,7 +17,7 @@ import type { Json, JsonObject, KindName } from '#model/resource/kind.ts'
 import type { Violation } from '#model/resource/violation.ts'
 import type { Clock } from '#model/base/clock.ts'
 import { ADMIN_TENANT } from '#controller/access/permission.ts'
-import type { RandomBytes } from '#controller/access/password.ts'
+import type { PasswordCost, RandomBytes } from '#controller/access/password.ts'
 import type { Seal } from '#controller/pki/port.ts'
 import type { ResourceChange, ResourceWrite, Store, StoredResource } from '#controller/store/store.ts'
 import { diffOf } from './diff.ts'
@@ -39,6 +39,8 @@ export interface ChangeOptions {
   readonly randomBytes: RandomBytes
   /** Told after every commit, when it is durable. */
   readonly committed: (revision: number) => void
+  /** What hashing a password costs; the usual when left out. */
+  readonly passwordCost?: PasswordCost
   /** A fresh UUID version 4. */
   readonly uuid?: () => string
   /** Rules over the whole that `change` itself does not know; asked when everything else is right. */
@@ -135,7 +137,7 @@ class Work {
     this.#options = options
     this.#order = order
     this.#view = new View(options.store)
-    this.#secrets = makeSecretKeeper(options.seal, options.randomBytes)
+    this.#secrets = makeSecretKeeper(options.seal, options.randomBytes, options.passwordCost)
   }
 
   get deletes(): readonly StoredResource[] {

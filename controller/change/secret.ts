@@ -3,7 +3,7 @@ import { secretsIn, withSecrets } from '#model/resource/catalogue.ts'
 import type { JsonObject, KindName } from '#model/resource/kind.ts'
 import type { Violation } from '#model/resource/violation.ts'
 import { hashPassword, verifyPassword } from '#controller/access/password.ts'
-import type { RandomBytes } from '#controller/access/password.ts'
+import type { PasswordCost, RandomBytes } from '#controller/access/password.ts'
 import type { Seal } from '#controller/pki/port.ts'
 import { SENSITIVE, valueAt } from './draft.ts'
 import type { Draft } from './draft.ts'
@@ -20,7 +20,7 @@ export interface SecretKeeper {
 /** The password of a user is hashed: nobody ever needs to read it again. */
 export const isPassword = (kind: KindName, pointer: string): boolean => kind === 'user' && pointer === '/password'
 
-export function makeSecretKeeper(seal: Seal, randomBytes: RandomBytes): SecretKeeper {
+export function makeSecretKeeper(seal: Seal, randomBytes: RandomBytes, cost?: PasswordCost): SecretKeeper {
   const storedSecret = (draft: Draft, pointer: string): string | undefined => {
     const value = valueAt(draft.before?.body, pointer)
     return typeof value === 'string' ? value : undefined
@@ -36,7 +36,7 @@ export function makeSecretKeeper(seal: Seal, randomBytes: RandomBytes): SecretKe
   const close = async (kind: KindName, pointer: string, plain: string, stored: string | undefined): Promise<string> => {
     if (plain === SENSITIVE && stored !== undefined) return stored
     if (isPassword(kind, pointer)) {
-      return stored !== undefined && (await verifyPassword(plain, stored)) ? stored : await hashPassword(plain, randomBytes)
+      return stored !== undefined && (await verifyPassword(plain, stored)) ? stored : await hashPassword(plain, randomBytes, cost)
     }
     return stored !== undefined && open(stored) === plain ? stored : seal.seal(plain)
   }

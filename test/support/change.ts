@@ -13,6 +13,9 @@ import { ChangeRefused } from '#controller/change/order.ts'
 import type { Seal } from '#controller/pki/port.ts'
 import { openMemoryStore } from '#controller/store/memory/memory.ts'
 
+/** Argon2 at its least: tests are about who gets in, not about how long it takes. */
+export const cheapPasswords = { memoryKib: 8, passes: 1 } as const
+
 export const admin = superActor('ann', null)
 
 /** Seals so that a test sees what is inside; every sealing gives another text, as the real one does. */
@@ -44,6 +47,7 @@ export async function aChange(t: Test, more: Partial<ChangeOptions> = {}) {
     seal: plainSeal(),
     clock: { nowEpochMs: () => ++nowEpochMs },
     randomBytes: seededBytes(),
+    passwordCost: cheapPasswords,
     committed: revision => committed.push(revision),
     uuid: () => `00000000-0000-4000-8000-${String(++count).padStart(12, '0')}`,
     ...more

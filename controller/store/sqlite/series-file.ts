@@ -1,5 +1,5 @@
 /** Blocks of time series in a file of their own: telemetry may be lost without harm, so it never slows or endangers the configuration. */
-import { rmSync } from 'node:fs'
+import { closeSync, openSync, rmSync } from 'node:fs'
 import BetterSqlite from 'better-sqlite3'
 import type { Database } from 'better-sqlite3'
 import { levels } from '../series.ts'
@@ -18,6 +18,7 @@ const schema = `
 `
 
 function openDatabase(path: string, sizeMax: number): Database {
+  closeSync(openSync(path, 'a', 0o600))
   const db = new BetterSqlite(path)
   try {
     db.pragma('journal_mode = WAL')
