@@ -26,11 +26,10 @@ const implied: ReadonlyMap<string, string> = new Map([
 function filled(store: Store, { kind, body }: StoredResource): JsonObject {
   const { schema } = kinds[kind]
   const references: Record<string, Json> = {}
-  for (const [field, name] of implied) {
-    const property = schema.properties[field] as { readonly 'x-ref'?: KindName } | undefined
-    const toKind = property?.['x-ref']
-    const target = toKind === undefined || body[field] !== undefined ? undefined : store.findByName(toKind, ADMIN_TENANT, name)
-    if (target !== undefined) references[field] = target.uuid
+  for (const field of implied.keys()) {
+    const uuid =
+      body[field] === undefined ? impliedReference(store, field, schema.properties[field] as PropertyNode | undefined) : undefined
+    if (uuid !== undefined) references[field] = uuid
   }
   return { ...fillDefaults(schema, body), ...references }
 }
@@ -79,16 +78,43 @@ function trim(answer: Record<string, Json>, { fields, exclude }: View): Record<s
   )
 }
 
-/** What a document says, read with its defaults and without its secrets: for filters, searches and sorting. */
-export function readable(store: Store, resource: StoredResource): JsonObject {
-  return {
-    ...mapSecrets(kinds[resource.kind].schema, filled(store, resource), () => undefined),
-    uuid: resource.uuid,
-    name: resource.name,
-    tenant_ref: resource.tenant,
-    _last_modified: resource.lastModified
-  }
+interface PropertyNode {
+  readonly default?: Json
+  readonly 'x-ref'?: KindName
+  readonly 'x-secret'?: boolean
+  readonly 'x-unsupported'?: boolean
 }
+
+/** The uuid of what an unset reference means. */
+function impliedReference(store: Store, field: string, property: PropertyNode | undefined): string | undefined {
+  const name = implied.get(field)
+  const toKind = property?.['x-ref']
+  return name === undefined || toKind === undefined ? undefined : store.findByName(toKind, ADMIN_TENANT, name)?.uuid
+}
+
+/**
+ * One field as filters and sorting see it: with its default, without secrets, references as uuids.
+ *
+ * Cost  that of the field, not of the document
+ */
+export function fieldOf(store: Store, resource: StoredResource, field: string): Json | undefined {
+  if (field === 'name' || field === 'uuid') return resource[field]
+  if (field === 'tenant_ref') return resource.tenant
+  if (field === '_last_modified') return resource.lastModified
+  const { schema } = kinds[resource.kind]
+  const property = schema.properties[field] as PropertyNode | undefined
+  if (property === undefined || property['x-secret'] === true) return undefined
+  const value = resource.body[field]
+  if (value === undefined)
+    return property['x-unsupported'] === true ? undefined : (property.default ?? impliedReference(store, field, property))
+  return typeof value === 'object' ? mapSecrets(schema, { [field]: value }, () => undefined)[field] : value
+}
+
+/** What was written, without its secrets: for searches. */
+export const searchable = ({ kind, uuid, body }: StoredResource): JsonObject => ({
+  ...mapSecrets(kinds[kind].schema, body, () => undefined),
+  uuid
+})
 
 /** The same list, one page on. */
 export function nextPage(request: FastifyRequest, page: number): string {

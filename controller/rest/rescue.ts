@@ -1,4 +1,6 @@
 /** The one place where a failure becomes a response: RFC 9457 problem details that also carry Avi's `error` string. */
+import { randomUUID } from 'node:crypto'
+import type { Duplex } from 'node:stream'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Violation } from '#model/resource/violation.ts'
 import { TooManyAttempts } from '#controller/access/access.ts'
@@ -23,6 +25,7 @@ const titles: Readonly<Record<number, string>> = {
   401: 'Not signed in',
   403: 'Not allowed',
   404: 'Not found',
+  408: 'Too slow',
   405: 'Method not allowed',
   409: 'Conflict',
   412: 'Stale',
@@ -155,4 +158,21 @@ export function sendProblem(request: FastifyRequest, reply: FastifyReply, error:
 
 export function useRescue(app: FastifyInstance, log: Log): void {
   app.setErrorHandler((error, request, reply) => sendProblem(request, reply, error, log))
+}
+
+/** Answers what is no HTTP at all, as far as the connection still listens. */
+export function rescueConnection(error: Error & { readonly code?: string }, socket: Duplex): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy()
+    return
+  }
+  const [status, reason] =
+    error.code === 'HPE_HEADER_OVERFLOW'
+      ? [431, 'the headers are too large']
+      : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
+        ? [408, 'the request took too long']
+        : [400, 'this is not HTTP']
+  const body = JSON.stringify(problemBody({ status, code: 'MALFORMED', detail: reason, violations: [], headers: {} }, randomUUID()))
+  const head = `HTTP/1.1 ${status} ${titles[status] ?? 'Refused'}\r\nContent-Type: application/problem+json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n`
+  socket.end(head + body)
 }

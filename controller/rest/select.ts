@@ -2,7 +2,7 @@
 import { kinds } from '#model/resource/catalogue.ts'
 import type { Json, KindDefinition, KindName } from '#model/resource/kind.ts'
 import type { Store, StoredResource } from '#controller/store/store.ts'
-import { readable } from './answer.ts'
+import { fieldOf, searchable } from './answer.ts'
 import { compareValues, mentions, satisfies } from './query.ts'
 import type { Filter, ListQuery } from './query.ts'
 
@@ -18,14 +18,14 @@ export function selectResources(store: Store, resources: readonly StoredResource
       (related === undefined || related.has(resource.uuid)) &&
       query.filters.every(filter => passes(store, resource, filter)) &&
       query.searches.every(({ field, text, isCaseIgnored }) =>
-        mentions(field === undefined ? readable(store, resource) : readable(store, resource)[field], text, isCaseIgnored)
+        mentions(field === undefined ? searchable(resource) : fieldOf(store, resource, field), text, isCaseIgnored)
       )
   )
   if (query.sort.length === 1 && query.sort[0]!.field === 'name') return query.sort[0]!.isDescending ? found.toReversed() : found
-  const keyed = found.map(resource => ({ resource, document: readable(store, resource) }))
+  const keyed = found.map(resource => ({ resource, keys: query.sort.map(({ field }) => fieldOf(store, resource, field)) }))
   keyed.sort((a, b) => {
-    for (const { field, isDescending } of query.sort) {
-      const order = compareValues(a.document[field], b.document[field])
+    for (const [index, { isDescending }] of query.sort.entries()) {
+      const order = compareValues(a.keys[index], b.keys[index])
       if (order !== 0) return isDescending ? -order : order
     }
     return 0
@@ -40,8 +40,7 @@ function relatedTo(store: Store, { refersTo, referredBy }: ListQuery): ReadonlyS
 }
 
 function passes(store: Store, resource: StoredResource, { field, of, comparison, values }: Filter): boolean {
-  if (field === 'name' || field === 'uuid') return satisfies(resource[field], comparison, values)
-  const value = readable(store, resource)[field]
+  const value = fieldOf(store, resource, field)
   if (of !== 'name') return satisfies(referenceIn(value), comparison, values.map(bareUuid))
   const toKind = field === 'tenant_ref' ? 'tenant' : referredKind(kinds[resource.kind], field)
   const uuids = Array.isArray(value) ? (value as readonly Json[]) : [value]

@@ -18,7 +18,7 @@ import type { LiveFeed } from './live.ts'
 import { useMacro } from './macro.ts'
 import { collectRoutes, useOpenapi } from './openapi.ts'
 import { Problem } from './problem.ts'
-import { sendProblem, useRescue } from './rescue.ts'
+import { rescueConnection, sendProblem, useRescue } from './rescue.ts'
 import { useRevision } from './revision.ts'
 import { useRuntime } from './runtime.ts'
 import type { RestServices } from './services.ts'
@@ -77,6 +77,7 @@ function makeApp(options: RestOptions): FastifyInstance {
     keepAliveTimeout: KEEP_ALIVE_MS,
     forceCloseConnections: 'idle',
     genReqId: () => crypto.randomUUID(),
+    clientErrorHandler: rescueConnection,
     onProtoPoisoning: 'error',
     onConstructorPoisoning: 'error',
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: 255 },

@@ -3,7 +3,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { JsonObject } from '#model/resource/kind.ts'
 import type { Actor } from '#controller/access/actor.ts'
 import { baseOf } from './answer.ts'
-import { callerOf, CSRF_COOKIE, ownTenant, SESSION_COOKIE, tenantsOf } from './caller.ts'
+import { callerOf, checkOrigin, CSRF_COOKIE, ownTenant, SESSION_COOKIE, tenantsOf } from './caller.ts'
 import { isObject } from './json.ts'
 import { anyObject } from './openapi.ts'
 import { Problem } from './problem.ts'
@@ -102,6 +102,8 @@ export function useSession(app: FastifyInstance, services: RestServices, options
         }
       },
       async (request, reply) => {
+        // Another site must not sign somebody in as somebody else.
+        checkOrigin(request)
         const { username, password } = credentialsIn(request.body)
         const signedIn = await access.signIn(username, password, request.ip)
         if (signedIn === undefined) throw new Problem(401, 'WRONG_CREDENTIALS', 'wrong name or password')

@@ -49,14 +49,15 @@ export async function useUi(app: FastifyInstance, services: Pick<RestServices, '
   }
 
   const file = async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
-    const path = safePath((request.params as { readonly '*': string })['*'])
-    if (path === undefined) throw notFound('file')
-    if (await isFile(join(uiFolder, path)))
+    const asked = (request.params as { readonly '*': string })['*']
+    const path = safePath(asked)
+    if (path !== undefined && (await isFile(join(uiFolder, path))))
       return reply
         .header('cache-control', isHashed(path) ? 'public, max-age=31536000, immutable' : `public, max-age=${HOUR_S}`)
         .sendFile(path, uiFolder)
-    // A page's address has no file: the dashboard's own router shows it. A missing asset is missing.
-    if (isHashed(path) || /\.\w+$/.test(path) || path === 'api' || path.startsWith('api/')) throw notFound(`/${path}`)
+    // A page's address has no file: the dashboard's own router shows it. What a page or a tool asks for is there or not.
+    const isPage = request.headers.accept?.includes('text/html') === true || !/[^/]\.\w+$/.test(asked)
+    if (!isPage || /^(?:api|assets|install)(?:\/|$)/.test(asked)) throw notFound(`/${asked.slice(0, 128)}`)
     return page(reply)
   }
 

@@ -105,6 +105,10 @@ t.test('the dashboard is served with its own router, and its assets for ever', a
       { status: 200, text: '<!doctype html>', headers: { 'cache-control': 'no-cache', 'content-type': /html/ } },
       path
     )
+  t.match(await anonymous.call('GET', '/services/shop.example.com%20two', undefined, { accept: 'text/html,*/*' }), {
+    status: 200,
+    text: '<!doctype html>'
+  })
   t.match(await anonymous.call('GET', '/assets/index-abc123.js'), {
     status: 200,
     headers: { 'cache-control': 'public, max-age=31536000, immutable', 'content-type': /javascript/ }

@@ -33,6 +33,8 @@ t.test('wrong credentials are refused alike, malformed ones by their shape', asy
   t.match(wrong, { status: 401, body: { code: 'WRONG_CREDENTIALS' } })
   t.equal(nobody.body['error'], wrong.body['error'])
   t.equal(wrong.headers['set-cookie'], undefined)
+  const foreign = await anonymous.call('POST', '/login', { username: 'admin', password: PASSWORD }, { origin: 'https://evil.test' })
+  t.match(foreign, { status: 403, body: { code: 'WRONG_ORIGIN' } })
   for (const body of [{}, { username: 'admin' }, { username: ['admin'], password: 1 }, [], 'null', '"x"'])
     t.equal((await anonymous.call('POST', '/login', body)).status, 400, JSON.stringify(body))
   t.equal((await anonymous.call('POST', '/login', { username: 'a'.repeat(9_000), password: 'x' })).status, 401)

@@ -1,4 +1,5 @@
 import { createHash, X509Certificate } from 'node:crypto'
+import { connect as connectPlain } from 'node:net'
 import { connect } from 'node:tls'
 import t from 'tap'
 import { selfSigned } from '#test/support/self-signed.ts'
@@ -64,6 +65,7 @@ t.test('headers beyond their bound are refused', async t => {
   const { port } = await house.rest.start({ host: '127.0.0.1', port: 0 })
   const answer = await send(`http://127.0.0.1:${port}/healthz`, { headers: { 'x-big': 'x'.repeat(20_000) } })
   t.equal(answer.status, 431)
+  t.match(answer.json(), { status: 431, error: /headers/ })
   t.equal((await send(`http://127.0.0.1:${port}/healthz`)).status, 200)
 })
 
@@ -82,4 +84,25 @@ t.test('whoever sends a body that is too large gets to see why', async t => {
     (await send(`http://127.0.0.1:${port}/api/pool`, { method: 'POST', body, headers: { 'content-type': 'application/json' } })).status,
     401
   )
+})
+
+t.test('what is no HTTP is told so', async t => {
+  const house = await aRest(t)
+  const { port } = await house.rest.start({ host: '127.0.0.1', port: 0 })
+  for (const bytes of [
+    'GARBAGE\r\n\r\n',
+    '\u0000\u0001\u0002',
+    'GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n'
+  ]) {
+    const socket = connectPlain({ host: '127.0.0.1', port })
+    t.teardown(() => socket.destroy())
+    socket.write(bytes)
+    const text = await new Promise<string>(done => {
+      let all = ''
+      socket.on('data', chunk => (all += String(chunk)))
+      socket.on('close', () => done(all))
+    })
+    t.match(text, /^HTTP\/1\.1 400 /, JSON.stringify(bytes))
+    t.match(text, /application\/problem\+json/)
+  }
 })
