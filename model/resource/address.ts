@@ -20,12 +20,12 @@ function parseIpv4(text: string): bigint | undefined {
   return value
 }
 
-function groupsOf(text: string): bigint[] | undefined {
+function groupsOf(text: string, isEnd: boolean): bigint[] | undefined {
   if (text === '') return []
   const groups: bigint[] = []
   const parts = text.split(':')
   for (const [index, part] of parts.entries()) {
-    if (part.includes('.') && index === parts.length - 1) {
+    if (isEnd && part.includes('.') && index === parts.length - 1) {
       const tail = parseIpv4(part)
       if (tail === undefined) return undefined
       groups.push(tail >> 16n, tail & 0xffffn)
@@ -38,8 +38,8 @@ function groupsOf(text: string): bigint[] | undefined {
 function parseIpv6(text: string): bigint | undefined {
   const halves = text.split('::')
   if (halves.length > 2) return undefined
-  const head = groupsOf(halves[0]!)
-  const tail = halves.length === 2 ? groupsOf(halves[1]!) : []
+  const head = groupsOf(halves[0]!, halves.length === 1)
+  const tail = halves.length === 2 ? groupsOf(halves[1]!, true) : []
   if (head === undefined || tail === undefined) return undefined
   const missing = 8 - head.length - tail.length
   if (halves.length === 2 ? missing < 1 : missing !== 0) return undefined

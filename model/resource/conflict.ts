@@ -8,6 +8,9 @@ import type { Violation } from './violation.ts'
 
 export type Protocol = 'TCP' | 'UDP'
 
+/** The group of a virtual service that names none. */
+const DEFAULT_GROUP = 'Default-Group'
+
 export interface Listener {
   readonly address: string
   readonly protocol: Protocol
@@ -17,7 +20,7 @@ export interface Listener {
 interface ListeningService {
   readonly uuid: string
   readonly name: string
-  /** Engine group; '' when none is named. Two that name none share one. */
+  /** Uuid of its engine group. */
   readonly group: string
   readonly listeners: readonly Listener[]
 }
@@ -77,10 +80,12 @@ export function conflictsOf(
   candidates: readonly { readonly uuid: string | undefined; readonly body: JsonObject }[],
   context: Pick<CheckContext, 'resource' | 'all'>
 ): Conflict[] {
+  const defaultGroup = context.all('serviceenginegroup').find(({ body }) => body['name'] === DEFAULT_GROUP)?.uuid ?? ''
+  const groupOf = (body: JsonObject): string => textIn(body['se_group_ref']) || defaultGroup
   const own: ListeningService[] = candidates.map(({ uuid, body }) => ({
     uuid: uuid ?? '',
     name: textIn(body['name']),
-    group: textIn(body['se_group_ref']),
+    group: groupOf(body),
     listeners: listenersOf(body, context)
   }))
   const taken = new Map<string, ListeningService>()
@@ -98,7 +103,7 @@ export function conflictsOf(
   const ports = new Set([...taken.values()].flatMap(service => service.listeners.map(({ port }) => port)))
   for (const { uuid, body } of context.all('virtualservice')) {
     if (written.has(uuid) || !objectsIn(body['services']).some(({ port }) => typeof port === 'number' && ports.has(port))) continue
-    const group = textIn(body['se_group_ref'])
+    const group = groupOf(body)
     for (const listener of listenersOf(body, context)) {
       const holder = taken.get(keyOf(group, listener))
       if (holder === undefined) continue

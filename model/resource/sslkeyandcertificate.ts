@@ -1,18 +1,23 @@
 import type { Filled, Written } from './field.ts'
 import { defineKind } from './define.ts'
-import { each, inTenant, integer, list, nested, oneOf, ref, shape, text } from './common.ts'
+import { each, flag, inTenant, integer, list, nested, oneOf, ref, shape, text } from './common.ts'
 import type { Field } from './field.ts'
 import type { Violation } from './violation.ts'
 
-const anything = shape('object', {})
 const computed = { readOnly: true } as const
+/** What the server read from a certificate, in whatever shape. */
+const object = (description: string): Field<Readonly<Record<string, unknown>>, Readonly<Record<string, unknown>>, 'optional'> => ({
+  schema: { type: 'object', additionalProperties: true, readOnly: true, description },
+  presence: 'optional'
+})
+const yesOrNo = (description: string): Field<boolean, boolean, 'optional'> => flag(description, { readOnly: true })
 const textItem: Field<string, string, 'optional'> = { schema: { type: 'string' }, presence: 'optional' }
 
 /** A certificate; what is read from it is the server's to say. */
 export const sslCertificate = shape('certificate', {
   certificate: text('The certificate in PEM, its chain after it.', { maxLength: 262144, first: true }),
-  subject: nested(anything, 'Subject.', computed),
-  issuer: nested(anything, 'Issuer.', computed),
+  subject: object('Subject.'),
+  issuer: object('Issuer.'),
   subject_alt_names: list(textItem, 'Names that it is for.', computed),
   not_before: text('Begin of its validity.', computed),
   not_after: text('End of its validity.', computed),
@@ -20,7 +25,7 @@ export const sslCertificate = shape('certificate', {
   fingerprint: text('SHA-256 fingerprint.', computed),
   signature: text('Signature.', computed),
   signature_algorithm: text('Signature algorithm.', computed),
-  key_params: nested(anything, 'Kind of key.', computed),
+  key_params: object('Kind of key.'),
   public_key: text('Public key.', computed),
   self_signed: { schema: { type: 'boolean', readOnly: true, description: 'Signed by itself.' }, presence: 'optional' } as Field<
     boolean,
@@ -72,7 +77,7 @@ export const sslkeyandcertificate = defineKind({
       'Certificates sent after this one, in order.',
       { maxItems: 10 }
     ),
-    key_params: nested(anything, 'Kind of key; read from it.', computed),
+    key_params: object('Kind of key; read from it.'),
     status: oneOf(['SSL_CERTIFICATE_FINISHED'], 'Whether it is ready.', {
       default: 'SSL_CERTIFICATE_FINISHED',
       unsupported: ['SSL_CERTIFICATE_PENDING']

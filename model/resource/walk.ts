@@ -88,7 +88,7 @@ function drop(node: SchemaNode, value: Json): Json {
     if (property === undefined) out[name] = item
     else {
       const inner = drop(property, item)
-      const isDefault = property.default !== undefined && !required.has(name) && equal(item, property.default)
+      const isDefault = property.default !== undefined && !required.has(name) && equal(inner, drop(property, property.default))
       if (!isDefault) out[name] = inner
     }
   }

@@ -1,0 +1,253 @@
+/** The rules of each kind that need more than one field. */
+import t from 'tap'
+import type { KindName } from '#model/resource/kind.ts'
+import { contextOf, document, minimal, pointersOf } from '#test/support/resources.ts'
+
+const v4 = (addr: string): object => ({ addr, type: 'V4' })
+const rule = (more: object): object => ({ name: 'r', index: 1, enable: true, ...more })
+const request = (more: object): object => ({ name: 'x', http_request_policy: { rules: [rule(more)] } })
+const matching = (match: object): object => request({ match })
+const at = '/http_request_policy/rules/0'
+
+const cases: readonly (readonly [kind: KindName, why: string, body: object, pointers: readonly string[]])[] = [
+  ['serviceenginegroup', 'minimum above maximum', { min_scaleout_per_vs: 5 }, ['/min_scaleout_per_vs']],
+  ['serviceenginegroup', 'an address mode that is not there yet', { address_mode: 'BGP' }, ['/address_mode?']],
+  ['vsvip', 'no address', { vip: [{ vip_id: '1' }] }, ['/vip/0']],
+  ['vsvip', 'no vip', { vip: [] }, ['/vip']],
+  ['vsvip', 'wrong family', { vip: [{ vip_id: '1', ip_address: { addr: '::1', type: 'V6' } }] }, ['/vip/0/ip_address/type']],
+  ['vsvip', 'IPv4 as IPv6', { vip: [{ vip_id: '1', ip6_address: v4('1.2.3.4') }] }, ['/vip/0/ip6_address/type']],
+  [
+    'vsvip',
+    'one address twice',
+    {
+      vip: [
+        { vip_id: '1', ip6_address: { addr: '::1', type: 'V6' } },
+        { vip_id: '1', ip6_address: { addr: '0:0::1', type: 'V6' } }
+      ]
+    },
+    ['/vip/1/ip6_address', '/vip/1/vip_id']
+  ],
+  [
+    'vsvip',
+    'allocation that is not there yet',
+    { vip: [{ vip_id: '1', auto_allocate_ip: true, ip_address: v4('1.2.3.4') }] },
+    ['/vip/0/auto_allocate_ip?']
+  ],
+  ['virtualservice', 'two targets', { pool_ref: 'p', pool_group_ref: 'g' }, ['/pool_group_ref']],
+  ['virtualservice', 'one port twice', { services: [{ port: 80 }, { port: 80 }] }, ['/services/1/port']],
+  ['virtualservice', 'port 0', { services: [{ port: 0 }] }, ['/services/0/port']],
+  ['virtualservice', 'TLS without a certificate', { services: [{ port: 443, enable_ssl: true }] }, ['/ssl_key_and_certificate_refs']],
+  ['virtualservice', 'HTTP/2 without TLS', { services: [{ port: 80, enable_http2: true }] }, ['/services/0/enable_http2']],
+  ['virtualservice', 'UDP', { network_profile_ref: 'networkprofile-udp' }, ['/network_profile_ref']],
+  [
+    'virtualservice',
+    'HTTP settings on L4',
+    {
+      application_profile_ref: 'applicationprofile-l4',
+      services: [{ port: 443, enable_ssl: true }],
+      ssl_key_and_certificate_refs: ['c'],
+      http_policies: [{ index: 1, http_policy_set_ref: 'p' }]
+    },
+    ['/http_policies', '/services/0/enable_ssl']
+  ],
+  [
+    'virtualservice',
+    'policies without an order',
+    {
+      http_policies: [
+        { index: 1, http_policy_set_ref: 'p' },
+        { index: 1, http_policy_set_ref: 'q' }
+      ]
+    },
+    ['/http_policies/1/index']
+  ],
+  ['virtualservice', 'virtual hosting', { type: 'VS_TYPE_VH_CHILD' }, ['/type?']],
+  ['pool', 'one server twice', { servers: [{ ip: v4('1.1.1.1') }, { ip: v4('1.1.1.1'), port: 80 }] }, ['/servers/1']],
+  ['pool', 'a name that is none', { servers: [{ ip: { addr: 'a b', type: 'DNS' } }] }, ['/servers/0/ip/addr']],
+  ['pool', 'resolution without a name', { servers: [{ ip: v4('1.1.1.1'), resolve_server_by_dns: true }] }, ['/servers/0/hostname']],
+  [
+    'pool',
+    'a hash of no header',
+    { lb_algorithm: 'LB_ALGORITHM_CONSISTENT_HASH', lb_algorithm_hash: 'LB_ALGORITHM_CONSISTENT_HASH_CUSTOM_HEADER' },
+    ['/lb_algorithm_consistent_hash_hdr']
+  ],
+  ['pool', 'more monitors than there are', { min_health_monitors_up: 2, health_monitor_refs: ['a'] }, ['/min_health_monitors_up']],
+  [
+    'pool',
+    'TLS settings without TLS',
+    { pki_profile_ref: 'p', ssl_key_and_certificate_ref: 'c' },
+    ['/pki_profile_ref', '/ssl_key_and_certificate_ref']
+  ],
+  ['pool', 'a name checked against no roots', { ssl_profile_ref: 's', host_check_enabled: true }, ['/host_check_enabled']],
+  ['pool', 'a redirect to nowhere', { fail_action: { type: 'FAIL_ACTION_HTTP_REDIRECT' } }, ['/fail_action/redirect']],
+  [
+    'pool',
+    'two rewrites of one header',
+    { rewrite_host_header_to_sni: true, rewrite_host_header_to_server_name: true },
+    ['/rewrite_host_header_to_sni']
+  ],
+  ['poolgroup', 'one pool twice', { members: [{ pool_ref: 'p' }, { pool_ref: 'p' }] }, ['/members/1/pool_ref']],
+  ['poolgroup', 'a priority that is no number', { members: [{ pool_ref: 'p', priority_label: 'high' }] }, ['/members/0/priority_label']],
+  ['healthmonitor', 'an answer slower than the question', { send_interval: 4 }, ['/receive_timeout']],
+  ['healthmonitor', 'settings of another type', { http_monitor: {} }, ['/http_monitor']],
+  [
+    'healthmonitor',
+    'signing in without credentials',
+    { type: 'HEALTH_MONITOR_HTTP', http_monitor: { auth_type: 'AUTH_BASIC' } },
+    ['/authentication']
+  ],
+  [
+    'healthmonitor',
+    'half open with a question',
+    { tcp_monitor: { tcp_half_open: true, tcp_request: 'x' } },
+    ['/tcp_monitor/tcp_half_open']
+  ],
+  [
+    'healthmonitor',
+    'a request that is none',
+    { type: 'HEALTH_MONITOR_HTTP', http_monitor: { http_request: '/health' } },
+    ['/http_monitor/http_request']
+  ],
+  ['applicationprofile', 'HTTP settings on L4', { type: 'APPLICATION_PROFILE_TYPE_L4', http_profile: {} }, ['/http_profile']],
+  [
+    'networkprofile',
+    'settings of another type',
+    { profile: { type: 'PROTOCOL_TYPE_TCP_PROXY', udp_proxy_profile: {} } },
+    ['/profile/udp_proxy_profile']
+  ],
+  [
+    'networkprofile',
+    'a timeout in the gap',
+    { profile: { type: 'PROTOCOL_TYPE_TCP_PROXY', tcp_proxy_profile: { idle_connection_timeout: 3 } } },
+    ['/profile/tcp_proxy_profile/idle_connection_timeout']
+  ],
+  [
+    'sslprofile',
+    'versions with a hole',
+    { accepted_versions: [{ type: 'SSL_VERSION_TLS1_1' }, { type: 'SSL_VERSION_TLS1_3' }] },
+    ['/accepted_versions']
+  ],
+  ['sslkeyandcertificate', 'no PEM', { certificate: { certificate: 'MII' } }, ['/certificate/certificate']],
+  ['sslkeyandcertificate', 'no key', { key: '' }, ['/key']],
+  ['sslkeyandcertificate', 'a chain of nothing', { ca_certs: [{ name: 'x' }] }, ['/ca_certs/0/ca_ref']],
+  ['pkiprofile', 'no PEM', { ca_certs: [{}] }, ['/ca_certs/0/certificate']],
+  [
+    'httppolicyset',
+    'rules without an order',
+    { http_request_policy: { rules: [rule({}), rule({})] } },
+    ['/http_request_policy/rules/1/index', '/http_request_policy/rules/1/name']
+  ],
+  ['httppolicyset', 'a path compared with nothing', matching({ path: { match_criteria: 'BEGINS_WITH' } }), [`${at}/match/path/match_str`]],
+  [
+    'httppolicyset',
+    'a header compared with nothing',
+    matching({ hdrs: [{ hdr: 'A', match_criteria: 'HDR_EQUALS' }] }),
+    [`${at}/match/hdrs/0/value`]
+  ],
+  ['httppolicyset', 'a header that exists', matching({ hdrs: [{ hdr: 'A', match_criteria: 'HDR_EXISTS' }] }), []],
+  [
+    'httppolicyset',
+    'a cookie compared with nothing',
+    matching({ cookie: { name: 'a', match_criteria: 'HDR_EQUALS' } }),
+    [`${at}/match/cookie/value`]
+  ],
+  [
+    'httppolicyset',
+    'a regular expression',
+    matching({ path: { match_criteria: 'REGEX_MATCH', match_str: ['(a+)+$'] } }),
+    [`${at}/match/path/match_criteria?`, `${at}/match/path/match_criteria`].toSorted()
+  ],
+  ['httppolicyset', 'clients of nowhere', matching({ client_ip: { match_criteria: 'IS_IN' } }), [`${at}/match/client_ip`]],
+  [
+    'httppolicyset',
+    'a range backwards',
+    matching({ client_ip: { match_criteria: 'IS_IN', ranges: [{ begin: v4('1.1.1.2'), end: v4('1.1.1.1') }] } }),
+    [`${at}/match/client_ip/ranges/0/end`]
+  ],
+  [
+    'httppolicyset',
+    'a network that is too long',
+    matching({ client_ip: { match_criteria: 'IS_IN', prefixes: [{ ip_addr: v4('1.1.1.2'), mask: 33 }] } }),
+    [`${at}/match/client_ip/prefixes/0/mask`]
+  ],
+  [
+    'httppolicyset',
+    'switching to no pool',
+    request({ switching_action: { action: 'HTTP_SWITCHING_SELECT_POOL' } }),
+    [`${at}/switching_action/pool_ref`]
+  ],
+  [
+    'httppolicyset',
+    'an answer without status',
+    request({ switching_action: { action: 'HTTP_SWITCHING_SELECT_LOCAL' } }),
+    [`${at}/switching_action/status_code`]
+  ],
+  [
+    'httppolicyset',
+    'two ends',
+    request({ redirect_action: { protocol: 'HTTPS' }, switching_action: { action: 'HTTP_SWITCHING_SELECT_POOL', pool_ref: 'p' } }),
+    [`${at}/switching_action`]
+  ],
+  [
+    'httppolicyset',
+    'a header without value',
+    request({ hdr_action: [{ action: 'HTTP_ADD_HDR', hdr: { name: 'A' } }] }),
+    [`${at}/hdr_action/0/hdr/value`]
+  ],
+  [
+    'httppolicyset',
+    'a header that would split',
+    request({ hdr_action: [{ action: 'HTTP_ADD_HDR', hdr: { name: 'A', value: { val: 'a\r\nB: c' } } }] }),
+    [`${at}/hdr_action/0/hdr/value/val`]
+  ],
+  [
+    'httppolicyset',
+    'a piece without text',
+    request({
+      redirect_action: { protocol: 'HTTPS', path: { type: 'URI_PARAM_TYPE_TOKENIZED', tokens: [{ type: 'URI_TOKEN_TYPE_STRING' }] } }
+    }),
+    [`${at}/redirect_action/path/tokens/0/str_value`]
+  ],
+  [
+    'httppolicyset',
+    'an answer of a security rule without status',
+    { http_security_policy: { rules: [rule({ action: { action: 'HTTP_SECURITY_ACTION_SEND_RESPONSE' } })] } },
+    ['/http_security_policy/rules/0/action/status_code']
+  ],
+  [
+    'networksecuritypolicy',
+    'ports left out',
+    {
+      rules: [rule({ action: 'NETWORK_SECURITY_POLICY_ACTION_TYPE_DENY', match: { vs_port: { match_criteria: 'IS_NOT_IN', ports: [1] } } })]
+    },
+    ['/rules/0/match/vs_port/match_criteria']
+  ],
+  ['user', 'a role nowhere', { access: [{ role_ref: 'r' }] }, ['/access/0/tenant_ref']],
+  [
+    'user',
+    'a role everywhere and somewhere',
+    { access: [{ role_ref: 'r', tenant_ref: 't', all_tenants: true }] },
+    ['/access/0/tenant_ref']
+  ],
+  [
+    'role',
+    'one permission twice',
+    {
+      privileges: [
+        { resource: 'PERMISSION_POOL', type: 'READ_ACCESS' },
+        { resource: 'PERMISSION_POOL', type: 'NO_ACCESS' }
+      ]
+    },
+    ['/privileges/1/resource']
+  ]
+]
+
+const context = contextOf([
+  document('networkprofile', { name: 'udp', profile: { type: 'PROTOCOL_TYPE_UDP_FAST_PATH' } }),
+  document('applicationprofile', { name: 'l4', type: 'APPLICATION_PROFILE_TYPE_L4' })
+])
+
+for (const [kind, why, body, pointers] of cases)
+  t.test(`${kind}: ${why}`, async t => {
+    t.same(pointersOf(kind, { ...minimal[kind], ...body }, context), pointers)
+  })
