@@ -9,6 +9,8 @@ import t from 'tap'
 import { load } from '#test/support/load.ts'
 import { freePorts, send, type Session, startWeir, until, type Weir } from '#test/support/weir.ts'
 
+t.setTimeout(600_000)
+
 interface Page<Row> {
   readonly count: number
   readonly results: readonly Row[]
