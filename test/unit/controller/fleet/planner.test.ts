@@ -1,0 +1,126 @@
+import t from 'tap'
+import type { Test } from 'tap'
+import { silentLog } from '#model/base/log.ts'
+import type { JsonObject, KindName } from '#model/resource/kind.ts'
+import { controllerActor } from '#controller/access/actor.ts'
+import { ADMIN_TENANT } from '#controller/access/permission.ts'
+import { makeChange } from '#controller/change/apply.ts'
+import { firstStart } from '#controller/change/first-start.ts'
+import { makePlanner } from '#controller/fleet/planner.ts'
+import { Engine } from '#controller/fleet/roster.ts'
+import { openMemoryStore } from '#controller/store/memory/memory.ts'
+import { plainSeal, seededBytes } from '#test/support/change.ts'
+
+async function world(t: Test) {
+  const store = openMemoryStore()
+  t.teardown(() => store.close())
+  const randomBytes = seededBytes()
+  const change = makeChange({ store, seal: plainSeal(), clock: { nowEpochMs: () => 1000 }, randomBytes, committed: () => undefined })
+  await firstStart({ store, change, randomBytes })
+  const create = async (kind: KindName, body: JsonObject): Promise<string> => {
+    const { resources } = await change.apply({ actor: controllerActor, tenant: ADMIN_TENANT, writes: [{ op: 'create', kind, body }] })
+    return resources[0]!.uuid
+  }
+  const service = async (name: string, port: number): Promise<string> => {
+    await create('vsvip', { name: `${name}-vip`, vip: [{ vip_id: '1', ip_address: { addr: '192.0.2.1', type: 'V4' } }] })
+    return create('virtualservice', { name, vsvip_ref: `/api/vsvip/?name=${name}-vip`, services: [{ port }] })
+  }
+  const engine = async (name: string): Promise<Engine> => {
+    const row = { facts: null, lastSeenEpochMs: 1, runningRevision: 0, serialNumber: null, certificateNotAfterEpochMs: null }
+    return new Engine(await create('serviceengine', { name }), row, 'OPER_INITIALIZING', [], 0)
+  }
+  return { store, change, create, service, engine, planner: () => makePlanner({ store, seal: plainSeal(), log: silentLog }) }
+}
+
+const services = (
+  wanted: { readonly manifest: { readonly parts: readonly { readonly kind: string; readonly id: string }[] } } | undefined
+) => wanted?.manifest.parts.flatMap(part => (part.kind === 'virtual-service' ? [part.id] : []))
+
+t.test('a planner says why a service waits, places it when an engine is there, and moves it when that is gone', async t => {
+  const { service, engine, planner: open } = await world(t)
+  const uuid = await service('shop', 8080)
+  const planner = open()
+  planner.plan([])
+  t.match(planner.service(uuid), {
+    engineUuids: [],
+    enginesWanted: 1,
+    reasons: [/^waiting for an engine: no engine has joined group Default-Group/]
+  })
+  const [one, two] = [await engine('one'), await engine('two')]
+  planner.plan([one, two])
+  const home = planner.service(uuid)!.engineUuids
+  t.equal(home.length, 1)
+  const [there, other] = home[0] === one.uuid ? [one, two] : [two, one]
+  const plan = planner.plan([there, other])
+  t.same(services(plan.get(there.uuid)), [uuid])
+  t.same(services(plan.get(other.uuid)), [])
+
+  there.state = 'OPER_DOWN'
+  const moved = planner.plan([there, other])
+  t.same(services(moved.get(other.uuid)), [uuid])
+  t.same(services(moved.get(there.uuid)), [])
+  other.state = 'OPER_DOWN'
+  planner.plan([there, other])
+  t.match(planner.service(uuid), { engineUuids: [], reasons: ['waiting for an engine: no engine in group Default-Group is up'] })
+})
+
+t.test('a restart of the controller moves nothing, and what is placed nowhere goes back to its last place', async t => {
+  const { service, engine, planner: open } = await world(t)
+  const engines = [await engine('one'), await engine('two'), await engine('three')]
+  const uuids = [await service('a', 8081), await service('b', 8082), await service('c', 8083), await service('d', 8084)]
+  const first = open()
+  // Placed one by one on what is up, so that a fresh look would place them otherwise.
+  for (const engine of engines.slice(1)) engine.state = 'OPER_DOWN'
+  first.plan(engines)
+  for (const engine of engines) engine.state = 'OPER_INITIALIZING'
+  first.plan(engines)
+  const before = uuids.map(uuid => first.service(uuid)!.engineUuids)
+  t.same(new Set(before.flat()), new Set([engines[0]!.uuid]))
+
+  const second = open()
+  second.plan(engines)
+  t.same(
+    uuids.map(uuid => second.service(uuid)!.engineUuids),
+    before
+  )
+  for (const engine of engines) engine.state = 'OPER_DOWN'
+  second.plan(engines)
+  const third = open()
+  for (const engine of engines) engine.state = 'OPER_INITIALIZING'
+  third.plan(engines)
+  t.same(
+    uuids.map(uuid => third.service(uuid)!.engineUuids),
+    before
+  )
+})
+
+t.test('a plan is the same for the same store, and a change of one service leaves the others’ parts as they are', async t => {
+  const { service, engine, change, planner: open } = await world(t)
+  const one = await engine('one')
+  const [a, b] = [await service('a', 8081), await service('b', 8082)]
+  const planner = open()
+  const first = planner.plan([one]).get(one.uuid)!
+  t.equal(planner.plan([one]).get(one.uuid)!.manifest.hash, first.manifest.hash)
+  t.equal(open().plan([one]).get(one.uuid)!.manifest.hash, first.manifest.hash)
+  const writes = [
+    { op: 'patch', kind: 'virtualservice', uuid: a, patch: { replace: { description: 'x', traffic_enabled: false } } }
+  ] as const
+  await change.apply({ actor: controllerActor, tenant: ADMIN_TENANT, writes })
+  const second = planner.plan([one]).get(one.uuid)!
+  const hashOf = (wanted: typeof first, id: string) => wanted.manifest.parts.find(part => part.id === id)?.hash
+  t.not(hashOf(second, a), hashOf(first, a))
+  t.equal(hashOf(second, b), hashOf(first, b))
+  t.not(second.manifest.hash, first.manifest.hash)
+})
+
+t.test('a disabled service is planned for nowhere', async t => {
+  const { service, engine, change, planner: open } = await world(t)
+  const one = await engine('one')
+  const uuid = await service('a', 8081)
+  const planner = open()
+  planner.plan([one])
+  const writes = [{ op: 'patch', kind: 'virtualservice', uuid, patch: { replace: { enabled: false } } }] as const
+  await change.apply({ actor: controllerActor, tenant: ADMIN_TENANT, writes })
+  t.same(services(planner.plan([one]).get(one.uuid)), [])
+  t.equal(planner.service(uuid), undefined)
+})
