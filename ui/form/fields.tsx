@@ -43,7 +43,13 @@ function useForm(): FormContext {
 }
 
 /** The fields that matter, then the rest folded with a count of what differs from its default. */
-export function Fields({ fields, pointer }: { readonly fields: readonly Field[]; readonly pointer: string }): ReactNode {
+export function Fields(props: {
+  readonly fields: readonly Field[]
+  readonly pointer: string
+  /** In an element of a list: many stand below each other, so that what a field means is only its title. */
+  readonly isTight?: boolean
+}): ReactNode {
+  const { fields, pointer, isTight = false } = props
   const form = useForm()
   const [isOpen, setIsOpen] = useState(false)
   const first = fields.filter(field => field.isFirst)
@@ -58,9 +64,9 @@ export function Fields({ fields, pointer }: { readonly fields: readonly Field[];
   const Arrow = isShown ? ChevronDown : ChevronRight
   return (
     <>
-      <div className="pair">
+      <div className={isTight ? 'pair tight' : 'pair'}>
         {shown.map(field => (
-          <FieldAt key={field.name} field={field} pointer={childPointer(pointer, field.name)} />
+          <FieldAt key={field.name} field={field} pointer={childPointer(pointer, field.name)} isTight={isTight} />
         ))}
       </div>
       {folded.length > 0 && (
@@ -85,10 +91,15 @@ export function Fields({ fields, pointer }: { readonly fields: readonly Field[];
 
 const isWide = (shape: Shape): boolean => ['group', 'list', 'json', 'labels'].includes(shape.is) || (shape.is === 'text' && shape.isLong)
 
-function FieldAt({ field, pointer }: { readonly field: Field; readonly pointer: string }): ReactNode {
+function FieldAt(props: { readonly field: Field; readonly pointer: string; readonly isTight?: boolean }): ReactNode {
+  const { field, pointer, isTight = false } = props
   return (
-    <div className={isWide(field.shape) ? 'wide' : undefined} data-pointer={pointer}>
-      <Input field={field} pointer={pointer} />
+    <div
+      className={isWide(field.shape) ? 'wide' : field.shape.is === 'toggle' ? 'toggle' : undefined}
+      title={isTight ? field.description : undefined}
+      data-pointer={pointer}
+    >
+      <Input field={isTight ? { ...field, description: '', special: undefined } : field} pointer={pointer} />
     </div>
   )
 }
@@ -352,7 +363,7 @@ function List(props: {
             <div className="item stack">
               <ItemError pointer={here} />
               {item.is === 'group' ? (
-                <Fields fields={item.fields} pointer={here} />
+                <Fields fields={item.fields} pointer={here} isTight />
               ) : (
                 <Input
                   field={{ ...field, label: `${field.label} ${at + 1}`, description: '', isRequired: true, shape: item }}
