@@ -201,15 +201,14 @@ download() {
 
 # The host's own libraries are newer or better tested: of ours only those stay that it lacks.
 keep_needed_libraries() {
-  mkdir "$1/needed"
-  for library in libatomic.so.1 libgcc_s.so.1 libstdc++.so.6; do
-    if env -i "LD_LIBRARY_PATH=$1/needed" "$1/weir-engine" version 2>&1 | grep -q "$library: cannot open"; then
-      cp "$1/lib/$library" "$1/needed/"
-    fi
+  mv "$1/lib" "$1/shipped"
+  mkdir "$1/lib"
+  until trouble=$(env -i "LD_LIBRARY_PATH=$1/lib" "$1/weir-engine" version 2>&1); do
+    library=$(printf '%s\n' "$trouble" | sed -n 's/.*: \(lib[A-Za-z0-9_.+-]*\): cannot open shared object.*/\1/p')
+    if [ -z "$library" ] || ! [ -f "$1/shipped/$library" ]; then fail "the engine does not start on this host: $trouble"; fi
+    mv "$1/shipped/$library" "$1/lib/"
   done
-  rm -rf "${1:?}/lib"
-  mv "$1/needed" "$1/lib"
-  trouble=$(env -i "LD_LIBRARY_PATH=$1/lib" "$1/weir-engine" version 2>&1) || fail "the engine does not start on this host: $trouble"
+  rm -rf "${1:?}/shipped"
 }
 
 put_files() {
@@ -287,7 +286,7 @@ install_engine() {
   say installs "$what"
   as_engine_joins || exit 1
   say joins "$(cat "$PREFIX/joined")"
-  systemctl daemon-reload
+  # Reads the new unit as well.
   systemctl enable --quiet weir-engine
   systemctl restart weir-engine
   wait_until_up || fail "joined, but not up: $(why_not_up)"
@@ -298,7 +297,7 @@ install_engine() {
 # The token goes in by standard input: it is in no command line and in no environment that outlives this.
 as_engine_joins() {
   if ! answer=$(printf '%s\n' "$TOKEN" | as_engine join --controller "$CONTROLLER" 2>&1); then
-    printf 'weir: cannot join %s: %s\n' "$CONTROLLER" "$(printf '%s\n' "$answer" | sed -n '$s/^weir-engine: //p')" >&2
+    printf 'weir: cannot join %s: %s\n' "$CONTROLLER" "$(printf '%s\n' "$answer" | sed '$!d; s/^weir-engine: //')" >&2
     return 1
   fi
   printf '%s\n' "$answer" | tail -n 1 >"$PREFIX/joined"

@@ -94,9 +94,12 @@ async function scenarios(): Promise<void> {
   })
 
   await scenario(t, 'kill -9 of the engine: the controller says down', async t => {
+    const startedMs = performance.now()
     await host.run(['systemctl', 'kill', '-s', 'KILL', 'weir-engine'])
+    // Before systemd starts it again.
     await host.run(['systemctl', 'stop', 'weir-engine'])
-    const tookMs = await until('the controller calls it down', 20_000, async () => !(await isUp()))
+    await until('the controller calls it down', 20_000, async () => !(await isUp()))
+    const tookMs = performance.now() - startedMs
     t.pass('it says so')
     await host.run(['systemctl', 'start', 'weir-engine'])
     await until('the controller calls it up', 20_000, isUp)
