@@ -8,7 +8,7 @@ import { baseOf } from './answer.ts'
 import { callerOf } from './caller.ts'
 import { applyWrites, incoming, remove, tenantForCreate, writtenAnswer } from './crud.ts'
 import { objectBody } from './json.ts'
-import { anyObject, writeDoc, writeParameters } from './openapi.ts'
+import { anyObject, reference, schemaName, writeDoc, writeParameters } from './openapi.ts'
 import { Problem } from './problem.ts'
 import { checkNames, flagOf } from './query.ts'
 import type { RawQuery } from './query.ts'
@@ -40,6 +40,16 @@ function lifetimeMs(minutes: unknown): number {
   return (typeof minutes === 'number' && minutes > 0 && minutes < 1e6 ? minutes : DEFAULT_MINUTES) * 60_000
 }
 
+const tokenAnswer: JsonObject = {
+  allOf: [reference(schemaName(kinds.jointoken))],
+  type: 'object',
+  required: ['token', 'command'],
+  properties: {
+    token: { type: 'string', description: 'Shown this once.' },
+    command: { type: 'string', description: 'What to run on the host that shall join.' }
+  }
+}
+
 interface ById {
   readonly Params: { readonly uuid: string }
 }
@@ -47,24 +57,28 @@ interface ById {
 export function useJoin(app: FastifyInstance, services: RestServices, options: JoinOptions): void {
   const { store, fleet, authority, clock } = services
 
-  app.post('/api/jointoken', { config: { isAnswerSecret: true, doc: writeDoc(kinds.jointoken, 'create') } }, async (request, reply) => {
-    checkNames(request.query as RawQuery, writeParameters)
-    const given = incoming(request.body ?? {})
-    const body: JsonObject = { name: `join-${randomBytes(4).toString('hex')}`, ...given }
-    const { token, serverFields } = mintJoinToken({
-      caFingerprint: authority.caFingerprint,
-      expiresAtEpochMs: clock.nowEpochMs() + lifetimeMs(given['expiry_minutes']),
-      randomBytes
-    })
-    const tenant = tenantForCreate(store, callerOf(request), body)
-    const result = await applyWrites(services, request, tenant, [{ op: 'create', kind: 'jointoken', body, serverFields }])
-    const answer = writtenAnswer(services, request, result, result.resources[0]!)
-    if (flagOf(request.query as RawQuery, 'dry_run')) return answer
-    return reply
-      .code(201)
-      .header('cache-control', 'no-store')
-      .send({ ...answer, token, command: joinCommand(baseOf(request), authority.serverKeyPin, token) })
-  })
+  app.post(
+    '/api/jointoken',
+    { config: { isAnswerSecret: true, doc: { ...writeDoc(kinds.jointoken, 'create'), answer: tokenAnswer } } },
+    async (request, reply) => {
+      checkNames(request.query as RawQuery, writeParameters)
+      const given = incoming(request.body ?? {})
+      const body: JsonObject = { name: `join-${randomBytes(4).toString('hex')}`, ...given }
+      const { token, serverFields } = mintJoinToken({
+        caFingerprint: authority.caFingerprint,
+        expiresAtEpochMs: clock.nowEpochMs() + lifetimeMs(given['expiry_minutes']),
+        randomBytes
+      })
+      const tenant = tenantForCreate(store, callerOf(request), body)
+      const result = await applyWrites(services, request, tenant, [{ op: 'create', kind: 'jointoken', body, serverFields }])
+      const answer = writtenAnswer(services, request, result, result.resources[0]!)
+      if (flagOf(request.query as RawQuery, 'dry_run')) return answer
+      return reply
+        .code(201)
+        .header('cache-control', 'no-store')
+        .send({ ...answer, token, command: joinCommand(baseOf(request), authority.serverKeyPin, token) })
+    }
+  )
 
   app.post(
     '/api/enrol',

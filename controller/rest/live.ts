@@ -83,7 +83,7 @@ function sortTopics(topics: readonly LiveTopic[]): Pick<Client, 'topics' | 'deta
 }
 
 export function useLive(app: FastifyInstance, services: RestServices): LiveFeed {
-  const { store, fleet } = services
+  const { store, fleet, log } = services
   const clock: Clock = services.clock
   const clients = new Set<Client>()
   let ticks = 0
@@ -98,14 +98,32 @@ export function useLive(app: FastifyInstance, services: RestServices): LiveFeed 
     return runtime === undefined || isDetailed ? runtime : { ...runtime, servers: [] }
   }
 
-  const uuidsOf = (client: Client, kind: LiveKind): readonly string[] => {
+  const remembered = (known: Map<string, unknown>, kind: LiveKind, uuid: string, isDetailed: boolean): unknown => {
+    const key = `${isDetailed ? '+' : '-'}${uuid}`
+    if (!known.has(key)) known.set(key, runtimeOf(kind, uuid, isDetailed))
+    return known.get(key)
+  }
+
+  /** What of a kind the client watches and may see; of `chosen` only, when given. */
+  const uuidsOf = (client: Client, kind: LiveKind, chosen: ReadonlySet<string> | undefined): readonly string[] => {
     const wanted = client.topics.get(kind)
     if (wanted === undefined) return []
-    if (wanted === '*') return store.list(kind).flatMap(item => (canSee(client.caller, item) ? [item.uuid] : []))
-    return [...wanted].filter(uuid => {
+    if (wanted === '*' && chosen === undefined) return store.list(kind).flatMap(item => (canSee(client.caller, item) ? [item.uuid] : []))
+    const candidates = wanted === '*' ? chosen! : chosen === undefined ? wanted : wanted.intersection(chosen)
+    return [...candidates].filter(uuid => {
       const item = store.get(kind, uuid)
       return item !== undefined && canSee(client.caller, item)
     })
+  }
+
+  /** A failure of one round is told in the log and costs its client the connection, not everybody the controller. */
+  const guarded = (work: () => void, client?: Client): void => {
+    try {
+      work()
+    } catch (error) {
+      log.error('the live feed failed', { error })
+      client?.socket.close(1011, 'failed here')
+    }
   }
 
   const send = (client: Client, message: LiveMessage): void => {
@@ -113,17 +131,16 @@ export function useLive(app: FastifyInstance, services: RestServices): LiveFeed 
     else if (client.socket.readyState === client.socket.OPEN) client.socket.send(JSON.stringify(message))
   }
 
-  const tell = (client: Client, only?: ReadonlyMap<LiveKind, ReadonlySet<string>>): void => {
+  /** `known` is what this round has worked out already, for whichever client. */
+  const tell = (client: Client, known: Map<string, unknown>, only?: ReadonlyMap<LiveKind, ReadonlySet<string>>): void => {
     if (client.socket.bufferedAmount > BUFFERED_SKIP_BYTES) return
     for (const kind of liveKinds) {
       const chosen = only?.get(kind)
       if (!client.topics.has(kind) || (only !== undefined && chosen === undefined)) continue
-      const items = uuidsOf(client, kind)
-        .filter(uuid => chosen?.has(uuid) ?? true)
-        .flatMap(uuid => {
-          const runtime = runtimeOf(kind, uuid, client.detailed.has(uuid))
-          return runtime === undefined ? [] : [{ uuid, runtime }]
-        })
+      const items = uuidsOf(client, kind, chosen).flatMap(uuid => {
+        const runtime = remembered(known, kind, uuid, client.detailed.has(uuid))
+        return runtime === undefined ? [] : [{ uuid, runtime }]
+      })
       if (items.length > 0) send(client, { type: 'runtime', kind, items, at: clock.nowEpochMs() } as unknown as LiveMessage)
     }
   }
@@ -131,6 +148,10 @@ export function useLive(app: FastifyInstance, services: RestServices): LiveFeed 
   const tellChanges = (): void => {
     const revision = store.revision()
     if (revision <= toldRevision) return
+    if (clients.size === 0) {
+      toldRevision = revision
+      return
+    }
     const revisions = store.revisions({ limit: Math.min(revision - toldRevision, 200) }).filter(item => item.revision > toldRevision)
     toldRevision = revision
     for (const client of clients) {
@@ -141,7 +162,7 @@ export function useLive(app: FastifyInstance, services: RestServices): LiveFeed 
 
   const flush = (): void => {
     cancelFlush = undefined
-    tellChanges()
+    guarded(tellChanges)
     const only = new Map<LiveKind, Set<string>>()
     for (const { kind, uuid } of pending) {
       const uuids = only.get(kind)
@@ -149,7 +170,8 @@ export function useLive(app: FastifyInstance, services: RestServices): LiveFeed 
       else uuids.add(uuid)
     }
     pending = []
-    if (only.size > 0) for (const client of clients) tell(client, only)
+    const known = new Map<string, unknown>()
+    if (only.size > 0) for (const client of clients) guarded(() => tell(client, known, only), client)
   }
   const flushSoon = (): void => {
     cancelFlush ??= clock.after(COALESCE_MS, flush)
@@ -170,14 +192,18 @@ export function useLive(app: FastifyInstance, services: RestServices): LiveFeed 
   const stops = [
     clock.every(TICK_MS, () => {
       ticks++
-      tellChanges()
+      guarded(tellChanges)
+      const known = new Map<string, unknown>()
       for (const client of clients) {
-        if (ticks % PING_TICKS === 0) ping(client)
-        if (ticks % RECHECK_TICKS === 0) recheck(client)
-        tell(client)
+        guarded(() => {
+          if (ticks % PING_TICKS === 0) ping(client)
+          if (ticks % RECHECK_TICKS === 0) recheck(client)
+          tell(client, known)
+        }, client)
       }
     }),
     fleet.onStateChange(change => {
+      if (clients.size === 0) return
       pending.push(change)
       flushSoon()
     })
@@ -200,7 +226,7 @@ export function useLive(app: FastifyInstance, services: RestServices): LiveFeed 
         const topics = isBinary || !Buffer.isBuffer(data) ? undefined : parseSubscribe(data.toString('utf8'))
         if (topics === undefined) return socket.close(1008, 'not a subscription')
         Object.assign(client, sortTopics(topics))
-        tell(client)
+        guarded(() => tell(client, new Map()), client)
       })
     }
   )

@@ -42,6 +42,8 @@ export const writeParameters: readonly QueryParameter[] = [
 ]
 
 export const reference = (name: string): JsonObject => ({ $ref: `#/components/schemas/${name}` })
+/** The same, for what is sent: fields that the schema does not know are refused. */
+const exactly = (schema: JsonObject): JsonObject => ({ ...schema, unevaluatedProperties: false })
 export const anyObject: JsonObject = { type: 'object', additionalProperties: true }
 
 /** `Service engine group` -> `ServiceEngineGroup`: the schema's name. */
@@ -96,7 +98,7 @@ export function writeDoc(definition: KindDefinition, act: 'create' | 'replace' |
   const summary = `${act.slice(0, 1).toUpperCase()}${act.slice(1)} a ${lower(definition.title)}`
   const common = { summary, tag: definition.kind, parameters: writeParameters }
   if (act === 'delete') return { ...common, status: 204 }
-  return { ...common, body: act === 'patch' ? patchBody : schema, status: act === 'create' ? 201 : 200, answer: schema }
+  return { ...common, body: act === 'patch' ? patchBody : exactly(schema), status: act === 'create' ? 201 : 200, answer: schema }
 }
 
 export function runtimeDoc(definition: KindDefinition): RouteDoc {
@@ -202,7 +204,11 @@ export function toOpenapi(routes: readonly CollectedRoute[], version: string): J
   }
   const schemas: Record<string, Json> = { Problem: problem }
   // Through JSON: what TypeBox keeps beside the keywords is not for the document.
-  for (const kind of kindNames) schemas[schemaName(kinds[kind])] = JSON.parse(JSON.stringify(kinds[kind].schema)) as Json
+  for (const kind of kindNames) {
+    // What is sent may hold nothing else (see `exactly`); an answer may say more, such as its runtime.
+    const { additionalProperties: _, ...schema } = JSON.parse(JSON.stringify(kinds[kind].schema)) as Record<string, Json>
+    schemas[schemaName(kinds[kind])] = schema
+  }
   return {
     openapi: '3.1.0',
     info: {

@@ -3,6 +3,7 @@ import t from 'tap'
 import type { Test } from 'tap'
 import { WebSocket } from 'ws'
 import type { LiveMessage } from '#model/resource/runtime.ts'
+import { manualClock } from '#test/support/manual-clock.ts'
 import { aRest, aTenant } from '#test/support/rest.ts'
 import type { RestClient, RestHouse } from '#test/support/rest.ts'
 import { aPoolRuntime, aVirtualServiceRuntime } from '#test/support/rest-ports.ts'
@@ -135,4 +136,35 @@ t.test('the feed ends with the controller', async t => {
   await once(watcher.socket, 'open')
   await house.rest.stop()
   t.equal(await watcher.closed, 1001)
+})
+
+t.test('a failure behind the feed costs the watcher its connection and nobody the controller', async t => {
+  const house = await aRest(t)
+  const port = await listen(house)
+  const pool = String((await house.admin.call('POST', '/api/pool', { name: 'p' })).body['uuid'])
+  house.fleet.pools.get = () => {
+    throw new TypeError('a bug')
+  }
+  const watcher = watch(t, port, house.admin)
+  await once(watcher.socket, 'open')
+  watcher.socket.send(JSON.stringify({ type: 'subscribe', topics: [`pool:${pool}`] }))
+  t.equal(await watcher.closed, 1011)
+  t.match(house.errors.join(''), /the live feed failed/)
+  t.equal((await house.admin.call('GET', '/healthz')).status, 200)
+})
+
+t.test('a watcher that signs out is let go', async t => {
+  const clock = manualClock()
+  const house = await aRest(t, { clock })
+  const port = await listen(house)
+  const watcher = watch(t, port, house.admin)
+  await once(watcher.socket, 'open')
+  watcher.socket.send(JSON.stringify({ type: 'subscribe', topics: [] }))
+  t.equal((await house.admin.call('POST', '/logout')).status, 200)
+  const deadline = Date.now() + 10_000
+  while (watcher.socket.readyState === WebSocket.OPEN && Date.now() < deadline) {
+    clock.advance(1_000)
+    await new Promise(next => setImmediate(next))
+  }
+  t.equal(await watcher.closed, 4401)
 })

@@ -1,6 +1,10 @@
 /** Idempotency, revisions, runtime, analytics and the document that describes it all. */
 import t from 'tap'
+import type { TSchema } from 'typebox'
+import { Check } from 'typebox/value'
+import { kinds } from '#model/resource/catalogue.ts'
 import { kindNames } from '#model/resource/kind.ts'
+import { schemaName } from '#controller/rest/openapi.ts'
 import { aRest } from '#test/support/rest.ts'
 import { aPoolRuntime, aVirtualServiceRuntime } from '#test/support/rest-ports.ts'
 import { manualClock } from '#test/support/manual-clock.ts'
@@ -166,4 +170,34 @@ t.test('the OpenAPI document names every route and its references hold', async t
   t.ok(wanted.size >= kindNames.length)
   for (const name of wanted) t.ok(Object.hasOwn(document.components.schemas, name), name)
   t.notMatch(text, /undescribed/)
+})
+
+t.test('what the API answers is what the document says', async t => {
+  const { admin } = await aRest(t)
+  await admin.call('POST', '/api/vsvip', { name: 'v', vip: [{ vip_id: '1', ip_address: { addr: '10.0.0.10', type: 'V4' } }] })
+  await admin.call('POST', '/api/pool', { name: 'p', servers: [{ ip: { addr: '10.0.0.1', type: 'V4' } }] })
+  const made = await admin.call('POST', '/api/virtualservice', {
+    name: 's',
+    services: [{ port: 80 }],
+    vsvip_ref: '/api/vsvip?name=v',
+    pool_ref: '/api/pool?name=p'
+  })
+  t.equal(made.status, 201, made.text)
+  await admin.call('POST', '/api/jointoken', {})
+  const { components } = (await admin.call('GET', '/api/openapi.json')).body as {
+    readonly components: { readonly schemas: Readonly<Record<string, TSchema>> }
+  }
+  let count = 0
+  for (const kind of kindNames) {
+    const schema = components.schemas[schemaName(kinds[kind])]!
+    const answer = await admin.call(
+      'GET',
+      `/api/${kind}?join_subresources=runtime${kind === 'systemconfiguration' ? '' : '&page_size=200'}`
+    )
+    for (const shown of kind === 'systemconfiguration' && answer.status === 200 ? [answer.body] : answer.results) {
+      count++
+      t.ok(Check(schema, shown), `${kind} ${String(shown['name'])}`)
+    }
+  }
+  t.ok(count > 20, `${count} objects`)
 })
