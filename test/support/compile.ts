@@ -1,0 +1,29 @@
+/** Input for compile from documents. A secret is sealed when it begins with `sealed:`. */
+import type { CompileInput } from '#controller/compile/compile.ts'
+import type { StoredDocument } from './resources.ts'
+
+export function openSecret(sealed: string): string {
+  if (!sealed.startsWith('sealed:')) throw new Error('not sealed')
+  return sealed.slice('sealed:'.length)
+}
+
+export function compileInput(
+  documents: readonly StoredDocument[],
+  more: Omit<Partial<CompileInput>, 'engine'> & {
+    readonly engine?: { readonly addresses: readonly string[]; readonly group?: string }
+  } = {}
+): CompileInput {
+  const byUuid = new Map(documents.map(one => [`${one.kind} ${one.uuid}`, one]))
+  const { engine, ...rest } = more
+  return {
+    revision: 1,
+    resources: {
+      get: (kind, uuid) => byUuid.get(`${kind} ${uuid}`),
+      system: (kind, name) => byUuid.get(`${kind} ${kind}-${name}`)
+    },
+    engine: { uuid: 'serviceengine-1', name: 'engine-1', group: engine?.group, addresses: engine?.addresses ?? [] },
+    virtualServices: documents.filter(({ kind }) => kind === 'virtualservice').map(({ uuid }) => uuid),
+    openSecret,
+    ...rest
+  }
+}
