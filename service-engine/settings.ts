@@ -8,6 +8,8 @@ export interface Settings {
   /** Where to join when there is no identity yet; '' when not told. */
   readonly controllerUrl: string
   readonly token: string
+  /** Where the controller's engine port is, when it is no longer where it was at the join. */
+  readonly channel: { readonly host: string; readonly port: number } | undefined
   readonly workers: number
   /** A file; `-` is standard output; '' writes none. */
   readonly accessLogPath: string
@@ -37,6 +39,15 @@ function workersOf(text: string): number {
   return Number(text)
 }
 
+function channelOf(text: string): Settings['channel'] {
+  if (text === '') return undefined
+  const url = URL.parse(`wss://${text}`)
+  const port = Number(url?.port || 443)
+  if (url === null || url.pathname !== '/' || url.search !== '')
+    throw new Refused(`WEIR_CHANNEL must look like controller:9444, not "${text}"`)
+  return { host: url.hostname.replace(/^\[|\]$/g, ''), port }
+}
+
 /**
  * Reads the environment.
  *
@@ -55,6 +66,7 @@ export function readSettings(env: NodeJS.ProcessEnv, hostname: string): Settings
     dataFolder,
     controllerUrl,
     token: env['WEIR_TOKEN'] ?? '',
+    channel: channelOf(env['WEIR_CHANNEL'] ?? ''),
     workers: workersOf(env['WEIR_WORKERS'] ?? ''),
     accessLogPath: accessLog === '' || accessLog === '-' ? accessLog : resolve(accessLog),
     name

@@ -154,6 +154,7 @@ async function run(settings: Settings): Promise<void> {
       ...process.env,
       WEIR_DATA: engineFolder,
       WEIR_CONTROLLER: `https://127.0.0.1:${settings.port}`,
+      WEIR_CHANNEL: `127.0.0.1:${settings.enginePort}`,
       WEIR_NAME: process.env['WEIR_NAME'] ?? 'local-engine',
       WEIR_ACCESS_LOG: process.env['WEIR_ACCESS_LOG'] ?? join(settings.dataFolder, 'log', 'access.log')
     },

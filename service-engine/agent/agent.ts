@@ -41,6 +41,8 @@ export interface AgentOptions {
   readonly clock: Clock
   readonly random: Random
   readonly log: Log
+  /** Where the controller's engine port is now, when it moved after this host had joined. */
+  readonly channel?: { readonly host: string; readonly port: number } | undefined
 }
 
 /**
@@ -49,8 +51,10 @@ export interface AgentOptions {
  * Throws  IdentityBroken when this host has not joined or its identity cannot be used
  */
 export async function openAgent(options: AgentOptions): Promise<AgentSide> {
-  const identity = await loadIdentity(options.dataFolder)
-  if (identity === undefined) throw new IdentityBroken(`this host has not joined: there is no identity in ${options.dataFolder}`)
+  const joined = await loadIdentity(options.dataFolder)
+  if (joined === undefined) throw new IdentityBroken(`this host has not joined: there is no identity in ${options.dataFolder}`)
+  const { channel } = options
+  const identity = channel === undefined ? joined : { ...joined, controllerHost: channel.host, enginePort: channel.port }
   const store = await openSnapshotStore(options.dataFolder, options.log)
   const agent = new Agent(options, identity, store)
   await agent.start()
