@@ -118,8 +118,11 @@ function clientCode(code: unknown, status: number): string {
 /** The body of a refusal. */
 export function problemBody(judged: Judged, instance: string): ProblemBody {
   const { status, code, detail, violations } = judged
-  const named = violations.slice(0, ERROR_VIOLATIONS).map(violation => `${violation.pointer || '/'} ${violation.message}`)
-  const more = violations.length - named.length
+  // Elsewhere the detail says it already.
+  const named = (code === 'INVALID' ? violations : [])
+    .slice(0, ERROR_VIOLATIONS)
+    .map(violation => `${violation.pointer || '/'} ${violation.message}`)
+  const more = violations.length - ERROR_VIOLATIONS
   return {
     type: `urn:weir:problem:${code.toLowerCase().replaceAll('_', '-')}`,
     title: titles[status] ?? 'Refused',
