@@ -8,6 +8,7 @@
 import type { Clock } from '#model/base/clock.ts'
 import type { Random } from '#model/base/random.ts'
 import type { ServerJudgement, Verdict } from '#model/message/message.ts'
+import type { Violation } from '#model/resource/violation.ts'
 import type { MonitorSpec, PoolPart, ServerSpec } from '#model/snapshot/snapshot.ts'
 import { DueHeap } from './due.ts'
 import type { Probe, ProbeServices, ProbeTarget } from './probe.ts'
@@ -343,4 +344,26 @@ function judgementOf(member: Member): ServerJudgement {
       atEpochMs: check.atEpochMs
     }))
   }
+}
+
+/**
+ * What of the monitors cannot run here; told before a snapshot is taken.
+ *
+ * Returns one violation for each, its pointer at the first pool that has it
+ */
+export function monitorViolations(pools: readonly PoolPart[], services: ProbeServices, make: MonitorOptions['makeProbe']): Violation[] {
+  const seen = new Set<string>()
+  return pools.flatMap(pool =>
+    pool.monitors.flatMap((monitor, index) => {
+      if (seen.has(monitor.id)) return []
+      seen.add(monitor.id)
+      try {
+        make(monitor.probe, services)
+        return []
+      } catch (error) {
+        const reason = error instanceof Error ? error.message : String(error)
+        return [{ pointer: `/pool/${pool.id}/monitors/${index}`, message: `must be a monitor that can run here: ${reason}` }]
+      }
+    })
+  )
 }

@@ -53,7 +53,7 @@ probeContract({
   listen: handle => createTls({ cert: certificatePem, key: keyPem }, handle).on('tlsClientError', () => undefined)
 })
 
-async function seen(test: typeof t, spec: ProbeSpec, text: string): Promise<{ verdict: string; detail: string }> {
+async function seen(test: Pick<typeof t, 'teardown'>, spec: ProbeSpec, text: string): Promise<{ verdict: string; detail: string }> {
   const port = await serve(test, answer(text))
   return makeProbe(spec, services).attempt(at(port), 10_000)
 }

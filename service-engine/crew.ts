@@ -1,0 +1,215 @@
+/**
+ * The data-plane workers as one: a snapshot runs in all of them or in none, and one that dies is replaced while the others
+ * go on.
+ *
+ *   starting --ready--> serving --exit--> dead --after back-off--> starting
+ */
+import type { Clock } from '#model/base/clock.ts'
+import type { Log } from '#model/base/log.ts'
+import type { Violation } from '#model/resource/violation.ts'
+import type { Snapshot } from '#model/snapshot/snapshot.ts'
+import type { WorkerFact, WorkerOrder } from './generation/orders.ts'
+import type { AccessRecord, Slots } from './meter/shared.ts'
+
+/** What of a Worker is used; tests have their own. */
+export interface WorkerThread {
+  readonly postMessage: (order: WorkerOrder) => void
+  readonly on: {
+    (event: 'message', listener: (fact: WorkerFact) => void): unknown
+    (event: 'error', listener: (error: Error) => void): unknown
+    (event: 'exit', listener: (code: number) => void): unknown
+  }
+  readonly terminate: () => Promise<unknown>
+}
+
+export interface CrewOptions {
+  readonly workers: number
+  readonly start: (worker: number) => WorkerThread
+  readonly clock: Clock
+  readonly log: Log
+  /** Called before a dead worker's successor starts. */
+  readonly gone: (worker: number) => void
+  readonly record: (records: readonly AccessRecord[], dropped: number) => void
+  /** A worker that does not answer within it is ended and replaced. */
+  readonly answerWithinMs?: number
+}
+
+export interface Load {
+  readonly snapshot: Snapshot
+  readonly slots: Slots
+}
+
+export type Bound = Extract<WorkerFact, { type: 'loaded' }>['bound']
+
+export interface Crew {
+  /** Resolves when all workers run it, or with why it cannot be: then all run what they ran before. */
+  readonly load: (load: Load) => Promise<readonly Violation[]>
+  /** All addresses of servers by name that are known. */
+  readonly resolve: (addresses: Readonly<Record<string, readonly string[]>>) => void
+  /** What is bound, as the first worker told it last. */
+  readonly bound: () => Bound
+  readonly serving: () => number
+  readonly stop: (deadlineMs: number) => Promise<void>
+}
+
+const BACKOFF_FIRST_MS = 50
+const BACKOFF_MAX_MS = 1_500
+/** A worker that lived so long has recovered. */
+const STEADY_MS = 30_000
+/** After its deadline a worker has this long to say that it stopped. */
+const STOP_GRACE_MS = 2_000
+
+type Answer = Extract<WorkerFact, { type: 'loaded' }> | 'gone'
+
+interface Seat {
+  readonly worker: number
+  thread: WorkerThread | null
+  startedAtMs: number
+  deaths: number
+  /** Who waits for the answer to the load with this sequence. */
+  waiting: { readonly sequence: number; readonly answer: (answer: Answer) => void } | null
+  stopped: () => void
+}
+
+export function openCrew(options: CrewOptions): Crew {
+  const { workers, start, clock, log, gone, record, answerWithinMs = 30_000 } = options
+  let running: Load | null = null
+  let addresses: Readonly<Record<string, readonly string[]>> = {}
+  let bound: Bound = []
+  let sequence = 0
+  let isStopping = false
+  /** Loads and replacements, one after another: a successor never misses a load that runs meanwhile. */
+  let queue: Promise<unknown> = Promise.resolve()
+  const seats: readonly Seat[] = Array.from({ length: workers }, (_, worker) => ({
+    worker,
+    thread: null,
+    startedAtMs: 0,
+    deaths: 0,
+    waiting: null,
+    stopped: () => undefined
+  }))
+
+  const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
+    const result = queue.then(work)
+    queue = result.catch(() => undefined)
+    return result
+  }
+
+  const hear = (seat: Seat, fact: WorkerFact): void => {
+    if (fact.type === 'records') record(fact.records, fact.dropped)
+    else if (fact.type === 'stopped') seat.stopped()
+    else if (fact.type === 'loaded' && seat.waiting?.sequence === fact.sequence) seat.waiting.answer(fact)
+  }
+
+  const died = (seat: Seat, thread: WorkerThread, code: number): void => {
+    if (seat.thread !== thread) return
+    seat.thread = null
+    seat.waiting?.answer('gone')
+    seat.stopped()
+    gone(seat.worker)
+    if (isStopping) return
+    seat.deaths = clock.nowMs() - seat.startedAtMs >= STEADY_MS ? 0 : seat.deaths + 1
+    const delayMs = Math.min(BACKOFF_MAX_MS, seat.deaths === 0 ? 0 : BACKOFF_FIRST_MS * 2 ** (seat.deaths - 1))
+    log.error('a worker ended and is replaced', { worker: seat.worker, code, delayMs })
+    clock.after(delayMs, () => void inTurn(() => occupy(seat)))
+  }
+
+  /** Starts a thread on a seat and brings it to where the others are. */
+  const occupy = async (seat: Seat): Promise<void> => {
+    if (isStopping || seat.thread !== null) return
+    const thread = start(seat.worker)
+    seat.thread = thread
+    seat.startedAtMs = clock.nowMs()
+    thread.on('message', fact => {
+      if (seat.thread === thread) hear(seat, fact)
+    })
+    thread.on('error', error => log.error('a worker failed', { worker: seat.worker, error }))
+    thread.on('exit', code => died(seat, thread, code))
+    if (running === null) return
+    thread.postMessage({ type: 'resolve', addresses })
+    const answer = await order(seat, running)
+    if (answer !== 'gone' && answer.violations.length > 0) {
+      // What ran here a moment ago does not any more: the next attempt comes by the back-off.
+      log.error('a new worker cannot run what the others run', { worker: seat.worker, violations: answer.violations })
+      await thread.terminate()
+    }
+  }
+
+  const order = (seat: Seat, load: Load): Promise<Answer> => {
+    const { thread } = seat
+    if (thread === null) return Promise.resolve('gone')
+    const own = ++sequence
+    return new Promise(resolve => {
+      const cancel = clock.after(answerWithinMs, () => {
+        log.error('a worker does not answer and is ended', { worker: seat.worker })
+        void thread.terminate()
+      })
+      seat.waiting = {
+        sequence: own,
+        answer: answer => {
+          cancel()
+          seat.waiting = null
+          resolve(answer)
+        }
+      }
+      thread.postMessage({ type: 'load', sequence: own, snapshot: load.snapshot, slots: load.slots })
+    })
+  }
+
+  /** One worker goes first: what cannot be built is refused before the others hear of it. */
+  const loadAll = async (load: Load): Promise<readonly Violation[]> => {
+    const [first, ...others] = seats.filter(seat => seat.thread !== null)
+    if (first === undefined) return [{ pointer: '', message: 'must wait: no worker runs now' }]
+    const answer = await order(first, load)
+    if (answer === 'gone') return [{ pointer: '', message: 'must not end the worker that builds it' }]
+    if (answer.violations.length > 0) return answer.violations
+    const answers = await Promise.all(others.map(async seat => ({ seat, answer: await order(seat, load) })))
+    const violations = answers.flatMap(({ answer }) => (answer === 'gone' ? [] : answer.violations))
+    if (violations.length > 0) {
+      const back = running
+      const changed = [
+        first,
+        ...answers.filter(({ answer }) => answer !== 'gone' && answer.violations.length === 0).map(({ seat }) => seat)
+      ]
+      if (back !== null) await Promise.all(changed.map(seat => order(seat, back)))
+      // With nothing to go back to, they are replaced by empty ones.
+      else await Promise.all(changed.map(async seat => seat.thread?.terminate()))
+      return violations
+    }
+    running = load
+    bound = answer.bound
+    return []
+  }
+
+  for (const seat of seats) void inTurn(() => occupy(seat))
+
+  return {
+    load: load => inTurn(() => loadAll(load)),
+    resolve: next => {
+      addresses = next
+      for (const { thread } of seats) thread?.postMessage({ type: 'resolve', addresses: next })
+    },
+    bound: () => bound,
+    serving: () => seats.filter(seat => seat.thread !== null).length,
+    stop: deadlineMs => {
+      isStopping = true
+      return inTurn(async () => {
+        await Promise.all(
+          seats.map(async seat => {
+            const { thread } = seat
+            if (thread === null) return
+            await new Promise<void>(resolve => {
+              const cancel = clock.after(deadlineMs + STOP_GRACE_MS, resolve)
+              seat.stopped = () => {
+                cancel()
+                resolve()
+              }
+              thread.postMessage({ type: 'stop', deadlineMs })
+            })
+            await thread.terminate()
+          })
+        )
+      })
+    }
+  }
+}

@@ -1,0 +1,201 @@
+/** The engine without its process: memory, workers, monitors, names and samples, wired to the agent through its port. */
+import { randomBytes, randomUUID } from 'node:crypto'
+import { availableParallelism, totalmem } from 'node:os'
+import type { Clock } from '#model/base/clock.ts'
+import type { Log } from '#model/base/log.ts'
+import type { Random } from '#model/base/random.ts'
+import { Scope } from '#model/base/scope.ts'
+import { VERSION } from '#model/base/version.ts'
+import type { Violation } from '#model/resource/violation.ts'
+import type { Snapshot } from '#model/snapshot/snapshot.ts'
+import type { AgentSide, EngineSide } from './agent/port.ts'
+import { openCrew, type Bound, type WorkerThread } from './crew.ts'
+import type { WorkerSetup } from './generation/orders.ts'
+import { openAccessLog } from './meter/access-log.ts'
+import { openHost } from './meter/host.ts'
+import { startSampler } from './meter/sampler.ts'
+import { makeMemory, MemoryFull, serverKey, type Tenants } from './meter/shared.ts'
+import { makeProbe } from './monitor/catalogue.ts'
+import { watchNames, type LookUp } from './monitor/resolve.ts'
+import { monitorViolations, startMonitors } from './monitor/schedule.ts'
+import { portViolations, type ProbePort } from './ports.ts'
+import { ownAddresses } from './vip/addresses.ts'
+
+export interface EngineOptions {
+  readonly workers: number
+  readonly accessLogPath: string
+  /** As the controller shows it. */
+  readonly name: string
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Log
+  readonly startWorker: (setup: WorkerSetup) => WorkerThread
+  readonly probePort: ProbePort
+  readonly lookUp: LookUp
+  /** Starts the link; called once, when everything that it may ask for stands. */
+  readonly openAgent: (engine: EngineSide) => Promise<AgentSide>
+}
+
+export interface Engine {
+  /** One line for a person, and whether it is up: connected to its controller and trusted. */
+  readonly status: () => { readonly isUp: boolean; readonly line: string }
+  readonly bound: () => Bound
+  /** Lets exchanges and flows end until the deadline. Once. */
+  readonly stop: (deadlineMs: number) => Promise<void>
+}
+
+/** What this build can do, for the controller's placement. */
+const ABILITIES = ['http-stock', 'tcp', 'tls', 'ipv4', 'ipv6'] as const
+
+const noSnapshot: Tenants = { virtualServices: [], pools: [] }
+
+function tenantsOf(snapshot: Snapshot | null): Tenants {
+  if (snapshot === null) return noSnapshot
+  return {
+    virtualServices: snapshot.virtualServices.map(part => part.id),
+    pools: snapshot.pools.map(part => ({ id: part.id, servers: part.servers.map(server => server.id) }))
+  }
+}
+
+export async function openEngine(options: EngineOptions): Promise<Engine> {
+  const { workers, clock, random, log } = options
+  const bootId = randomUUID()
+  const ticketKeys = new Uint8Array(randomBytes(48))
+  const scope = new Scope()
+  const memory = makeMemory({ workers, nowMs: clock.nowMs })
+  const accessLog = openAccessLog({ path: options.accessLogPath, clock })
+  scope.add(accessLog.stop)
+  let running: Snapshot | null = null
+  let droppedRecords = 0
+  let agent: AgentSide | null = null
+  let stoodDown: string | null = null
+
+  const crew = openCrew({
+    workers,
+    clock,
+    log,
+    start: worker => options.startWorker({ buffer: memory.buffer, worker, workers, reusePort: true, ticketKeys }),
+    gone: memory.workerGone,
+    record: (records, dropped) => {
+      accessLog.add(records)
+      droppedRecords += dropped
+    }
+  })
+
+  const sendAddresses = (): void => {
+    const named = (running?.pools ?? []).flatMap(pool => pool.servers.filter(server => server.isName).map(server => ({ pool, server })))
+    crew.resolve(
+      Object.fromEntries(named.map(({ pool, server }) => [serverKey(pool.id, server.id), monitors.usableAddresses(pool.id, server.id)]))
+    )
+  }
+  let isSendingSoon = false
+  const sendAddressesSoon = (): void => {
+    if (isSendingSoon) return
+    isSendingSoon = true
+    queueMicrotask(() => {
+      isSendingSoon = false
+      sendAddresses()
+    })
+  }
+
+  const names = watchNames({ lookUp: options.lookUp, clock, random, changed: () => monitors.addressesChanged() })
+  scope.add(names.stop)
+  const monitors = startMonitors({
+    clock,
+    random,
+    makeProbe,
+    addressesOf: names.addressesOf,
+    judge: memory.judge,
+    told: judgements => agent?.serversJudged(judgements),
+    usableChanged: sendAddressesSoon
+  })
+  scope.add(monitors.stop)
+
+  const applySnapshot = async (snapshot: Snapshot): Promise<readonly Violation[]> => {
+    if (stoodDown !== null) return [{ pointer: '', message: 'must be for an engine that is trusted' }]
+    const certificates = new Map(snapshot.certificates.map(part => [part.id, part]))
+    const probeServices = { certificate: (id: string) => certificates.get(id) }
+    const violations = [
+      ...monitorViolations(snapshot.pools, probeServices, makeProbe),
+      ...(await portViolations(snapshot, running, options.probePort))
+    ]
+    if (violations.length > 0) return violations
+    try {
+      const slots = memory.assign(tenantsOf(snapshot))
+      const refused = await crew.load({ snapshot, slots })
+      if (refused.length > 0) {
+        memory.assign(tenantsOf(running))
+        return refused
+      }
+    } catch (error) {
+      if (error instanceof MemoryFull) return [{ pointer: '', message: `must fit into this engine: ${error.message}` }]
+      throw error
+    }
+    running = snapshot
+    names.watch(
+      new Set(snapshot.pools.flatMap(pool => pool.servers.filter(server => server.isName && server.isEnabled).map(server => server.host)))
+    )
+    monitors.update(snapshot.pools, probeServices)
+    sendAddresses()
+    return []
+  }
+
+  const engineSide: EngineSide = {
+    applySnapshot,
+    judgements: monitors.judgements,
+    facts: () => ({
+      version: VERSION,
+      bootId,
+      hostname: options.name,
+      addresses: ownAddresses(),
+      cpuCount: availableParallelism(),
+      memoryBytes: totalmem(),
+      workers,
+      abilities: ABILITIES
+    }),
+    standDown: async reason => {
+      stoodDown = reason
+      monitors.stop()
+      names.stop()
+      sampler.stop()
+      await crew.stop((running?.engine.drainTimeoutS ?? 0) * 1_000)
+    }
+  }
+
+  const sampler = startSampler({
+    memory,
+    readHost: openHost(clock.nowMs),
+    bootId,
+    clock,
+    dropped: () => ({ samples: 0, logLines: accessLog.dropped() + droppedRecords }),
+    take: sample => agent?.sampleTaken(sample)
+  })
+  scope.add(sampler.stop)
+
+  try {
+    agent = await options.openAgent(engineSide)
+  } catch (error) {
+    await crew.stop(0)
+    await scope.close()
+    throw error
+  }
+  const link = agent
+
+  return {
+    status: () => {
+      if (stoodDown !== null) return { isUp: false, line: `stood down, serves nothing: ${stoodDown}` }
+      const { isConnected, runningRevision, reason } = link.status()
+      const what = runningRevision === 0 ? 'nothing to run yet' : `revision ${runningRevision} runs`
+      if (!isConnected) return { isUp: false, line: `${what}; ${reason}` }
+      return { isUp: true, line: `up: connected to the controller, ${what} on ${crew.serving()} of ${workers} workers` }
+    },
+    bound: crew.bound,
+    stop: async deadlineMs => {
+      sampler.stop()
+      monitors.stop()
+      await link.stop()
+      if (stoodDown === null) await crew.stop(deadlineMs)
+      await scope.close()
+    }
+  }
+}
