@@ -117,9 +117,11 @@ class RunningDataPlane implements DataPlane {
     for (const door of this.#current.doors.values()) void door.listener.close()
     const services = [...this.#running.values(), ...this.#draining]
     const ended = Promise.all(services.map(service => new Promise<void>(resolve => service.retire(resolve))))
-    let cancel = (): void => undefined
-    await Promise.race([ended, new Promise<void>(resolve => (cancel = this.#services.clock.after(deadlineMs, resolve)))])
-    cancel()
+    if (deadlineMs > 0) {
+      let cancel = (): void => undefined
+      await Promise.race([ended, new Promise<void>(resolve => (cancel = this.#services.clock.after(deadlineMs, resolve)))])
+      cancel()
+    }
     for (const service of services) service.destroy()
     for (const { pool } of this.#current.pools.values()) pool.retire()
     this.#services.forwarder.close()
@@ -340,8 +342,7 @@ class RunningDataPlane implements DataPlane {
   }
 }
 
-const tlsKeyOf = (plan: ServicePlan): string =>
-  JSON.stringify([plan.part.tls, plan.part.application, plan.certificates.map(certificate => certificate.certificatePem)])
+const tlsKeyOf = (plan: ServicePlan): string => JSON.stringify([plan.part.tls, plan.part.application, plan.certificates])
 
 const isName = (host: string): boolean => !/^[\d.]+$/.test(host) && !host.includes(':')
 

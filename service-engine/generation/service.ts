@@ -179,7 +179,11 @@ export class RunningService {
     const key = `${door} ${this.#plan.limitsKey}`
     const known = this.#entrances.get(key)
     if (known !== undefined) return known.entrance
-    for (const [otherKey, other] of this.#entrances) if (other.entrance.connections() === 0) this.#entrances.delete(otherKey)
+    for (const [otherKey, other] of this.#entrances) {
+      if (other.entrance.connections() > 0) continue
+      other.entrance.destroy()
+      this.#entrances.delete(otherKey)
+    }
     const entrance = this.#parts.forwarder.openEntrance(this.#plan.part.http, this.#spine())
     this.#entrances.set(key, { door, entrance })
     return entrance

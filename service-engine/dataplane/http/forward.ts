@@ -3,8 +3,8 @@ import type { Fault } from '#engine/base/fault.ts'
 import type { Exchange } from '../exchange/exchange.ts'
 import type { Progress } from '../exchange/forwarder.ts'
 
-/** First try included. */
-export const MAX_ATTEMPTS = 4
+/** First try included; two servers that die can each cost a kept connection and a refused one. */
+export const MAX_ATTEMPTS = 6
 
 /** RFC 9110 §9.2.2. */
 const idempotent = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE'])

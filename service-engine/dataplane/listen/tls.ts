@@ -1,8 +1,9 @@
 /** TLS towards clients: which certificate answers which name. */
 import { constants, createHmac } from 'node:crypto'
 import type { Socket } from 'node:net'
-import { createSecureContext, Server as TlsServer, type SecureContext, type SecureContextOptions, type TLSSocket } from 'node:tls'
+import { Server as TlsServer, type SecureContextOptions, type TLSSocket } from 'node:tls'
 import type { CertificatePart, TlsSpec } from '#model/snapshot/snapshot.ts'
+import { readServerName } from './client-hello.ts'
 
 /** A handshake that takes longer is not one. */
 const HANDSHAKE_TIMEOUT_MS = 10_000
@@ -23,43 +24,77 @@ export interface TerminatorParts {
 }
 
 /**
- * Builds the contexts for every name. The first certificate answers names that none is for; an RSA and an EC
- * certificate for one name stand side by side and the client's abilities decide.
+ * Builds a TLS server for every set of certificates. The first certificate answers names that none is for; an RSA and
+ * an EC certificate for one name stand side by side and the client's abilities decide. The name is read from the
+ * ClientHello before the TLS library sees it, because `SNICallback` takes only one certificate of a context.
  *
  * Throws  the TLS library's error on a certificate, key or cipher list that it does not take
  */
 export function makeTerminator(parts: TerminatorParts, onSecure: (socket: TLSSocket) => void): Terminator {
-  const contexts = contextsByName(parts)
+  const { certificates } = parts
+  const servers = new Map<string, TlsServer>()
+  const serverFor = (chosen: readonly CertificatePart[]): TlsServer => {
+    const key = chosen.map(certificate => certificate.id).join()
+    let server = servers.get(key)
+    if (server === undefined) servers.set(key, (server = openTlsServer(parts, chosen, onSecure)))
+    return server
+  }
+  const fallback = serverFor(sideBySide(certificates, certificates[0]!))
+  const byName = new Map<string, TlsServer>()
+  for (const certificate of certificates) {
+    for (const name of lowerNames(certificate)) {
+      if (byName.has(name)) continue
+      const forName = certificates.filter(other => lowerNames(other).includes(name))
+      byName.set(name, serverFor(sideBySide(forName, certificate)))
+    }
+  }
+  const choose = (name: string | null): TlsServer =>
+    name === null ? fallback : (byName.get(name) ?? byName.get(`*.${name.slice(name.indexOf('.') + 1)}`) ?? fallback)
+  return {
+    terminate: socket => {
+      // With one set of certificates there is nothing to choose.
+      if (servers.size === 1) fallback.emit('connection', socket)
+      else peekServerName(socket, name => choose(name).emit('connection', socket))
+    }
+  }
+}
+
+const lowerNames = (certificate: CertificatePart): string[] => certificate.names.map(name => name.toLowerCase())
+
+function openTlsServer(parts: TerminatorParts, chosen: readonly CertificatePart[], onSecure: (socket: TLSSocket) => void): TlsServer {
   const server = new TlsServer({
-    ...contextOptions(parts, sideBySide(parts.certificates, parts.certificates[0]!)),
-    SNICallback: (name, done) => done(null, contexts(name.toLowerCase())),
+    ...contextOptions(parts, chosen),
     handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
     ALPNProtocols: [...parts.protocols]
   })
   server.on('secureConnection', onSecure)
   server.on('tlsClientError', (_error, socket) => socket.destroy())
-  return { terminate: socket => void server.emit('connection', socket) }
+  return server
 }
 
-/** exact name, then `*.rest`; undefined takes the default. */
-function contextsByName(parts: TerminatorParts): (name: string) => SecureContext | undefined {
-  const byCertificates = new Map<string, SecureContext>()
-  const byName = new Map<string, SecureContext>()
-  for (const certificate of parts.certificates) {
-    for (const given of certificate.names) {
-      const name = given.toLowerCase()
-      if (byName.has(name)) continue
-      const chosen = sideBySide(
-        parts.certificates.filter(other => other.names.some(otherName => otherName.toLowerCase() === name)),
-        certificate
-      )
-      const key = chosen.map(one => one.id).join()
-      let context = byCertificates.get(key)
-      if (context === undefined) byCertificates.set(key, (context = createSecureContext(contextOptions(parts, chosen))))
-      byName.set(name, context)
-    }
+/** Reads the ClientHello and puts it back; who does not send one in time is let go. */
+function peekServerName(socket: Socket, onName: (name: string | null) => void): void {
+  let seen: Buffer = Buffer.alloc(0)
+  const timer = setTimeout(() => socket.destroy(), HANDSHAKE_TIMEOUT_MS)
+  const stop = (): void => {
+    clearTimeout(timer)
+    socket.removeListener('readable', look)
+    socket.removeListener('close', stop)
   }
-  return name => byName.get(name) ?? byName.get(`*.${name.slice(name.indexOf('.') + 1)}`)
+  const look = (): void => {
+    for (let chunk = socket.read() as Buffer | null; chunk !== null; chunk = socket.read() as Buffer | null) {
+      seen = seen.length === 0 ? chunk : Buffer.concat([seen, chunk])
+    }
+    if (socket.readableEnded || socket.destroyed) return void socket.destroy()
+    const found = readServerName(seen)
+    if (found.is === 'incomplete') return
+    stop()
+    socket.unshift(seen)
+    onName(found.is === 'name' ? found.name : null)
+  }
+  socket.on('readable', look)
+  socket.on('end', () => socket.destroy())
+  socket.once('close', stop)
 }
 
 /** The certificate, and the first of the other kind of key that shares a name with it. */

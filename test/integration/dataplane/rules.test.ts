@@ -4,7 +4,7 @@ import { ask, openHttpServer, openTestPlane, sendRaw, until } from '#test/suppor
 
 t.test('rules switch by host and path, redirect, respond, close, rewrite and change fields', async t => {
   const blue = await openHttpServer(t, (request, response) =>
-    response.end(`blue ${request.url} ${request.headers.host} ${request.headers['x-who'] ?? ''}`)
+    response.end(`blue ${request.url} ${request.headers.host} ${String(request.headers['x-who'] ?? '')}`)
   )
   const green = await openHttpServer(t, (_request, response) => response.setHeader('x-version', '42').end('green'))
   const { load, port, records } = openTestPlane(t)

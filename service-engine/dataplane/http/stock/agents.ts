@@ -15,6 +15,12 @@ export class Agents {
     return agent
   }
 
+  /** One kept connection turned out dead: the others are of the same age, and are not tried one by one. */
+  dropIdle(destination: Destination): void {
+    const agent = this.#agents.get(destination)
+    if (agent !== undefined) closeIdle(agent)
+  }
+
   /** Idle connections close now, busy ones after their exchange. */
   forget(destination: Destination): void {
     const agent = this.#agents.get(destination)
@@ -31,6 +37,10 @@ export class Agents {
 
 function letGo(agent: HttpAgent): void {
   agent.maxFreeSockets = 0
+  closeIdle(agent)
+}
+
+function closeIdle(agent: HttpAgent): void {
   for (const sockets of Object.values(agent.freeSockets)) for (const socket of sockets ?? []) socket.destroy()
 }
 

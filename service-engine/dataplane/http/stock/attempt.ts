@@ -325,6 +325,7 @@ export class Attempt {
     this.#isEnded = true
     this.#stopBody?.()
     this.#disarm()
+    if (fault?.code === 'UPSTREAM_RESET_WHILE_IDLE') this.#passage.connection.agents.dropIdle(this.#destination)
     if (fault !== null) {
       this.#outgoing?.on('error', () => undefined)
       this.#outgoing?.destroy()

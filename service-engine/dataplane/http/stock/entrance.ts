@@ -36,6 +36,8 @@ export function openEntrance(limits: HttpSpec, spine: EntranceSpine, parts: Stoc
   // The parser would drop what is beyond, silently; the count is judged in `readHead`.
   server.maxHeadersCount = 0
   server.timeout = 0
+  // Connections are handed in, nothing is bound here; but the watch over late headers starts with this event.
+  server.emit('listening')
 
   const arrive = (request: IncomingMessage, arrival: Arrival): void => {
     const connection = connections.get(request.socket)
@@ -124,10 +126,12 @@ export function openEntrance(limits: HttpSpec, spine: EntranceSpine, parts: Stoc
       isRetiring = true
       onEmpty = whenEmpty
       for (const connection of connections.values()) connection.isLast = true
-      server.closeIdleConnections()
+      // Closes what is idle and ends the watch; late headers of what is left end with the drain.
+      server.close()
       if (connections.size === 0) whenEmpty()
     },
     destroy: () => {
+      server.close()
       for (const connection of connections.values()) connection.socket.destroy()
     }
   }
