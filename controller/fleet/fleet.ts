@@ -62,9 +62,24 @@ export async function openFleet(options: FleetOptions): Promise<Fleet> {
     clock,
     log,
     plan: () => planner.plan([...roster.engines]),
-    onProgress: engine => (engine === undefined ? runtime.planned() : runtime.engineChanged(engine))
+    onPlanned: () => runtime.planned(),
+    onAnswer: (engine, isNews) => (isNews ? runtime.engineChanged(engine) : announce({ kind: 'serviceengine', uuid: engine.uuid }))
   })
   const runtime = makeRuntime({ store, clock, telemetry, roster, planner, announce })
+
+  /** Sessions that have not said hello. */
+  const waiting = new Set<Session>()
+
+  /** Follows the store: what was deleted is no longer trusted. */
+  function follow(): void {
+    for (const engine of roster.sync()) {
+      standDown(engine, 'the engine was deleted')
+      engine.session = undefined
+      pusher.disconnected(engine)
+      telemetry.forget(engine.uuid)
+      announce({ kind: 'serviceengine', uuid: engine.uuid })
+    }
+  }
 
   const admit = (caller: Caller): Admission => {
     const revoked = roster.revokedReason(caller.engineUuid)
@@ -73,7 +88,7 @@ export async function openFleet(options: FleetOptions): Promise<Fleet> {
       return { is: 'refused', status, reason }
     }
     if (revoked !== undefined) return refused(403, `the engine's identity was revoked: ${revoked}`)
-    roster.sync()
+    follow()
     return roster.get(caller.engineUuid) === undefined ? refused(401, 'the engine is not known here') : { is: 'admitted' }
   }
 
@@ -99,7 +114,6 @@ export async function openFleet(options: FleetOptions): Promise<Fleet> {
       waiting.add(session)
     }
   })
-  const waiting = new Set<Session>()
 
   function connected(session: Session, caller: Caller, hello: Hello): void {
     waiting.delete(session)
@@ -195,13 +209,7 @@ export async function openFleet(options: FleetOptions): Promise<Fleet> {
   return {
     port: channel.port,
     committed: () => {
-      for (const engine of roster.sync()) {
-        standDown(engine, 'the engine was deleted')
-        engine.session = undefined
-        pusher.disconnected(engine)
-        telemetry.forget(engine.uuid)
-        announce({ kind: 'serviceengine', uuid: engine.uuid })
-      }
+      follow()
       pusher.schedule()
     },
     enrol: makeEnrol({
@@ -213,7 +221,7 @@ export async function openFleet(options: FleetOptions): Promise<Fleet> {
       log,
       enginePort: () => channel.port,
       onEnrolled: (uuid, certificate) => {
-        roster.sync()
+        follow()
         const engine = roster.get(uuid)
         if (engine !== undefined)
           roster.setRow(engine, { serialNumber: certificate.serialNumber, certificateNotAfterEpochMs: certificate.notAfterEpochMs })

@@ -22,8 +22,9 @@ export interface PushOptions {
   readonly log: Log
   /** What each engine should run now; called at most once in each interval of coalescing. */
   readonly plan: () => ReadonlyMap<string, Wanted>
-  /** A plan was made, or an engine answered. */
-  readonly onProgress: (engine?: Engine) => void
+  readonly onPlanned: () => void
+  /** An engine answered; `isNews`: it runs or refuses other things than before, not only another number. */
+  readonly onAnswer: (engine: Engine, isNews: boolean) => void
 }
 
 interface Order {
@@ -74,7 +75,7 @@ export class Pusher {
       if (wanted !== undefined) this.#recognise(engine, wanted)
       this.#push(engine)
     }
-    this.#options.onProgress()
+    this.#options.onPlanned()
   }
 
   connected(engine: Engine, heldParts: readonly string[]): void {
@@ -87,14 +88,15 @@ export class Pusher {
   }
 
   applied(engine: Engine, message: Extract<AgentMessage, { readonly type: 'SnapshotApplied' }>): void {
-    this.#options.roster.setRow(engine, { runningRevision: message.revision })
+    const isNews = engine.runningHash !== message.hash || engine.violations.length > 0
+    this.#options.roster.noteRevision(engine, message.revision)
     engine.runningHash = message.hash
     engine.violations = []
     const link = this.#links.get(engine)
     const known = [link?.order?.manifest, engine.wanted?.manifest].find(manifest => manifest?.hash === message.hash)
     if (known !== undefined) engine.runningIds = idsOf(known)
     if (known !== undefined && link !== undefined) link.held = new Set(known.parts.map(part => part.hash))
-    this.#answered(engine, message.hash)
+    this.#answered(engine, message.hash, isNews)
   }
 
   refused(engine: Engine, message: Extract<AgentMessage, { readonly type: 'SnapshotRefused' }>): void {
@@ -108,7 +110,7 @@ export class Pusher {
         revision: message.revision,
         violations: message.violations.slice(0, 10)
       })
-    this.#answered(engine, message.hash)
+    this.#answered(engine, message.hash, isNew)
   }
 
   /** The engine says what it lacks of its order: that it has the rest. Were it an older order, it asks again after the newest. */
@@ -137,13 +139,13 @@ export class Pusher {
     }
   }
 
-  #answered(engine: Engine, hash: string): void {
+  #answered(engine: Engine, hash: string, isNews: boolean): void {
     const link = this.#links.get(engine)
     if (link === undefined) return
     const wanted = engine.wanted?.manifest
     const answeredOrder = link.order?.manifest.hash === hash ? link.order.manifest : undefined
     if (answeredOrder !== undefined) link.order = undefined
-    this.#options.onProgress(engine)
+    this.#options.onAnswer(engine, isNews)
     // What it refused is not said again at once, only what is newer.
     if (engine.violations.length === 0 || answeredOrder?.revision !== wanted?.revision) this.#push(engine)
   }

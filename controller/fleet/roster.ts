@@ -23,6 +23,8 @@ export const PARTITION_MS = 30_000
 /** Longer than an agent's longest back-off, so that a restart of the controller moves nothing. */
 export const START_GRACE_MS = 8_000
 
+const WRITE_INTERVAL_MS = 10_000
+
 export type EngineFacts = Omit<Hello, 'type' | 'protocol' | 'runningRevision' | 'runningHash' | 'heldParts'>
 
 /** Kept in the store, so that it is known after a restart. */
@@ -94,7 +96,9 @@ export class Roster {
   readonly #engines = new Map<string, Engine>()
   readonly #rows
   readonly #revoked
-  #cancelGrace: () => void
+  readonly #unwritten = new Set<Engine>()
+  readonly #cancelGrace: () => void
+  readonly #stopWriting: () => void
 
   constructor(options: RosterOptions) {
     const { store, clock } = options
@@ -103,6 +107,7 @@ export class Roster {
     this.#revoked = store.table<RevokedRow>('fleet-revoked')
     for (const [uuid, row] of this.#revoked.entries()) if (row.untilEpochMs < clock.nowEpochMs()) this.#revoked.delete(uuid)
     this.#cancelGrace = clock.after(START_GRACE_MS, () => this.#endGrace())
+    this.#stopWriting = clock.every(WRITE_INTERVAL_MS, () => this.#write())
     this.sync()
   }
 
@@ -159,7 +164,19 @@ export class Roster {
 
   setRow(engine: Engine, change: Partial<EngineRow>): void {
     engine.row = { ...engine.row, ...change }
+    this.#unwritten.delete(engine)
     this.#rows.set(engine.uuid, engine.row)
+  }
+
+  /** Written later, many at once: every commit makes one of these for every engine. */
+  noteRevision(engine: Engine, runningRevision: number): void {
+    engine.row = { ...engine.row, runningRevision }
+    this.#unwritten.add(engine)
+  }
+
+  #write(): void {
+    for (const engine of this.#unwritten) if (this.#engines.has(engine.uuid)) this.#rows.set(engine.uuid, engine.row)
+    this.#unwritten.clear()
   }
 
   setState(engine: Engine, state: OperState, reasons: readonly string[]): void {
@@ -183,6 +200,8 @@ export class Roster {
 
   stop(): void {
     this.#cancelGrace()
+    this.#stopWriting()
+    this.#write()
     for (const engine of this.#engines.values()) engine.cancelPartition?.()
   }
 }
