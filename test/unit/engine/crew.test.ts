@@ -1,0 +1,193 @@
+import t from 'tap'
+import { silentLog } from '#model/base/log.ts'
+import type { Violation } from '#model/resource/violation.ts'
+import type { Snapshot } from '#model/snapshot/snapshot.ts'
+import { openCrew, type Load, type WorkerThread } from '#engine/crew.ts'
+import type { WorkerFact, WorkerOrder } from '#engine/generation/orders.ts'
+import { manualClock } from '#test/support/manual-clock.ts'
+
+const load = (revision: number): Load => ({
+  snapshot: { manifest: { revision } } as unknown as Snapshot,
+  slots: { virtualServices: {}, pools: {}, servers: {} }
+})
+
+const settle = async (): Promise<void> => {
+  for (let i = 0; i < 10; i++) await new Promise(setImmediate)
+}
+
+/** A worker thread that answers as the test says. */
+class FakeThread implements WorkerThread {
+  readonly worker: number
+  readonly orders: WorkerOrder[] = []
+  readonly #answer: (worker: number, revision: number) => readonly Violation[] | 'die' | 'silent'
+  #listeners: { event: string; listener: (value: never) => void }[] = []
+  isEnded = false
+
+  constructor(worker: number, answer: (worker: number, revision: number) => readonly Violation[] | 'die' | 'silent') {
+    this.worker = worker
+    this.#answer = answer
+  }
+
+  on(event: string, listener: (value: never) => void): void {
+    this.#listeners.push({ event, listener })
+  }
+
+  say(event: 'message' | 'exit', value: WorkerFact | number): void {
+    for (const entry of this.#listeners) if (entry.event === event) entry.listener(value as never)
+  }
+
+  postMessage(order: WorkerOrder): void {
+    this.orders.push(order)
+    if (order.type === 'stop') queueMicrotask(() => this.say('message', { type: 'stopped' }))
+    if (order.type !== 'load') return
+    const { revision } = order.snapshot.manifest
+    const answer = this.#answer(this.worker, revision)
+    if (answer === 'silent') return
+    if (answer === 'die') return queueMicrotask(() => this.die())
+    queueMicrotask(() => this.say('message', { type: 'loaded', sequence: order.sequence, revision, violations: answer, bound: [] }))
+  }
+
+  die(code = 1): void {
+    if (this.isEnded) return
+    this.isEnded = true
+    this.say('exit', code)
+  }
+
+  terminate(): Promise<number> {
+    this.die()
+    return Promise.resolve(1)
+  }
+
+  loads(): number[] {
+    return this.orders.flatMap(order => (order.type === 'load' ? [order.snapshot.manifest.revision] : []))
+  }
+}
+
+function bench(workers: number, answer: (worker: number, revision: number) => readonly Violation[] | 'die' | 'silent' = () => []) {
+  const clock = manualClock()
+  const threads: FakeThread[] = []
+  const gone: number[] = []
+  const records: unknown[] = []
+  const crew = openCrew({
+    workers,
+    start: worker => {
+      const thread = new FakeThread(worker, answer)
+      threads.push(thread)
+      return thread
+    },
+    clock,
+    log: silentLog,
+    gone: worker => gone.push(worker),
+    record: (batch, dropped) => records.push([batch.length, dropped])
+  })
+  return { clock, crew, threads, gone, records }
+}
+
+t.test('load reaches every worker', async t => {
+  const { crew, threads } = bench(3)
+  t.same(await crew.load(load(1)), [])
+  t.same(
+    threads.map(thread => thread.loads()),
+    [[1], [1], [1]]
+  )
+  t.equal(crew.serving(), 3)
+})
+
+t.test('load is refused by the first worker before the others hear of it', async t => {
+  const { crew, threads } = bench(3, (_, revision) => (revision === 2 ? [{ pointer: '/x', message: 'must not' }] : []))
+  await crew.load(load(1))
+  t.same(await crew.load(load(2)), [{ pointer: '/x', message: 'must not' }])
+  t.same(
+    threads.map(thread => thread.loads()),
+    [[1, 2], [1], [1]]
+  )
+})
+
+t.test('load that one worker refuses brings the others back to what ran', async t => {
+  const { crew, threads } = bench(3, (worker, revision) => (revision === 2 && worker === 2 ? [{ pointer: '', message: 'must not' }] : []))
+  await crew.load(load(1))
+  t.equal((await crew.load(load(2))).length, 1)
+  t.same(
+    threads.map(thread => thread.loads()),
+    [
+      [1, 2, 1],
+      [1, 2, 1],
+      [1, 2]
+    ]
+  )
+})
+
+t.test('a worker that dies is replaced soon, after its share was given back, and runs what the others run', async t => {
+  const { crew, threads, gone, clock } = bench(2)
+  crew.resolve({ 'pool/a:80': ['10.0.0.1'] })
+  await crew.load(load(1))
+  threads[1]!.die()
+  t.same(gone, [1])
+  t.equal(crew.serving(), 1)
+  clock.advance(2_000)
+  await settle()
+  t.equal(crew.serving(), 2)
+  t.equal(threads[2]?.worker, 1)
+  t.match(threads[2]?.orders, [{ type: 'resolve', addresses: { 'pool/a:80': ['10.0.0.1'] } }, { type: 'load' }])
+})
+
+t.test('workers that die again and again are replaced with growing pauses, bounded by two seconds', async t => {
+  const { threads, clock } = bench(1)
+  await settle()
+  for (let death = 0; death < 8; death++) {
+    threads.at(-1)!.die()
+    await settle()
+    const before = threads.length
+    clock.advance(2_000)
+    await settle()
+    t.equal(threads.length, before + 1)
+  }
+  threads.at(-1)!.die()
+  const before = threads.length
+  clock.advance(200)
+  await settle()
+  t.equal(threads.length, before, 'not at once any more')
+})
+
+t.test('a snapshot that ends the worker which builds it is refused, and all go on with the one before', async t => {
+  const { crew, threads, clock } = bench(2, (_, revision) => (revision === 2 ? 'die' : []))
+  await crew.load(load(1))
+  t.match(await crew.load(load(2)), [{ message: /end the worker/ }])
+  clock.advance(2_000)
+  await settle()
+  t.same(threads.at(-1)?.loads(), [1])
+  t.equal(crew.serving(), 2)
+})
+
+t.test('a worker that does not answer is ended and replaced', async t => {
+  let isSilent = true
+  const { crew, threads, clock } = bench(2, worker => (worker === 1 && isSilent ? 'silent' : []))
+  await settle()
+  const loading = crew.load(load(1))
+  await settle()
+  isSilent = false
+  clock.advance(30_000)
+  t.same(await loading, [])
+  clock.advance(2_000)
+  await settle()
+  t.ok(threads[1]?.isEnded)
+  t.same(threads[2]?.loads(), [1])
+})
+
+t.test('records come through with what was dropped', async t => {
+  const { threads, records } = bench(1)
+  await settle()
+  threads[0]!.say('message', { type: 'records', records: [], dropped: 3 })
+  t.same(records, [[0, 3]])
+})
+
+t.test('stop ends every worker, and none comes back', async t => {
+  const { crew, threads, clock } = bench(2)
+  await crew.load(load(1))
+  await crew.stop(5_000)
+  t.ok(threads.every(thread => thread.isEnded))
+  t.match(threads[0]?.orders.at(-1), { type: 'stop', deadlineMs: 5_000 })
+  clock.advance(60_000)
+  await settle()
+  t.equal(threads.length, 2)
+})
