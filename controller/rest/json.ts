@@ -32,7 +32,7 @@ export function isDeeperThan(text: string, limit: number): boolean {
 export function useJson(app: FastifyInstance): void {
   const parse = app.getDefaultJsonParser('error', 'error')
   app.removeAllContentTypeParsers()
-  app.addContentTypeParser(/^application\/(?:[\w.-]+\+)?json(?:;|$)/, { parseAs: 'string' }, (request, body, done) => {
+  app.addContentTypeParser(/^application\/(?:[\w.-]+\+)?json(?:;|$)/i, { parseAs: 'string' }, (request, body, done) => {
     const text = typeof body === 'string' ? body : body.toString('utf8')
     // The SDKs send `Content-Type: application/json` with every request, DELETE and logout included.
     if (text.trim() === '') return done(null, undefined)

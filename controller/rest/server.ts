@@ -6,6 +6,7 @@ import rateLimit from '@fastify/rate-limit'
 import websocket from '@fastify/websocket'
 import Fastify from 'fastify'
 import type { FastifyInstance } from 'fastify'
+import { addressGroup } from '#controller/access/throttle.ts'
 import { useAnalytics } from './analytics.ts'
 import { useCaller } from './caller.ts'
 import { useCrud } from './crud.ts'
@@ -126,6 +127,7 @@ export async function openRest(options: RestOptions): Promise<Rest> {
     max: loginsPerMinute,
     timeWindow: 60_000,
     cache: 10_000,
+    keyGenerator: request => addressGroup(request.ip),
     errorResponseBuilder: (_request, { ttl }) =>
       new Problem(429, 'TOO_MANY_REQUESTS', `too many requests: try again in ${Math.ceil(ttl / 1_000)} s`)
   })
@@ -164,7 +166,10 @@ export async function openRest(options: RestOptions): Promise<Rest> {
     stopFollowing()
     feed.close()
     // What does not end by itself is ended, so that a restart never waits for somebody else's browser.
-    const cancel = options.clock.after(STOP_MS, () => app.server.closeAllConnections())
+    const cancel = options.clock.after(STOP_MS, () => {
+      app.server.closeAllConnections()
+      for (const socket of app.websocketServer.clients) socket.terminate()
+    })
     await app.close()
     cancel()
   }

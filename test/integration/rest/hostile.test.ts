@@ -29,7 +29,7 @@ t.test('bodies that are not what they should be', async t => {
   t.equal(await send('<x/>', 'application/xml'), 415)
   t.equal(await send('{"name":"x"}', 'nonsense'), 415)
   t.equal(await send('{"name":"x"}', undefined), 415)
-  t.equal(await send('{}', 'application/json'), 422)
+  t.equal(await send('{}', 'Application/JSON; charset=UTF-8'), 422)
   t.equal(await send('{"name":"x","servers":[null,1,"a",[],{}]}', 'application/json'), 422)
   t.equal(await send('{"name":null}', 'application/json'), 422)
   t.equal(await send('{"model_name":"Pool","data":null}', 'application/json', '/api/macro'), 422)

@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { connect } from 'node:net'
 import t from 'tap'
 import type { Test } from 'tap'
 import { WebSocket } from 'ws'
@@ -167,4 +168,37 @@ t.test('a watcher that signs out is let go', async t => {
     await new Promise(next => setImmediate(next))
   }
   t.equal(await watcher.closed, 4401)
+})
+
+t.test('the controller stops though a watcher never answers', async t => {
+  const clock = manualClock()
+  const house = await aRest(t, { clock })
+  const port = await listen(house)
+  const socket = connect({ host: '127.0.0.1', port })
+  t.teardown(() => socket.destroy())
+  const lines = [
+    'GET /api/live HTTP/1.1',
+    `Host: 127.0.0.1:${port}`,
+    `Origin: https://127.0.0.1:${port}`,
+    `Cookie: ${house.admin.cookie}`,
+    'Connection: Upgrade',
+    'Upgrade: websocket',
+    'Sec-WebSocket-Version: 13',
+    'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA=='
+  ]
+  socket.write(`${lines.join('\r\n')}\r\n\r\n`)
+  const [head] = (await once(socket, 'data')) as [Buffer]
+  t.match(String(head), /^HTTP\/1\.1 101 /)
+  const ended = once(socket, 'close')
+  socket.resume()
+  let isStopped = false
+  const stopped = house.rest.stop().then(() => (isStopped = true))
+  const deadline = Date.now() + 20_000
+  while (!isStopped && Date.now() < deadline) {
+    await new Promise(next => setTimeout(next, 20))
+    clock.advance(1_000)
+  }
+  await stopped
+  await ended
+  t.ok(isStopped)
 })
