@@ -9,6 +9,7 @@ import { useSession } from './feed/use-session.ts'
 import { Frame } from './frame/frame.tsx'
 import { NowProvider } from './part/now.tsx'
 import { OverviewPage } from './overview/overview.tsx'
+import { PageHead } from './part/page.tsx'
 import { Empty, Failure, Loading } from './part/states.tsx'
 import { PoolPage } from './pools/pool.tsx'
 import { PoolsPage } from './pools/pools.tsx'
@@ -76,8 +77,9 @@ export function App(): ReactNode {
               path="*"
               element={
                 <div className="page">
+                  <PageHead title="No such page" />
                   <Empty
-                    title="There is no such page"
+                    title="There is nothing at this address"
                     action={
                       <Link className="inline-link" to="/">
                         Go to the overview

@@ -15,6 +15,7 @@ import { ChevronDown, ChevronRight, Plus, X } from 'lucide-react'
 import { createContext, useContext, useMemo, useState } from 'react'
 import type { ReactNode } from 'react'
 import { Link } from 'react-router'
+import { isKindName, kinds } from '#model/resource/catalogue.ts'
 import type { Json, JsonObject } from '#model/resource/kind.ts'
 import { useObjects } from '../feed/feed.tsx'
 import { parseReference, referenceTo } from '../feed/reference.ts'
@@ -250,7 +251,7 @@ function useOptions(kind: string, current: readonly string[]): readonly { readon
 function NewLink({ kind }: { readonly kind: string }): ReactNode {
   return (
     <Link className="inline-link" to={pathOfNew(kind)} target="_blank" rel="noopener" style={{ fontSize: 12 }}>
-      New {kind}
+      New {isKindName(kind) ? kinds[kind].title.toLowerCase() : kind}
     </Link>
   )
 }

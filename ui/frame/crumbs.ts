@@ -1,4 +1,5 @@
 /** The breadcrumb is the path, with names in place of uuids. */
+import { titleOfKind } from '../settings/kinds.ts'
 
 export interface Crumb {
   readonly to: string
@@ -24,7 +25,7 @@ export function crumbsOf(pathname: string): readonly Crumb[] {
     const kind = before === undefined ? undefined : (kindBySection[before] ?? (parts[at - 2] === 'objects' ? before : undefined))
     const isUuid = /^[a-z]+-[0-9a-f]{8}-/u.test(part)
     if (part === 'objects') return []
-    const text = isUuid ? part : part.charAt(0).toUpperCase() + part.slice(1)
+    const text = isUuid ? part : (titleOfKind(part)?.plural ?? part.charAt(0).toUpperCase() + part.slice(1))
     return [{ to, text, kind: isUuid ? kind : undefined }]
   })
 }

@@ -67,9 +67,9 @@ export function Frame({ session, children }: { readonly session: Session; readon
           </NavLink>
         ))}
       </nav>
-      <header className="bar">
+      <section className="bar" aria-label="Where one is, search, time and account">
         <Crumbs />
-        <button type="button" className="search-button" onClick={() => setIsSearching(true)} aria-label="Search">
+        <button type="button" className="search-button" onClick={() => setIsSearching(true)}>
           <Search size={14} aria-hidden="true" />
           <span>Search</span>
           <kbd>Ctrl K</kbd>
@@ -78,7 +78,7 @@ export function Frame({ session, children }: { readonly session: Session; readon
         <LiveSwitch />
         <TenantChoice session={session} />
         <UserMenu session={session} />
-      </header>
+      </section>
       <main className="main" id="main" tabIndex={-1}>
         {children}
       </main>

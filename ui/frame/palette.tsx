@@ -66,51 +66,45 @@ export function Palette({ onClose }: { readonly onClose: () => void }): ReactNod
     event.preventDefault()
   }
   return (
-    <Modal
-      opened
-      onClose={onClose}
-      withCloseButton={false}
-      padding={0}
-      size={560}
-      yOffset="12vh"
-      aria-label="Search"
-      classNames={{ content: 'palette' }}
-    >
-      <input
-        type="text"
-        role="combobox"
-        aria-label="Search services, pools, engines and actions"
-        aria-expanded="true"
-        aria-controls="palette-list"
-        aria-activedescendant={entries[chosen] ? `palette-${entries[chosen].id}` : undefined}
-        placeholder="Search services, pools, engines, actions"
-        data-autofocus
-        value={text}
-        onChange={event => {
-          setText(event.currentTarget.value)
-          setAt(0)
-        }}
-        onKeyDown={onKeyDown}
-      />
-      <ul id="palette-list" role="listbox" aria-label="Found">
-        {entries.map((entry, index) => (
-          <li
-            key={entry.id}
-            id={`palette-${entry.id}`}
-            role="option"
-            aria-selected={index === chosen}
-            ref={element => {
-              if (index === chosen) element?.scrollIntoView({ block: 'nearest' })
-            }}
-            onMouseMove={() => setAt(index)}
-            onClick={() => go(entry)}
-          >
-            <span className="cut">{entry.title}</span>
-            <span className="kind">{entry.kind}</span>
-          </li>
-        ))}
-      </ul>
-      {entries.length === 0 && <p className="blank">Nothing has “{text}” in its name.</p>}
-    </Modal>
+    <Modal.Root opened onClose={onClose} size={560} yOffset="12vh">
+      <Modal.Overlay />
+      <Modal.Content aria-label="Search" className="palette">
+        <input
+          type="text"
+          role="combobox"
+          aria-label="Search services, pools, engines and actions"
+          aria-expanded="true"
+          aria-controls="palette-list"
+          aria-activedescendant={entries[chosen] ? `palette-${entries[chosen].id}` : undefined}
+          placeholder="Search services, pools, engines, actions"
+          data-autofocus
+          value={text}
+          onChange={event => {
+            setText(event.currentTarget.value)
+            setAt(0)
+          }}
+          onKeyDown={onKeyDown}
+        />
+        <ul id="palette-list" role="listbox" aria-label="Found">
+          {entries.map((entry, index) => (
+            <li
+              key={entry.id}
+              id={`palette-${entry.id}`}
+              role="option"
+              aria-selected={index === chosen}
+              ref={element => {
+                if (index === chosen) element?.scrollIntoView({ block: 'nearest' })
+              }}
+              onMouseMove={() => setAt(index)}
+              onClick={() => go(entry)}
+            >
+              <span className="cut">{entry.title}</span>
+              <span className="kind">{entry.kind}</span>
+            </li>
+          ))}
+        </ul>
+        {entries.length === 0 && <p className="blank">Nothing has “{text}” in its name.</p>}
+      </Modal.Content>
+    </Modal.Root>
   )
 }

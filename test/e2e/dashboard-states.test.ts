@@ -1,0 +1,162 @@
+/** What the dashboard draws when things are not as they should be, and how it behaves with many of them. */
+import t from 'tap'
+import { axeFindings, browserMissing, openBrowser } from '#test/support/browser.ts'
+import { startDashboardStub } from '#test/support/dashboard-stub.ts'
+
+const skip = browserMissing() ?? false
+
+const pages = [
+  '/',
+  '/services',
+  '/services/virtualservice-00000000-0000-4000-8000-000000000002',
+  '/services/virtualservice-00000000-0000-4000-8000-000000000002/servers',
+  '/services/virtualservice-00000000-0000-4000-8000-000000000002/policies',
+  '/services/virtualservice-00000000-0000-4000-8000-000000000002/changes',
+  '/services/new',
+  '/services/form',
+  '/addresses',
+  '/addresses/vsvip-00000000-0000-4000-8000-000000000001',
+  '/pools',
+  '/pools/pool-00000000-0000-4000-8000-000000000000',
+  '/pools/pool-00000000-0000-4000-8000-000000000000/edit',
+  '/fabric',
+  '/fabric?add',
+  '/fabric/serviceengine-00000000-0000-4000-8000-000000000002',
+  '/changes',
+  '/settings',
+  '/settings/objects/healthmonitor',
+  '/settings/objects/healthmonitor/new',
+  '/no/such/page'
+]
+
+t.test('every page is free of axe findings and complaints: dark, light, and 375 px wide', { skip }, async t => {
+  const stub = await startDashboardStub()
+  t.teardown(() => stub.close())
+  for (const view of [
+    { colorScheme: 'dark', width: 1440 },
+    { colorScheme: 'light', width: 375 }
+  ] as const) {
+    const browser = await openBrowser(stub.url, view)
+    t.teardown(() => browser.close())
+    const { page } = browser
+    await page.goto(stub.url)
+    for (const path of pages) {
+      // As a click would: the page stays loaded.
+      await page.evaluate(`history.pushState(null, '', ${JSON.stringify(path)}); dispatchEvent(new PopStateEvent('popstate'))`)
+      await page.locator('h1, .blank h2, [role=dialog]').first().waitFor()
+      await page.locator('.skeleton').first().waitFor({ state: 'detached' })
+      t.same(await axeFindings(page), [], `${path} ${view.colorScheme} ${view.width}`)
+      const isWider = await page.evaluate('document.documentElement.scrollWidth > window.innerWidth')
+      t.notOk(isWider, `${path} fits into ${view.width} px`)
+    }
+    t.same(browser.complaints, [], `no complaint, no request elsewhere, under the strictest policy (${view.colorScheme})`)
+    await browser.close()
+  }
+})
+
+t.test('empty, failing, not allowed and stale are drawn', { skip }, async t => {
+  const stub = await startDashboardStub(0, 0)
+  const browser = await openBrowser(stub.url)
+  t.teardown(async () => {
+    await browser.close()
+    await stub.close()
+  })
+  const { page } = browser
+  await page.goto(`${stub.url}/services`)
+  await page.getByText('No services yet').waitFor()
+  t.ok(await page.getByRole('link', { name: 'New service' }).count(), 'empty offers the one action that fills it')
+  t.same(await axeFindings(page), [])
+
+  stub.mode.services = 14
+  stub.mode.readsFail = 503
+  await page.goto(`${stub.url}/services`)
+  const alert = page.getByRole('alert')
+  await alert.waitFor()
+  t.match(await alert.textContent(), /Cannot read the services: the store cannot do this now.*urn:uuid:4711/su)
+  t.same(await axeFindings(page), [])
+
+  stub.mode.readsFail = undefined
+  await page.getByRole('button', { name: 'Try again' }).click()
+  await page.getByRole('link', { name: 'shop', exact: true }).waitFor()
+
+  stub.mode.readsFail = 403
+  await page.goto(`${stub.url}/pools`)
+  await page.getByRole('heading', { name: 'Not allowed' }).waitFor()
+  t.match(await page.getByRole('alert').textContent(), /alice may not read this kind/u)
+
+  stub.mode.readsFail = undefined
+  await page.goto(`${stub.url}/services`)
+  await page.getByRole('switch', { name: 'Live figures: Live' }).waitFor()
+  stub.mode.isMute = true
+  await page.locator('.frame[data-live=stale]').waitFor()
+  await page.getByRole('switch', { name: /Live figures: \d+ s old/u }).waitFor()
+  stub.mode.isMute = false
+  await page.locator('.frame[data-live=live]').waitFor()
+  await page.getByRole('switch', { name: /Live figures/u }).click()
+  await page.locator('.frame[data-live=paused]').waitFor()
+  t.same(browser.complaints, [])
+})
+
+t.test('two thousand services: only what is on screen is drawn and asked for', { skip }, async t => {
+  const stub = await startDashboardStub(0, 2_000)
+  const browser = await openBrowser(stub.url)
+  t.teardown(async () => {
+    await browser.close()
+    await stub.close()
+  })
+  const { page } = browser
+  const subscribed: number[] = []
+  page.on('websocket', socket =>
+    socket.on('framesent', ({ payload }) => subscribed.push((JSON.parse(String(payload)) as { topics: unknown[] }).topics.length))
+  )
+  await page.goto(`${stub.url}/services`)
+  await page.getByRole('link', { name: 'accounts', exact: true }).waitFor()
+  t.ok((await page.locator('tbody tr').count()) < 80, 'rows off screen are not drawn')
+  await page
+    .locator('.table-box')
+    .evaluate('(() => { const box = document.querySelector(".table-box"); box.scrollTop = box.scrollHeight })()')
+  await page.getByRole('link', { name: 'shop-api', exact: true }).waitFor()
+  t.ok(subscribed.length > 0 && Math.max(...subscribed) < 120, `asked for ${Math.max(...subscribed)} at most`)
+
+  await page.getByRole('searchbox', { name: 'Filter' }).fill('state:down score:<50 name:service-00')
+  await page.getByRole('link', { name: 'service-0010', exact: true }).waitFor()
+  t.match(new URL(page.url()).searchParams.get('q'), 'state:down', 'the filter is in the URL')
+  await page.getByRole('button', { name: 'Name' }).click()
+  t.equal(new URL(page.url()).searchParams.get('sort'), '-name')
+  await page.reload()
+  await page.getByRole('link', { name: 'service-0010', exact: true }).waitFor()
+  t.equal(await page.getByRole('searchbox', { name: 'Filter' }).inputValue(), 'state:down score:<50 name:service-00')
+})
+
+t.test('everything is reached by keyboard', { skip }, async t => {
+  const stub = await startDashboardStub()
+  const browser = await openBrowser(stub.url)
+  t.teardown(async () => {
+    await browser.close()
+    await stub.close()
+  })
+  const { page } = browser
+  await page.goto(stub.url)
+  await page.getByRole('heading', { name: 'Overview' }).waitFor()
+  await page.keyboard.press('Control+k')
+  await page.getByRole('combobox', { name: /Search services/u }).waitFor()
+  await page.keyboard.type('payments')
+  await page.getByRole('option', { name: 'payments Service' }).waitFor()
+  t.same(await axeFindings(page), [], 'the palette')
+  await page.keyboard.press('Enter')
+  await page.getByRole('heading', { name: 'payments' }).waitFor()
+  await page.goto(`${stub.url}/services`)
+  await page.getByRole('link', { name: 'accounts', exact: true }).focus()
+  await page.keyboard.press('ArrowDown')
+  t.equal(await page.evaluate('document.activeElement.textContent'), 'images')
+  await page.getByRole('checkbox', { name: 'select images' }).focus()
+  await page.keyboard.press('Space')
+  await page.getByRole('toolbar', { name: 'Selected' }).waitFor()
+  t.same(await axeFindings(page), [], 'with a selection')
+  await page.getByRole('button', { name: 'Delete…' }).focus()
+  await page.keyboard.press('Enter')
+  await page.getByRole('dialog').waitFor()
+  t.same(await axeFindings(page), [], 'the question')
+  await page.keyboard.press('Escape')
+  await page.getByRole('dialog').waitFor({ state: 'detached' })
+})
