@@ -1,6 +1,6 @@
 /** The engine without its process: memory, workers, monitors, names and samples, wired to the agent through its port. */
 import { randomBytes, randomUUID } from 'node:crypto'
-import { availableParallelism, totalmem } from 'node:os'
+import { availableParallelism, hostname, totalmem } from 'node:os'
 import type { Clock } from '#model/base/clock.ts'
 import type { Log } from '#model/base/log.ts'
 import type { Random } from '#model/base/random.ts'
@@ -24,8 +24,6 @@ import { ownAddresses } from './vip/addresses.ts'
 export interface EngineOptions {
   readonly workers: number
   readonly accessLogPath: string
-  /** As the controller shows it. */
-  readonly name: string
   readonly clock: Clock
   readonly random: Random
   readonly log: Log
@@ -146,7 +144,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     facts: () => ({
       version: VERSION,
       bootId,
-      hostname: options.name,
+      hostname: hostname(),
       addresses: ownAddresses(),
       cpuCount: availableParallelism(),
       memoryBytes: totalmem(),

@@ -99,7 +99,6 @@ async function run(settings: Settings): Promise<void> {
   engine = await openEngine({
     workers: settings.workers,
     accessLogPath: settings.accessLogPath,
-    name: settings.name,
     clock: systemClock,
     random: Math.random,
     log,

@@ -359,15 +359,28 @@ export function makeMemory(options: {
 
   const running = (place: Place): Tenancy[] => [...tenancies[place].values()].filter(tenancy => tenancy.goneAtMs === null)
 
+  const readTotals: Memory['readTotals'] = () => {
+    const servers = running('servers').map(tenancy => ({ ...readTenancy(tenancy), poolId: tenancy.poolId }))
+    const connectionsOf = new Map<string, { connections: number; openConnections: number }>()
+    for (const { poolId, totals } of servers) {
+      const sums = connectionsOf.get(poolId) ?? { connections: 0, openConnections: 0 }
+      sums.connections += totals.connections
+      sums.openConnections += totals.openConnections
+      connectionsOf.set(poolId, sums)
+    }
+    // A connection belongs to a server: those of a pool are its servers' together.
+    const pools = running('pools').map(tenancy => {
+      const sample = readTenancy(tenancy)
+      return { ...sample, totals: { ...sample.totals, ...connectionsOf.get(tenancy.id) } }
+    })
+    return { virtualServices: running('virtualServices').map(readTenancy), pools, servers }
+  }
+
   return {
     buffer,
     workers,
     assign,
-    readTotals: () => ({
-      virtualServices: running('virtualServices').map(readTenancy),
-      pools: running('pools').map(readTenancy),
-      servers: running('servers').map(tenancy => ({ ...readTenancy(tenancy), poolId: tenancy.poolId }))
-    }),
+    readTotals,
     judge: (poolId, serverId, verdict) => {
       const tenancy = tenancies.servers.get(serverKey(poolId, serverId))
       if (tenancy !== undefined) Atomics.store(tenancy.cells, CELL.verdict, verdictNames.indexOf(verdict))

@@ -34,7 +34,6 @@ async function anEngine(t: Test, lookUp: LookUp = () => Promise.reject(new Error
   const engine = await openEngine({
     workers: 2,
     accessLogPath: accessLog,
-    name: 'engine-1',
     clock: systemClock,
     random: Math.random,
     log: silentLog,

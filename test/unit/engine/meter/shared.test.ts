@@ -50,6 +50,18 @@ t.test('readTotals names servers with their pool', async t => {
   ])
 })
 
+t.test('readTotals gives a pool the connections of its servers', async t => {
+  const memory = makeMemory({ workers: 1, nowMs: () => 0 })
+  const view = attachMemory(memory.buffer, 0, 1, memory.assign(shop))
+  for (const server of ['10.0.0.1:80', '10.0.0.2:80']) {
+    view.serverMeter('pool-1', server).connectionOpened()
+    view.serverMeter('pool-1', server).connectionOpened()
+  }
+  view.serverMeter('pool-1', '10.0.0.1:80').connectionClosed()
+  view.poolMeter('pool-1').exchangeEnded(200, 1)
+  t.match(memory.readTotals().pools, [{ totals: { requests: 1, connections: 4, openConnections: 3 } }])
+})
+
 t.test('serverCell counts in flight over all workers and nextTurn goes round over all workers', async t => {
   const memory = makeMemory({ workers: 2, nowMs: () => 0 })
   const slots = memory.assign(shop)
