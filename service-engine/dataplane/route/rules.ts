@@ -21,6 +21,9 @@ interface CompiledRule {
   readonly hosts: readonly string[] | undefined
   readonly isLogged: boolean
   readonly action: string
+  readonly isSecurity: boolean
+  /** Passes over the security rules that follow; request rules still count. */
+  readonly opens: boolean
   /** Undefined goes on with the next rule. */
   readonly apply: (exchange: Exchange) => Verdict | undefined
 }
@@ -50,10 +53,12 @@ export function compileRules(part: Pick<VirtualServicePart, 'requestRules' | 're
     hasRequestRules: rules.length > 0,
     hasResponseRules: amendments.length > 0,
     decide: exchange => {
+      let isOpen = false
       for (const rule of byHost.get(exchange.request.host) ?? forAnyHost) {
-        if (!holds(rule, exchange)) continue
+        if ((isOpen && rule.isSecurity) || !holds(rule, exchange)) continue
         const verdict = enter(rule, exchange)
-        if (verdict !== undefined) return verdict
+        if (rule.opens) isOpen = true
+        else if (verdict !== undefined) return verdict
       }
       return PASS
     },
@@ -62,11 +67,14 @@ export function compileRules(part: Pick<VirtualServicePart, 'requestRules' | 're
     },
     explain: exchange => {
       const steps: RuleStep[] = []
+      let isOpen = false
       for (const rule of rules) {
+        if (isOpen && rule.isSecurity) continue
         const failed = rule.parts.find(part => !part.test(exchange))
         steps.push({ rule: rule.name, isMatched: failed === undefined, failedOn: failed?.name ?? '', action: rule.action })
         const verdict = failed === undefined ? enter(rule, exchange) : undefined
-        if (verdict !== undefined) return { steps, verdict }
+        if (failed === undefined && rule.opens) isOpen = true
+        else if (verdict !== undefined) return { steps, verdict }
       }
       return { steps, verdict: PASS }
     }
@@ -105,6 +113,8 @@ function compileRequestRule(rule: RequestRule): CompiledRule {
     hosts: hostsOf(rule.match),
     isLogged: rule.isLogged,
     action: rule.action?.is ?? 'continue',
+    isSecurity: rule.phase === 'security',
+    opens: rule.phase === 'security' && rule.action?.is === 'allow',
     apply: exchange => {
       change?.(exchange, exchange.request.headers)
       const refusal = rewrite?.(exchange)
