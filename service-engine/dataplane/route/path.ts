@@ -9,7 +9,8 @@ export interface NormalTarget {
   readonly query: string
 }
 
-const plain = /^\/(?:[A-Za-z0-9_~!$&'()*+,=:@-]+(?:\.[A-Za-z0-9_~!$&'()*+,=:@-]+)*\/?)*$/
+/** Anything that could need work: an escape, a parameter, a backslash, a dot or a slash after a slash. */
+const suspicious = /[%;\\]|\/[./]/
 const printable = /^[\x21-\x7e]*$/
 /** An escaped slash, backslash or NUL, or a bare backslash: servers disagree about what they separate. */
 const hidden = /%(?:2f|5c|00)|\\/i
@@ -29,8 +30,8 @@ export function normalizeTarget(target: string): NormalTarget | string {
   const rawPath = mark < 0 ? target : target.slice(0, mark)
   const query = mark < 0 ? '' : target.slice(mark + 1)
   if (!printable.test(target) || target.includes('#')) return 'a target with a character that does not belong there'
-  if (plain.test(rawPath)) return { target, path: rawPath, query }
   if (!rawPath.startsWith('/')) return 'a target that is no path'
+  if (!suspicious.test(rawPath)) return { target, path: rawPath, query }
   if (badEscape.test(rawPath)) return 'a path with a broken escape'
   if (hidden.test(rawPath)) return 'a path with a hidden slash'
   const decoded = rawPath.replace(escape, found => {

@@ -8,7 +8,7 @@ t.test('a WebSocket passes both ways, by the same rules and balancing, and ends 
   const web = await openHttpServer(t, (_request, response) => response.end('plain'))
   const sockets = new WebSocketServer({ server: web.server })
   sockets.on('connection', (socket, request) => {
-    socket.send(`hello ${request.url} ${request.headers['x-forwarded-for']}`)
+    socket.send(`hello ${request.url} ${String(request.headers['x-forwarded-for'])}`)
     socket.on('message', data => socket.send(data, { binary: false }))
   })
   const { load, port, records, memory } = openTestPlane(t)

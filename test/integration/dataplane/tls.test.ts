@@ -33,7 +33,7 @@ async function shown(
 }
 
 t.test('each name is shown its certificate, RSA and EC side by side, and they swap without a new listener', async t => {
-  const web = await openHttpServer(t, (request, response) => response.end(`${request.headers['x-forwarded-proto']}`))
+  const web = await openHttpServer(t, (request, response) => response.end(String(request.headers['x-forwarded-proto'])))
   const { load, port, records, memory } = openTestPlane(t)
   const snapshot = (ids: readonly string[]) =>
     aSnapshot({

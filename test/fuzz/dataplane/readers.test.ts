@@ -1,0 +1,141 @@
+import { once } from 'node:events'
+import { createServer, type AddressInfo } from 'node:net'
+import { connect as tlsConnect } from 'node:tls'
+import fc from 'fast-check'
+import t from 'tap'
+import { Fault } from '#engine/base/fault.ts'
+import { readHead } from '#engine/dataplane/http/head.ts'
+import { readServerName } from '#engine/dataplane/listen/client-hello.ts'
+import { normalizeTarget } from '#engine/dataplane/route/path.ts'
+
+const seed = Number(process.env['WEIR_SEED'] ?? Date.now() % 1_000_000)
+t.comment(`seed ${seed}`)
+const run = <T>(property: fc.IProperty<T>): void => fc.assert(property, { seed, numRuns: 3000, interruptAfterTimeLimit: 3000 })
+
+const pieces = fc.constantFrom(
+  '/',
+  '//',
+  '.',
+  '..',
+  '/./',
+  '/../',
+  '%2e',
+  '%2E%2e',
+  '%2f',
+  '%5c',
+  '%00',
+  '%41',
+  '%',
+  ';',
+  '..;',
+  '?',
+  '#',
+  'a',
+  'admin',
+  '\\',
+  '\u00e9',
+  ' '
+)
+
+t.test('normalizeTarget leaves no dot segment, no hidden slash, and nothing to do for a second pass', async () => {
+  run(
+    fc.property(fc.array(pieces, { maxLength: 12 }), parts => {
+      const made = normalizeTarget(`/${parts.join('')}`)
+      if (typeof made === 'string') return true
+      const segments = made.path.split('/')
+      const again = normalizeTarget(made.target)
+      return (
+        !segments.includes('.') &&
+        !segments.includes('..') &&
+        !made.path.includes('//') &&
+        !/%2f|%5c|%00|\\|%2e/i.test(made.path) &&
+        typeof again !== 'string' &&
+        again.target === made.target &&
+        again.path === made.path
+      )
+    })
+  )
+})
+
+t.test('readHead never throws, and what it takes is framed in one way', async () => {
+  const name = fc.constantFrom(
+    'Host',
+    'host',
+    'Content-Length',
+    'content-length',
+    'Transfer-Encoding',
+    'Connection',
+    'X-A',
+    'x_a',
+    'Upgrade',
+    '',
+    'a b',
+    '__proto__'
+  )
+  const value = fc.oneof(
+    fc.constantFrom('a', '5', '5, 5', '+5', 'chunked', 'Chunked ', 'gzip, chunked', 'x-a, host', 'a:80', '[::1]', 'a\r\nb: c'),
+    fc.string({ maxLength: 8 })
+  )
+  const head = fc.record({
+    method: fc.constantFrom('GET', 'POST', 'TRACE', 'G T', ''),
+    target: fc.oneof(
+      fc.array(pieces, { maxLength: 6 }).map(parts => `/${parts.join('')}`),
+      fc.constantFrom('*', 'http://a/', 'a', ''),
+      fc.string({ maxLength: 10 })
+    ),
+    version: fc.constantFrom('1.0', '1.1', '0.9'),
+    headers: fc.array(fc.tuple(name, value), { maxLength: 8 }).map(fields => fields.flat())
+  })
+  run(
+    fc.property(head, raw => {
+      const made = readHead(raw, { maxHeaderCount: 6 })
+      if (made instanceof Fault) return made.origin === 'downstream'
+      const names = made.headers.filter((_, i) => i % 2 === 0)
+      const lengths = names.filter(given => given === 'content-length').length
+      return (
+        !names.includes('transfer-encoding') &&
+        !names.includes('host') &&
+        lengths === (made.framing === 'length' ? 1 : 0) &&
+        made.headers.every(text => !/[\r\n\0]/.test(text)) &&
+        !/[\r\n\0 ]/.test(made.target + made.authority)
+      )
+    })
+  )
+})
+
+t.test('readServerName reads a real hello, in every cut, and never throws on a broken one', async t => {
+  const server = createServer()
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const socket = tlsConnect({
+    port: (server.address() as AddressInfo).port,
+    host: '127.0.0.1',
+    servername: 'Shop.Test',
+    ALPNProtocols: ['h2']
+  })
+  socket.on('error', () => undefined)
+  const [accepted] = await once(server, 'connection')
+  const [hello] = (await once(accepted, 'data')) as [Buffer]
+  socket.destroy()
+  accepted.destroy()
+  server.close()
+  t.same(readServerName(hello), { is: 'name', name: 'shop.test' })
+  for (let cut = 0; cut < hello.length; cut++) t.same(readServerName(hello.subarray(0, cut)), { is: 'incomplete' }, `cut at ${cut}`)
+  // The same message in records of 40 bytes.
+  const records: Buffer[] = []
+  for (let at = 5; at < hello.length; at += 40) {
+    const piece = hello.subarray(at, at + 40)
+    records.push(Buffer.from([22, 3, 1, piece.length >> 8, piece.length & 255]), piece)
+  }
+  t.same(readServerName(Buffer.concat(records)), { is: 'name', name: 'shop.test' })
+  const mutation = fc.array(fc.tuple(fc.nat(hello.length - 1), fc.nat(255)), { maxLength: 10 })
+  run(
+    fc.property(mutation, fc.nat(hello.length), (changes, length) => {
+      const broken = Buffer.from(hello)
+      for (const [at, byte] of changes) broken[at] = byte
+      const read = readServerName(broken.subarray(0, length))
+      return read.is !== 'name' || /^[a-z0-9_.-]+$/.test(read.name)
+    })
+  )
+  run(fc.property(fc.uint8Array({ maxLength: 100 }), bytes => readServerName(bytes).is.length > 0))
+})

@@ -1,0 +1,113 @@
+import t from 'tap'
+import { seededRandom } from '#model/base/random.ts'
+import type { BalanceSpec } from '#model/snapshot/snapshot.ts'
+import { makeBalancer } from '#engine/dataplane/balance/catalog.ts'
+import { consistentHash } from '#engine/dataplane/balance/consistent-hash.ts'
+import { fastestResponse } from '#engine/dataplane/balance/fastest-response.ts'
+import { leastConnections } from '#engine/dataplane/balance/least-connections.ts'
+import { roundRobin, smoothSchedule } from '#engine/dataplane/balance/round-robin.ts'
+import { twoChoices } from '#engine/dataplane/balance/two-choices.ts'
+import { aCandidate, aQuestion, balancerContract, candidates } from '#test/contract/balancer.ts'
+
+function counter(start = 0): () => number {
+  let turn = start
+  return () => turn++ >>> 0
+}
+
+const specs: readonly BalanceSpec[] = [
+  { is: 'round-robin' },
+  { is: 'least-connections' },
+  { is: 'random' },
+  { is: 'fastest-response' },
+  { is: 'consistent-hash', by: 'source-address', header: null },
+  { is: 'consistent-hash', by: 'source-address-and-port', header: null },
+  { is: 'consistent-hash', by: 'uri', header: null },
+  { is: 'consistent-hash', by: 'header', header: 'X-User' }
+]
+for (const spec of specs) {
+  const name = 'by' in spec ? `${spec.is} by ${spec.by}` : spec.is
+  balancerContract(t, name, () => makeBalancer(spec, { nextTurn: counter(), random: seededRandom(7) }))
+}
+
+t.test('roundRobin gives 90 to 10 within half a point over 100,000', async t => {
+  const balancer = roundRobin(counter(12_345))
+  const list = [aCandidate('a', 9), aCandidate('b', 1)]
+  let first = 0
+  for (let n = 0; n < 100_000; n++) if (balancer.pick(list, aQuestion(n)) === list[0]) first++
+  t.ok(Math.abs(first / 1000 - 90) < 0.5, `${first / 1000} %`)
+})
+
+t.test('roundRobin shares one cursor with other workers', async t => {
+  const turn = counter()
+  const [one, two] = [roundRobin(turn), roundRobin(turn)]
+  const list = candidates(4)
+  const order = Array.from({ length: 8 }, (_, n) => (n % 3 === 0 ? one : two).pick(list, aQuestion(n))?.id)
+  t.same(
+    order,
+    [...list, ...list].map(candidate => candidate.id)
+  )
+})
+
+t.test('smoothSchedule spreads the heavy evenly and divides by what is common', async t => {
+  t.same(smoothSchedule([5, 1, 1]), [0, 0, 1, 0, 2, 0, 0])
+  t.same(smoothSchedule([20, 20]), [0, 1])
+  t.same(smoothSchedule([0, 0]), [])
+  t.same(smoothSchedule([]), [])
+})
+
+t.test('leastConnections takes the least for its weight, equals in turn', async t => {
+  const list = [aCandidate('a', 2), aCandidate('b', 1), aCandidate('c', 1)]
+  const balancer = leastConnections(counter())
+  list[0]!.load = 4
+  list[1]!.load = 1
+  list[2]!.load = 3
+  t.equal(balancer.pick(list, aQuestion(0))?.id, 'b')
+  list[1]!.load = 9
+  t.equal(balancer.pick(list, aQuestion(0))?.id, 'a')
+})
+
+t.test('fastestResponse takes the quick one until it is busy, and tries what it does not know', async t => {
+  const list = [aCandidate('quick', 1, 1000), aCandidate('slow', 1, 8000)]
+  const balancer = fastestResponse(counter())
+  t.equal(balancer.pick(list, aQuestion(0))?.id, 'quick')
+  list[0]!.load = 20
+  t.equal(balancer.pick(list, aQuestion(0))?.id, 'slow')
+  t.equal(balancer.pick([...list, aCandidate('new', 1, 0)], aQuestion(0))?.id, 'new')
+})
+
+t.test('twoChoices never takes the more loaded of two', async t => {
+  const list = [aCandidate('idle'), aCandidate('busy')]
+  list[1]!.load = 5
+  const balancer = twoChoices(seededRandom(3))
+  for (let n = 0; n < 200; n++) t.equal(balancer.pick(list, aQuestion(n))?.id, 'idle')
+})
+
+t.test('consistentHash moves no more than its share when one of 20 goes, and gives it back', async t => {
+  const all = candidates(20)
+  const gone = all[7]!
+  const rest = all.filter(candidate => candidate !== gone)
+  const [before, after] = [consistentHash('source-address', null), consistentHash('source-address', null)]
+  const keys = 20_000
+  let moved = 0
+  for (let n = 0; n < keys; n++) {
+    const was = before.pick(all, aQuestion(n * 31))!
+    const is = after.pick(rest, aQuestion(n * 31))!
+    if (was !== is) {
+      moved++
+      t.equal(was, gone, 'only keys of the one that went')
+    }
+  }
+  t.ok(moved <= (keys / 20) * 1.2 && moved >= (keys / 20) * 0.8, `${moved} of ${keys}`)
+})
+
+t.test('consistentHash is the same for all workers and whatever the order, and depends on what it is told', async t => {
+  const list = candidates(6)
+  const [one, two] = [consistentHash('header', 'X-User'), consistentHash('header', 'x-user')]
+  const reversed = list.toReversed()
+  for (let n = 0; n < 300; n++) t.equal(one.pick(list, aQuestion(n))?.id, two.pick(reversed, aQuestion(n))?.id)
+  const byUri = consistentHash('uri', null)
+  const same = { ...aQuestion(1), clientIp: '198.51.100.1', clientPort: 9 }
+  t.equal(byUri.pick(list, aQuestion(1)), byUri.pick(list, same))
+  const without = { ...aQuestion(1), header: () => '' }
+  t.equal(one.pick(list, without), consistentHash('source-address', null).pick(list, without), 'without the header by the client')
+})
