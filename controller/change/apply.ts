@@ -18,6 +18,7 @@ import type { Violation } from '#model/resource/violation.ts'
 import type { Clock } from '#model/base/clock.ts'
 import { ADMIN_TENANT } from '#controller/access/permission.ts'
 import type { PasswordCost, RandomBytes } from '#controller/access/password.ts'
+import { certificateViolations } from '#controller/pki/certificate.ts'
 import type { Seal } from '#controller/pki/port.ts'
 import type { ResourceChange, ResourceWrite, Store, StoredResource } from '#controller/store/store.ts'
 import { diffOf } from './diff.ts'
@@ -298,8 +299,10 @@ class Work {
         resource: (of: KindName, id: string) => this.#view.get(of, id)?.body,
         all: (of: KindName) => this.#view.list(of).map(item => ({ uuid: item.uuid, body: item.body }))
       }
-      const checked = checkResource(kind, this.#secrets.opened(draft), context)
+      const opened = this.#secrets.opened(draft)
+      const checked = checkResource(kind, opened, context)
       const refused = this.#violationsAt(draft)
+      if (checked.violations.length === 0) this.#say(write, certificateViolations(kind, opened))
       // A reference that is wrong already is not told a second time as a wrong text.
       this.#say(
         write,

@@ -2,6 +2,8 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
 import type { Clock } from '#model/base/clock.ts'
+import type { JsonObject, KindName } from '#model/resource/kind.ts'
+import type { Violation } from '#model/resource/violation.ts'
 import { certificateToPem, endExtensions, makeCertificate, makeKeyPair, namesToSan, privateKeyToPem, validFrom } from './x509.ts'
 
 const PEM_MAX_LENGTH = 256 * 1024
@@ -39,7 +41,7 @@ export function readCertificate(certificatePem: string, key?: { readonly keyPem:
   const blocks = certificatePem.length > PEM_MAX_LENGTH ? [] : pemBlocks(certificatePem)
   const chain = blocks.map(parseCertificate)
   const leaf = chain[0]
-  if (leaf === undefined || chain.includes(undefined)) return unusable('must be one or more certificates in PEM, the server’s own first')
+  if (leaf === undefined || chain.includes(undefined)) return unusable('must be one or more certificates in PEM, the leaf first')
   const keyType = leaf.publicKey.asymmetricKeyType
   if (keyType !== 'rsa' && keyType !== 'ec') return unusable('the key must be RSA or EC')
   if (key !== undefined) {
@@ -62,6 +64,42 @@ export function readCertificate(certificatePem: string, key?: { readonly keyPem:
     }
   }
 }
+
+/**
+ * What is wrong with the certificates of a document beyond its shape: whether they can be read, and fit their key.
+ *
+ * Shapes  body: of `sslkeyandcertificate` or `pkiprofile`, secrets in plain words; other kinds have none
+ * Returns violations that name no secret
+ */
+export function certificateViolations(kind: KindName, body: JsonObject): Violation[] {
+  if (kind === 'pkiprofile')
+    return objectsIn(body['ca_certs']).flatMap((ca, i) => unreadable(textIn(ca['certificate']), `/ca_certs/${i}/certificate`))
+  if (kind !== 'sslkeyandcertificate') return []
+  const [certificate] = objectsIn([body['certificate'] ?? null])
+  const pem = textIn(certificate?.['certificate'])
+  const keyPem = textIn(body['key'])
+  const wrong = unreadable(pem, '/certificate/certificate')
+  if (wrong.length > 0 || keyPem === '') return wrong
+  const passphrase = textIn(body['key_passphrase'])
+  const read = readCertificate(pem, passphrase === '' ? { keyPem } : { keyPem, passphrase })
+  return read.is === 'unusable' ? [{ pointer: '/key', message: keyMessages[read.reason] ?? read.reason }] : []
+}
+
+const keyMessages: Readonly<Record<string, string>> = {
+  'the key does not belong to the certificate': 'must be the key of the certificate',
+  'the key must be a private key in PEM': 'must be a private key in PEM'
+}
+
+function unreadable(pem: string, pointer: string): Violation[] {
+  // What is not PEM at all is told by the rules of the shape.
+  if (!pem.includes('-----BEGIN CERTIFICATE-----')) return []
+  const read = readCertificate(pem)
+  return read.is === 'unusable' ? [{ pointer, message: read.reason }] : []
+}
+
+const textIn = (value: unknown): string => (typeof value === 'string' ? value : '')
+const objectsIn = (value: unknown): readonly JsonObject[] =>
+  Array.isArray(value) ? value.filter((item): item is JsonObject => item !== null && typeof item === 'object' && !Array.isArray(item)) : []
 
 /** A self-signed server certificate, EC P-256, ten years. */
 export async function makeSelfSigned(

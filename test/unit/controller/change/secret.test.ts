@@ -1,13 +1,15 @@
 import t from 'tap'
+import { systemClock } from '#model/base/clock.ts'
 import { withDefaults } from '#model/resource/catalogue.ts'
 import { verifyPassword } from '#controller/access/password.ts'
 import { ADMIN_TENANT } from '#controller/access/permission.ts'
 import type { Actor } from '#controller/access/actor.ts'
+import { makeSelfSigned } from '#controller/pki/certificate.ts'
 import { aChange, admin, plainSeal, refusalOf } from '#test/support/change.ts'
 
-const certificate = '-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n'
-const key = '-----BEGIN PRIVATE KEY-----\nMIGH\n-----END PRIVATE KEY-----\n'
-const otherKey = key.replace('MIGH', 'MIGI')
+const { certificatePem: certificate, keyPem: key } = await makeSelfSigned('c.example.com', [], systemClock)
+/** The same key in another spelling: another secret, and it still fits the certificate. */
+const otherKey = `${key}\n`
 
 t.test('secrets are sealed, kept when they come back hidden, and never told in a diff', async t => {
   const { create, apply, store } = await aChange(t)

@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto'
 import forge from 'node-forge'
 import t from 'tap'
-import { makeSelfSigned, readCertificate } from '#controller/pki/certificate.ts'
+import { certificateViolations, makeSelfSigned, readCertificate } from '#controller/pki/certificate.ts'
 import { manualClock } from '#test/support/manual-clock.ts'
 
 const clock = manualClock()
@@ -49,4 +49,24 @@ t.test('readCertificate reads RSA, the common name when there is no other, and e
   })
   t.match(readCertificate(certificatePem, { keyPem }), { is: 'unusable', reason: /encrypted/ })
   t.match(readCertificate(certificatePem, { keyPem, passphrase: 'wrong' }), { is: 'unusable', reason: /passphrase/ })
+})
+
+t.test('certificateViolations finds what cannot be read and keys that do not fit, at their pointers', async t => {
+  const [mine, other] = [await makeSelfSigned('a', [], clock), await makeSelfSigned('b', [], clock)]
+  const body = (certificate: string, key: string) => ({ certificate: { certificate }, key })
+  t.same(certificateViolations('sslkeyandcertificate', body(mine.certificatePem, mine.keyPem)), [])
+  t.same(certificateViolations('sslkeyandcertificate', { certificate: { certificate: mine.certificatePem } }), [], 'a CA has no key')
+  t.same(certificateViolations('sslkeyandcertificate', body(mine.certificatePem, other.keyPem)), [
+    { pointer: '/key', message: 'must be the key of the certificate' }
+  ])
+  t.same(certificateViolations('sslkeyandcertificate', body(mine.certificatePem, 'x')), [
+    { pointer: '/key', message: 'must be a private key in PEM' }
+  ])
+  const broken = mine.certificatePem.replace('MII', 'XXX')
+  t.match(certificateViolations('sslkeyandcertificate', body(broken, mine.keyPem)), [{ pointer: '/certificate/certificate' }])
+  t.same(certificateViolations('pkiprofile', { ca_certs: [{ certificate: mine.certificatePem }] }), [])
+  t.match(certificateViolations('pkiprofile', { ca_certs: [{ certificate: mine.certificatePem }, { certificate: broken }] }), [
+    { pointer: '/ca_certs/1/certificate' }
+  ])
+  t.same(certificateViolations('pool', { certificate: 'x' }), [])
 })
