@@ -25,10 +25,10 @@ export function listenersOf(
 ): ListenerSpec[] {
   const listeners = new Map<string, ListenerSpec>()
   for (const vip of addressesOf(vsvip))
-    for (const { port, enable_ssl: isTls, enable_http2: isHttp2 } of service.services) {
+    for (const { port, enable_ssl: isTls } of service.services) {
       const address = boundAddress(vip, engineAddresses)
       const key = `${address} ${port}`
-      if (!listeners.has(key)) listeners.set(key, { address, port, isTls, isHttp2, vip })
+      if (!listeners.has(key)) listeners.set(key, { address, port, isTls, isHttp2: false, vip })
     }
   const isCovered = ({ address, port }: ListenerSpec): boolean => {
     const all = address.includes(':') ? '::' : '0.0.0.0'

@@ -22,7 +22,8 @@ const CONNECT_TIMEOUT_MS = 5_000
 /** `never` and `as many as there are`, in numbers that a timer and a list can take. */
 const NEVER_MS = 86_400_000
 const ALL_IDLE = 10_000
-const WITHOUT_END_S = 31_536_000
+/** The longest that a timer takes is a little less than 25 days. */
+const WITHOUT_END_S = 2_000_000
 
 export function poolPart(reader: Reader, { uuid, name, tenant, body }: Read<'pool'>): PoolPart {
   const tls = tlsOf(reader, body)

@@ -15,6 +15,10 @@ type HttpProfile = FilledShape<typeof httpProfile>
 /** Not a setting of Avi, which always makes one. */
 const REQUEST_ID_HEADER = 'X-Request-Id'
 const SECONDS_A_DAY = 86_400
+/** `unlimited` and `no limit`, in numbers that a counter and a timer can take. */
+const ALL_REQUESTS = 1_000_000_000
+const ALL_HEADERS = 65_536
+const NEVER_MS = 86_400_000
 
 export function servicePart(reader: Reader, { uuid, name, tenant, body }: Read<'virtualservice'>): Omit<VirtualServicePart, 'listeners'> {
   const profile = reader.orSystem('applicationprofile', body.application_profile_ref, 'System-HTTP')?.body
@@ -58,10 +62,10 @@ function httpOf(given: HttpProfile | undefined): HttpSpec {
     serverHeader: 'keep',
     keepAliveTimeoutMs: profile.keepalive_timeout,
     headerTimeoutMs: profile.client_header_timeout,
-    bodyTimeoutMs: profile.client_body_timeout,
-    maxRequestsPerConnection: profile.max_keepalive_requests,
+    bodyTimeoutMs: profile.client_body_timeout || NEVER_MS,
+    maxRequestsPerConnection: profile.max_keepalive_requests || ALL_REQUESTS,
     maxHeaderBytes: profile.client_max_request_size * 1024,
-    maxHeaderCount: profile.max_header_count,
+    maxHeaderCount: profile.max_header_count || ALL_HEADERS,
     maxBodyBytes: profile.client_max_body_size === 0 ? null : profile.client_max_body_size * 1024,
     isConnectionMultiplexed: profile.connection_multiplexing_enabled
   }

@@ -1,6 +1,6 @@
 import type { Filled, Written } from './field.ts'
 import { defineKind } from './define.ts'
-import { decimal, flag, inTenant, integer, list, nested, shape } from './common.ts'
+import { flag, inTenant, nested, shape } from './common.ts'
 
 export const clientLogConfig = shape(
   'client log configuration',
@@ -16,26 +16,17 @@ export const analyticsprofile = defineKind({
   kind: 'analyticsprofile',
   title: 'Analytics profile',
   titlePlural: 'Analytics profiles',
-  description: 'What counts as slow or failed, and how it weighs in the health score.',
+  description: 'What is logged of a virtual service.',
   scope: 'tenant',
   fields: {
     ...inTenant,
-    apdex_response_threshold: integer('A request that is answered within this time is satisfying.', {
-      default: 500,
-      min: 1,
-      max: 30000,
-      unit: 'ms',
-      first: true
-    }),
-    apdex_response_tolerated_factor: decimal('Times the threshold that is still tolerable.', { default: 4, min: 1, max: 1000 }),
-    hs_max_resources_penalty: integer('Most that busy engines and servers take off the health score.', { default: 25, min: 0, max: 100 }),
-    exclude_http_error_codes: list(integer('A status.', { min: 400, max: 599 }), 'Statuses that do not count as errors.', {
-      maxItems: 200,
-      first: true
-    }),
-    client_log_config: nested(clientLogConfig, 'What is logged.', {})
+    client_log_config: nested(clientLogConfig, 'What is logged.', { first: true })
   },
   unsupported: {
+    apdex_response_threshold: 500,
+    apdex_response_tolerated_factor: 4,
+    hs_max_resources_penalty: 25,
+    exclude_http_error_codes: [],
     apdex_rtt_threshold: 250,
     apdex_rtt_tolerated_factor: 4,
     apdex_rum_threshold: 5000,

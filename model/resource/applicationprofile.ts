@@ -25,7 +25,13 @@ export const httpProfile = shape(
       max: 100000000,
       unit: 'ms'
     }),
-    client_body_timeout: integer('Time that the body of a request may pause.', { default: 30000, min: 0, max: 100000000, unit: 'ms' }),
+    client_body_timeout: integer('Time that the body of a request may pause.', {
+      default: 30000,
+      min: 0,
+      max: 100000000,
+      unit: 'ms',
+      special: { '0': 'no limit' }
+    }),
     keepalive_timeout: integer('Time that an idle connection of a client stays open.', {
       default: 30000,
       min: 10,

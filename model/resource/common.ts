@@ -1,8 +1,8 @@
 /** Fields and nested objects that several kinds share. */
-import { decimal, each, flag, integer, list, nested, oneOf, ref, shape, text, textByName } from './field.ts'
+import { each, flag, integer, list, nested, oneOf, ref, shape, text, textByName } from './field.ts'
 import type { Field } from './field.ts'
 
-export { decimal, each, flag, integer, list, nested, oneOf, ref, shape, text, textByName }
+export { each, flag, integer, list, nested, oneOf, ref, shape, text, textByName }
 
 const plainText = { type: 'string', maxLength: 1024 }
 

@@ -9,10 +9,10 @@ export const service = shape(
   'service',
   {
     port: integer('Port that clients reach.', { required: true, min: 1, max: 65535, first: true }),
-    enable_ssl: flag('TLS on this port.', { default: false, first: true }),
-    enable_http2: flag('HTTP/2 as well, for clients that ask for it; needs TLS.', { default: false })
+    enable_ssl: flag('TLS on this port.', { default: false, first: true })
   },
   {
+    enable_http2: false,
     horizon_internal_ports: false,
     is_active_ftp_data_port: false,
     override_application_profile_ref: '',
@@ -85,7 +85,7 @@ const fields = {
   http_policies: list(each(httpPolicies), 'Rules for requests and responses.', { maxItems: 100 }),
   network_security_policy_ref: ref('networksecuritypolicy', 'Clients that may connect.', {}),
   analytics_policy: nested(analyticsPolicy, 'What is logged.', {}),
-  analytics_profile_ref: ref('analyticsprofile', 'What counts as slow or failed; System-Analytics-Profile when left out.', {}),
+  analytics_profile_ref: ref('analyticsprofile', 'What is logged; System-Analytics-Profile when left out.', {}),
   se_group_ref: ref('serviceenginegroup', 'Engines that carry it; Default-Group when left out.', {}),
   cloud_ref: cloudRef,
   type: oneOf(['VS_TYPE_NORMAL'], 'NORMAL has addresses of its own.', {
@@ -199,8 +199,6 @@ function ownRules(body: FilledVirtualService, context: CheckContext): Violation[
   const secured = body.services.find(one => one.enable_ssl)
   if (secured !== undefined && (body.ssl_key_and_certificate_refs ?? []).length === 0)
     say('/ssl_key_and_certificate_refs', `must name a certificate, because service port ${secured.port} has enable_ssl`)
-  for (const [i, one] of body.services.entries())
-    if (one.enable_http2 && !one.enable_ssl) say(`/services/${i}/enable_http2`, 'needs enable_ssl')
 
   if (protocolOf(body, context) === 'UDP') say('/network_profile_ref', 'is a UDP profile, and UDP is not supported yet')
   if (applicationType(body, context) === 'APPLICATION_PROFILE_TYPE_L4') {

@@ -37,7 +37,7 @@ const cases: readonly (readonly [kind: KindName, why: string, body: object, poin
   ['virtualservice', 'one port twice', { services: [{ port: 80 }, { port: 80 }] }, ['/services/1/port']],
   ['virtualservice', 'port 0', { services: [{ port: 0 }] }, ['/services/0/port']],
   ['virtualservice', 'TLS without a certificate', { services: [{ port: 443, enable_ssl: true }] }, ['/ssl_key_and_certificate_refs']],
-  ['virtualservice', 'HTTP/2 without TLS', { services: [{ port: 80, enable_http2: true }] }, ['/services/0/enable_http2']],
+  ['virtualservice', 'HTTP/2', { services: [{ port: 80, enable_http2: true }] }, ['/services/0/enable_http2?']],
   ['virtualservice', 'UDP', { network_profile_ref: 'networkprofile-udp' }, ['/network_profile_ref']],
   [
     'virtualservice',
