@@ -10,7 +10,6 @@ const object = (description: string): Field<Readonly<Record<string, unknown>>, R
   schema: { type: 'object', additionalProperties: true, readOnly: true, description },
   presence: 'optional'
 })
-const yesOrNo = (description: string): Field<boolean, boolean, 'optional'> => flag(description, { readOnly: true })
 const textItem: Field<string, string, 'optional'> = { schema: { type: 'string' }, presence: 'optional' }
 
 /** A certificate; what is read from it is the server's to say. */
@@ -27,16 +26,8 @@ export const sslCertificate = shape('certificate', {
   signature_algorithm: text('Signature algorithm.', computed),
   key_params: object('Kind of key.'),
   public_key: text('Public key.', computed),
-  self_signed: { schema: { type: 'boolean', readOnly: true, description: 'Signed by itself.' }, presence: 'optional' } as Field<
-    boolean,
-    boolean,
-    'optional'
-  >,
-  chain_verified: { schema: { type: 'boolean', readOnly: true, description: 'Its chain was verified.' }, presence: 'optional' } as Field<
-    boolean,
-    boolean,
-    'optional'
-  >,
+  self_signed: flag('Signed by itself.', computed),
+  chain_verified: flag('Its chain was verified.', computed),
   days_until_expire: integer('Days that it is still valid.', computed),
   expiry_status: text('Whether it ends soon.', computed),
   certificate_signing_request: text('Request that it was made from.', computed),

@@ -27,7 +27,7 @@ export const user = defineKind({
     default_tenant_ref: ref('tenant', 'Tenant they are in after signing in.', {}),
     local: flag('Made here, not by an identity provider.', { default: true }),
     date_joined: text('When it was made.', { readOnly: true }),
-    logged_in: { ...flag('Has signed in.', { readOnly: true }) },
+    logged_in: flag('Has signed in.', { readOnly: true }),
     uid: text('Number.', { readOnly: true }),
     ui_property: text('Settings of the dashboard; kept as they are.', { maxLength: 65536 })
   },
