@@ -94,7 +94,7 @@ function pack(folder: string, entries: readonly Packed[], outFile: string): void
     execFileSync('tar', ['-C', folder, ...fixed, at === 0 ? '-cf' : '-rf', tar, name])
   }
   execFileSync('gzip', ['-n', '-6', tar])
-  renameSync(`${tar}.gz`, outFile)
+  copyFileSync(`${tar}.gz`, outFile)
 }
 
 /** The folders of a container image under the engine: the C library, names for the user, a place for data. */
@@ -121,7 +121,8 @@ export async function buildPackage(options: PackageOptions): Promise<void> {
   const { outFolder, say } = options
   const target = `linux-${process.arch}`
   const work = mkdtempSync(join(tmpdir(), 'weir-package-'))
-  const fresh = `${outFolder}.${process.pid}`
+  mkdirSync(dirname(outFolder), { recursive: true })
+  const fresh = mkdtempSync(`${outFolder}.`)
   try {
     await Promise.all([bundle(options.mainFile, join(work, 'main.mjs')), bundle(options.workerFile, join(work, 'worker.mjs'))])
 
@@ -142,8 +143,8 @@ export async function buildPackage(options: PackageOptions): Promise<void> {
       chmodSync(join(work, 'lib', name), 0o644)
     }
 
-    rmSync(fresh, { recursive: true, force: true })
-    mkdirSync(fresh, { recursive: true })
+    // mkdtemp makes what only its owner may read.
+    chmodSync(fresh, 0o755)
     const archive = `weir-engine-${target}.tar.gz`
     pack(work, [{ name: 'weir-engine' }, { name: 'lib' }], join(fresh, archive))
     const base = `weir-base-${target}.tar.gz`
@@ -158,7 +159,6 @@ export async function buildPackage(options: PackageOptions): Promise<void> {
     writeFileSync(join(fresh, 'SHA256SUMS'), summed.map(name => `${sha256(join(fresh, name))}  ${name}\n`).join(''))
 
     rmSync(outFolder, { recursive: true, force: true })
-    mkdirSync(dirname(outFolder), { recursive: true })
     renameSync(fresh, outFolder)
     say(`${outFolder}: ${summed.join(', ')}, SHA256SUMS`)
   } finally {

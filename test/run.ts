@@ -92,6 +92,8 @@ async function runAll(files: readonly string[], atOnce: number, timeoutS: number
       const state = outcome.failed > 0 ? 'FAIL' : outcome.passed > 0 ? 'ok  ' : 'skip'
       console.log(`${state} ${relative(root, file)} (${outcome.passed} passed, ${(outcome.tookMs / 1000).toFixed(1)} s)`)
       for (const reason of outcome.skipped) console.log(`     skipped: ${reason}`)
+      // What was measured on real hosts, against what was promised.
+      for (const [line] of outcome.output.matchAll(/^# (?:PASS|FAIL) .*$/gm)) console.log(`     ${line.slice(2)}`)
       if (outcome.failed > 0) console.log(outcome.output.replaceAll(/^/gm, '     '))
     }
   }

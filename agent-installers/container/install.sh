@@ -22,10 +22,9 @@ label() { "$ENGINE" inspect --format "{{index .Config.Labels \"weir.$1\"}}" "$NA
 is_up() { "$ENGINE" exec "$NAME" /opt/weir/weir-engine status >/dev/null 2>&1; }
 
 wait_until_up() {
-  tries=$((UP_WITHIN * 5))
+  deadline=$(($(date +%s) + UP_WITHIN))
   until is_up; do
-    tries=$((tries - 1))
-    [ "$tries" -gt 0 ] || fail "the container runs, but the engine is not up: $ENGINE logs $NAME says why"
+    [ "$(date +%s)" -lt "$deadline" ] || fail "the container runs, but the engine is not up: $ENGINE logs $NAME says why"
     sleep 0.2
   done
 }

@@ -238,17 +238,17 @@ put_sysctl() {
 is_up() { as_engine status >/dev/null 2>&1; }
 
 wait_until_up() {
-  tries=$((UP_WITHIN * 5))
+  deadline=$(($(date +%s) + UP_WITHIN))
   until is_up; do
-    tries=$((tries - 1))
-    [ "$tries" -gt 0 ] || return 1
+    [ "$(date +%s)" -lt "$deadline" ] || return 1
     sleep 0.2
   done
 }
 
 why_not_up() {
   systemctl is-active --quiet weir-engine || { echo "the unit does not run: journalctl -u weir-engine says why"; return; }
-  as_engine status 2>&1 | tail -n 1
+  port=$(sed -n 's/.*"enginePort": *\([0-9]*\).*/\1/p' "$DATA/identity.json" 2>/dev/null || true)
+  echo "$(as_engine status 2>&1 | tail -n 1); is the controller's port ${port:-for engines} open from this host?"
 }
 
 # --- verbs ---

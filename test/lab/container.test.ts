@@ -1,22 +1,15 @@
 /** A host with podman becomes an engine by one command; the container carries traffic, survives, and is gone after remove. */
 import t from 'tap'
 import { makeController } from './controller.ts'
-import { isInside, runInside } from './enter.ts'
+import { labTest } from './enter.ts'
 import { engineStates, fetchText, invite, serve, startServer } from './fleet.ts'
-import { lacking } from './needs.ts'
 import { ensurePackage } from './package.ts'
 import { startContainerHost } from './podman.ts'
 import { until } from './run.ts'
 import { scenario } from './scenario.ts'
 
-const story = 'a host with podman becomes an engine'
-const missing = lacking(['podman', 'runc', 'mount', 'umount'])
 const [hostAddress, ownAddress] = ['10.92.0.2', '10.92.0.1']
-// Bounded by each scenario; the package that has to be made first takes its time.
-t.setTimeout(0)
-
 async function scenarios(): Promise<void> {
-  await ensurePackage()
   const host = await startContainerHost({ name: 'host2', address: `${hostAddress}/24`, gateway: `${ownAddress}/24` })
   t.teardown(() => host.stop())
   const controller = makeController(ownAddress)
@@ -83,6 +76,10 @@ async function scenarios(): Promise<void> {
   })
 }
 
-if (missing !== undefined) t.test(story, { skip: missing }, async () => undefined)
-else if (isInside()) await scenarios()
-else process.exitCode = await runInside(import.meta.filename)
+await labTest(t, {
+  story: 'a host with podman becomes an engine',
+  file: import.meta.filename,
+  tools: ['podman', 'runc', 'mount', 'umount'],
+  prepare: ensurePackage,
+  scenarios
+})

@@ -13,9 +13,14 @@ function newestMs(path: string): number {
   return Math.max(0, ...readdirSync(path).map(name => newestMs(join(path, name))))
 }
 
-/** Cost  ten seconds when something changed since the last time. */
-export async function ensurePackage(): Promise<void> {
+/**
+ * Builds when something changed since the last time.
+ *
+ * Returns nothing: a package that cannot be built fails the test
+ */
+export async function ensurePackage(): Promise<string | undefined> {
   const sources = ['model', 'service-engine', 'agent-installers', 'package-lock.json'].map(path => newestMs(join(root, path)))
-  if (newestMs(join(installFolder, 'SHA256SUMS')) > Math.max(...sources)) return
-  await mustRun([process.execPath, 'agent-installers/package.ts'], { cwd: root, timeoutMs: 120_000 })
+  if (newestMs(join(installFolder, 'SHA256SUMS')) > Math.max(...sources)) return undefined
+  await mustRun([process.execPath, 'agent-installers/package.ts'], { cwd: root, timeoutMs: 240_000 })
+  return undefined
 }

@@ -1,27 +1,18 @@
 /** A host that has nothing becomes an engine by one command, carries traffic, survives, and is clean again after remove. */
 import t from 'tap'
 import { makeController } from './controller.ts'
-import { isInside, runInside } from './enter.ts'
+import { labTest } from './enter.ts'
 import { fetchText, invite, serve, startServer, statesAre } from './fleet.ts'
 import { startHost } from './host.ts'
-import { lacking } from './needs.ts'
 import { ensurePackage } from './package.ts'
-import { debianRoot } from './root.ts'
+import { debianFolder, makeDebian } from './root.ts'
 import { until } from './run.ts'
 import { scenario } from './scenario.ts'
 import { differences, filesOf } from './trace.ts'
 
-const story = 'a host with systemd becomes an engine'
-const missing = lacking(['debootstrap'])
 const [hostAddress, ownAddress] = ['10.91.0.2', '10.91.0.1']
-// Bounded by each scenario; the root and the package that have to be made first take their time.
-t.setTimeout(0)
-
 async function scenarios(): Promise<void> {
-  const debian = await debianRoot()
-  if (debian.is === 'missing') return void t.test(story, { skip: debian.why }, async () => undefined)
-  await ensurePackage()
-  const host = await startHost({ rootFolder: debian.folder, name: 'host1', address: `${hostAddress}/24`, gateway: `${ownAddress}/24` })
+  const host = await startHost({ rootFolder: debianFolder, name: 'host1', address: `${hostAddress}/24`, gateway: `${ownAddress}/24` })
   t.teardown(() => host.stop())
   const controller = makeController(ownAddress)
   t.teardown(() => controller.stop())
@@ -137,6 +128,10 @@ async function scenarios(): Promise<void> {
   })
 }
 
-if (missing !== undefined) t.test(story, { skip: missing }, async () => undefined)
-else if (isInside()) await scenarios()
-else process.exitCode = await runInside(import.meta.filename)
+await labTest(t, {
+  story: 'a host with systemd becomes an engine',
+  file: import.meta.filename,
+  tools: ['debootstrap'],
+  prepare: async () => (await makeDebian()) ?? (await ensurePackage()),
+  scenarios
+})
