@@ -53,6 +53,9 @@ export interface CheckContext {
  *   x-special      Avi's special values, in words
  *   x-secret       write-only: sealed in the store, `<sensitive>` in answers
  *   x-unsupported  known to Avi, not honoured yet: refused unless it equals its default
+ *   x-unsupported-values  words of an enum for which the same holds
+ *   x-say          what a pattern means, in words
+ *   x-rule         a rule over the fields of a nested object, by its name in check.ts
  *   x-first        a form shows it first (the few that matter)
  *   readOnly       the server's own; accepted when sent back, never taken
  */

@@ -27,6 +27,11 @@ function visitAll(node: SchemaNode, value: Json | undefined, pointer: string, vi
   }
 }
 
+/** Sets a field of that very name: `__proto__` too is only a name. */
+function put(out: Record<string, Json>, name: string, value: Json): void {
+  Object.defineProperty(out, name, { value, enumerable: true, writable: true, configurable: true })
+}
+
 /** A copy in which `change` has replaced values (undefined takes one out); unchanged parts are the same objects. */
 function rewrite(
   node: SchemaNode,
@@ -50,7 +55,7 @@ function rewrite(
     const property = propertyOf(node, name)
     const next = property === undefined ? item : rewrite(property, item, pointer + segment(name), change)
     if (next !== item) isSame = false
-    if (next !== undefined) Object.defineProperty(out, name, { value: next, enumerable: true, writable: true, configurable: true })
+    if (next !== undefined) put(out, name, next)
   }
   return isSame ? value : out
 }
@@ -85,7 +90,7 @@ function drop(node: SchemaNode, value: Json): Json {
   const required = new Set(node.required)
   for (const [name, item] of Object.entries(value) as [string, Json][]) {
     const property = propertyOf(node, name)
-    if (property === undefined) out[name] = item
+    if (property === undefined) put(out, name, item)
     else {
       const inner = drop(property, item)
       const isDefault = property.default !== undefined && !required.has(name) && equal(inner, drop(property, property.default))

@@ -171,6 +171,16 @@ t.test('checkResource refuses names that reach a prototype, and what is too deep
     t.match(checkResource('pool', value, emptyContext).violations, [{ pointer: '', message: 'must be an object' }])
 })
 
+t.test('no walk over an unchecked document reaches a prototype', async t => {
+  const body = JSON.parse('{"name":"x","__proto__":{"polluted":1},"servers":[{"__proto__":{"polluted":2}}]}') as JsonObject
+  for (const walk of [withDefaults, withoutDefaults, withoutReadOnly, withoutUnsupported]) {
+    const out = walk('pool', body) as { readonly polluted?: unknown; readonly servers: readonly { readonly polluted?: unknown }[] }
+    t.equal(out.polluted, undefined)
+    t.equal(out.servers[0]!.polluted, undefined)
+  }
+  t.equal(({} as { polluted?: unknown }).polluted, undefined)
+})
+
 t.test('at most 200 violations are told', async t => {
   const body = { name: 'x', servers: Array.from({ length: 1000 }, () => ({ port: -1 })) }
   const { violations } = checkResource('pool', body, emptyContext)
