@@ -44,8 +44,7 @@ export interface Generation {
 interface Door {
   readonly listener: Listener
   readonly spec: ListenerSpec
-  readonly serviceId: string
-  readonly tlsKey: string
+  readonly plan: ServicePlan
   readonly terminator: Terminator | null
 }
 
@@ -128,8 +127,8 @@ class RunningDataPlane implements DataPlane {
   }
 
   bound(): { virtualServiceId: string; address: string; port: number }[] {
-    return [...this.#current.doors.values()].map(({ listener, spec, serviceId }) => ({
-      virtualServiceId: serviceId,
+    return [...this.#current.doors.values()].map(({ listener, spec, plan }) => ({
+      virtualServiceId: plan.part.id,
       address: spec.address,
       port: listener.port
     }))
@@ -236,15 +235,22 @@ class RunningDataPlane implements DataPlane {
         const pointer = `/virtual-service/${plan.part.id}/listeners/${index}`
         const owner = doors.get(key)
         if (owner !== undefined) {
-          violations.push({ pointer, message: `must not share ${spec.address} port ${spec.port} with virtual service ${owner.serviceId}` })
+          violations.push({
+            pointer,
+            message: `must not share ${spec.address} port ${spec.port} with virtual service ${owner.plan.part.name}`
+          })
           continue
         }
         const before = this.#current.doors.get(key)
+        if (before?.plan === plan) {
+          doors.set(key, before)
+          continue
+        }
         try {
           const terminator = this.#terminatorFor(plan, spec, before)
           const listener =
             before?.listener ?? (await Listener.open(spec, { reusePort: this.#services.reusePort, acceptor: socket => socket.destroy() }))
-          doors.set(key, { listener, spec, serviceId: plan.part.id, tlsKey: tlsKeyOf(plan), terminator })
+          doors.set(key, { listener, spec, plan, terminator })
         } catch (error) {
           const code = (error as NodeJS.ErrnoException).code
           const isBind = code?.startsWith('E') === true && !code.startsWith('ERR_')
@@ -260,7 +266,7 @@ class RunningDataPlane implements DataPlane {
 
   #terminatorFor(plan: ServicePlan, spec: ListenerSpec, before: Door | undefined): Terminator | null {
     const isSame =
-      before?.serviceId === plan.part.id && before.tlsKey === tlsKeyOf(plan) && JSON.stringify(before.spec) === JSON.stringify(spec)
+      before?.plan.part.id === plan.part.id && before.plan.tlsKey === plan.tlsKey && JSON.stringify(before.spec) === JSON.stringify(spec)
     if (isSame) return before.terminator
     return this.#serviceFor(plan).makeTerminator(plan, spec)
   }
@@ -281,13 +287,13 @@ class RunningDataPlane implements DataPlane {
     this.#current = next
     for (const [id, plan] of next.plans) {
       const service = this.#serviceFor(plan)
-      const { cutGone } = service.use(plan)
-      this.#services.clock.after(before.drainTimeoutS * 1000, cutGone)
+      const cutGone = service.use(plan)
+      if (cutGone !== undefined) this.#services.clock.after(before.drainTimeoutS * 1000, cutGone)
       this.#running.set(id, service)
     }
     this.#fresh.clear()
     for (const door of next.doors.values()) {
-      const service = this.#running.get(door.serviceId)!
+      const service = this.#running.get(door.plan.part.id)!
       door.listener.acceptor = socket => service.accept(socket, door.spec, door.terminator)
     }
     this.#retire(before, next)
@@ -322,7 +328,9 @@ class RunningDataPlane implements DataPlane {
       }
     }
     for (const { pool } of next.pools.values()) {
-      const was = new Set(before.pools.get(pool.part.id)?.pool.resting())
+      const predecessor = before.pools.get(pool.part.id)?.pool
+      if (predecessor === pool) continue
+      const was = new Set(predecessor?.resting())
       for (const server of pool.resting()) {
         if (!was.has(server)) this.#cutLater(server, pool.part.gracefulDisableS * 1000, () => this.#isResting(pool.part.id, server))
       }
@@ -341,8 +349,6 @@ class RunningDataPlane implements DataPlane {
     return this.#current.pools.get(poolId)?.pool.resting().includes(server) === true
   }
 }
-
-const tlsKeyOf = (plan: ServicePlan): string => JSON.stringify([plan.part.tls, plan.part.application, plan.certificates])
 
 const isName = (host: string): boolean => !/^[\d.]+$/.test(host) && !host.includes(':')
 

@@ -32,6 +32,8 @@ export interface ServicePlan {
   readonly certificates: readonly CertificatePart[]
   /** Two plans with one of these have the same limits for their clients. */
   readonly limitsKey: string
+  /** Two plans with one of these speak TLS alike. */
+  readonly tlsKey: string
 }
 
 /** `address|port`: what a listener is known by. */
@@ -56,7 +58,15 @@ export function planService(
     filters: part.application === 'http' ? filtersFor(part, compileRules(part)) : [],
     meter: memory.virtualServiceMeter(part.id)
   }
-  return { part, key, site, denies: compileNetworkRules(part.networkRules), certificates, limitsKey: JSON.stringify(part.http) }
+  return {
+    part,
+    key,
+    site,
+    certificates,
+    denies: compileNetworkRules(part.networkRules),
+    limitsKey: JSON.stringify(part.http),
+    tlsKey: JSON.stringify([part.tls, part.application, certificates])
+  }
 }
 
 /** The virtual service over its generations: connections belong to it and see the plan of now. */
@@ -79,17 +89,18 @@ export class RunningService {
     return this.#plan
   }
 
-  /** From now on every new exchange and flow runs by `plan`; what came in by a door that is gone drains until it is cut. */
-  use(plan: ServicePlan): { readonly cutGone: () => void } {
+  /** From now on every new exchange and flow runs by `plan`; returns how to cut what came in by a door that is gone, if one is. */
+  use(plan: ServicePlan): (() => void) | undefined {
+    const before = this.#plan
     this.#plan = plan
+    if (plan === before) return undefined
     const doors = new Set(plan.part.listeners.map(doorKey))
+    if (before.part.listeners.every(spec => doors.has(doorKey(spec)))) return undefined
     const gone = [...this.#entrances].filter(([, { door }]) => !doors.has(door))
     for (const [key, { entrance }] of gone) entrance.retire(() => this.#entrances.delete(key))
-    return {
-      cutGone: () => {
-        for (const [, { entrance }] of gone) entrance.destroy()
-        for (const [socket, door] of this.#sockets) if (!doors.has(door)) socket.destroy()
-      }
+    return () => {
+      for (const [, { entrance }] of gone) entrance.destroy()
+      for (const [socket, door] of this.#sockets) if (!doors.has(door)) socket.destroy()
     }
   }
 
@@ -109,6 +120,7 @@ export class RunningService {
       ticketKeys: this.#parts.ticketKeys
     }
     return makeTerminator(parts, socket => {
+      socket.allowHalfOpen = application === 'tcp'
       this.#serve(socket, spec, socket)
     })
   }

@@ -72,6 +72,8 @@ class ExchangeLife {
   readonly #wire: Wire
   readonly #exchange: Exchange
   #lease: Lease | null = null
+  /** When the attempt under way began. */
+  #sentUs = 0
   #tried: string[] | null = null
   #lastFault: Fault | null = null
   #isWaiting = false
@@ -164,6 +166,7 @@ class ExchangeLife {
     }
     exchange.serverId = lease.serverId
     exchange.attempts++
+    this.#sentUs = this.#nowUs()
     this.#wire.forward(exchange, lease.destination, {
       connected: () => {
         exchange.connectedUs = this.#nowUs()
@@ -176,7 +179,7 @@ class ExchangeLife {
   #responded(lease: Lease): void {
     const exchange = this.#exchange
     exchange.firstByteUs = this.#nowUs()
-    lease.responded(exchange.firstByteUs - exchange.startedUs)
+    lease.responded(exchange.firstByteUs - this.#sentUs)
     runResponse(this.#site.filters, exchange)
     exchange.bytesOut = 16 + headerBytes(exchange.response!.headers)
   }
@@ -327,7 +330,7 @@ function keepRecord(services: SpineServices, site: Site, exchange: Exchange, sta
     method: request.method,
     scheme: downstream.isTls ? 'https' : 'http',
     host: request.host,
-    path: request.target,
+    path: request.query === '' ? request.path : `${request.path}?${request.query}`,
     protocol: request.version === '' ? '' : `HTTP/${request.version}`,
     status,
     rule: exchange.rule,

@@ -52,6 +52,8 @@ export function makeTerminator(parts: TerminatorParts, onSecure: (socket: TLSSoc
     name === null ? fallback : (byName.get(name) ?? byName.get(`*.${name.slice(name.indexOf('.') + 1)}`) ?? fallback)
   return {
     terminate: socket => {
+      // An end in the middle of a handshake is the end of it.
+      socket.allowHalfOpen = false
       // With one set of certificates there is nothing to choose.
       if (servers.size === 1) fallback.emit('connection', socket)
       else peekServerName(socket, name => choose(name).emit('connection', socket))

@@ -54,7 +54,7 @@ t.test('pools, rules and limits are edited under load: no request fails and no W
     }
   }
   const clients = Array.from({ length: 64 }, client)
-  for (let revision = 2; revision <= 60; revision++) {
+  for (let revision = 2; revision <= 25; revision++) {
     t.same(await load(snapshot(revision)), [])
     socket.send('still here')
     const from = done
@@ -63,8 +63,8 @@ t.test('pools, rules and limits are edited under load: no request fails and no W
   isOver = true
   await Promise.all(clients)
   t.same(failures, [])
-  t.ok(done > 1000, `${done} requests`)
-  await until(() => echoes === 59, 'every echo')
+  t.ok(done > 480, `${done} requests`)
+  await until(() => echoes === 24, 'every echo')
   t.equal(port(), at)
   socket.terminate()
   await until(() => servers.every(server => memory.inFlight('pool-1', `127.0.0.1:${server.port}`) === 0), 'nothing is in flight')

@@ -72,12 +72,16 @@ t.test('each name is shown its certificate, RSA and EC side by side, and they sw
 })
 
 t.test('old versions are refused, and what is no handshake ends', async t => {
-  const { load, port } = openTestPlane(t)
+  const { load, port, memory } = openTestPlane(t)
   await load(aSnapshot({ services: [aService({ listeners: [aListener({ isTls: true })], tls: aTls(['shop']) })], certificates: [shop] }))
   await t.rejects(shown(port(), { minVersion: 'TLSv1', maxVersion: 'TLSv1.1', ciphers: 'DEFAULT@SECLEVEL=0' }))
   const socket = netConnect(port(), '127.0.0.1', () => socket.write('GET / HTTP/1.1\r\n\r\n'))
   socket.resume().on('error', () => undefined)
   await once(socket, 'close')
+  const half = tlsConnect({ port: port(), host: '127.0.0.1', rejectUnauthorized: false })
+  await once(half, 'connect')
+  half.destroy()
+  await until(() => memory.readTotals().virtualServices[0]?.totals.openConnections === 0, 'an end in the handshake is an end', 8000)
 })
 
 t.test('a certificate that is none, or is missing, is a violation and what ran goes on', async t => {
@@ -136,4 +140,8 @@ t.test('a TCP service ends TLS and relays what is inside', async t => {
   socket.write('hello')
   const [chunk] = (await once(socket, 'data')) as [Buffer]
   t.equal(chunk.toString(), 'hello')
+  socket.end(' and goodbye')
+  const [rest] = (await once(socket, 'data')) as [Buffer]
+  t.equal(rest.toString(), ' and goodbye')
+  await once(socket, 'close')
 })

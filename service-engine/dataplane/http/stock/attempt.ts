@@ -19,6 +19,9 @@ import type { Passage } from './connection.ts'
 /** RFC 6455 §1.3. */
 const WEBSOCKET_GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11'
 
+/** A side that takes nothing at all for so long is gone, whatever its connection says. */
+const STALL_MS = 60_000
+
 export class Attempt {
   readonly #passage: Passage
   readonly #exchange: Exchange
@@ -157,7 +160,7 @@ export class Attempt {
         return this.fail(new Fault('DOWNSTREAM_BODY_TOO_LARGE', `a body over ${maxBodyBytes} bytes`))
       }
       if (outgoing.write(chunk)) return void this.#timer?.refresh()
-      this.#disarm()
+      this.#arm(STALL_MS, () => this.fail(new Fault('UPSTREAM_RESPONSE_TIMEOUT', `the server took nothing for ${STALL_MS} ms`)))
       request.pause()
     }
     const onDrain = (): void => {
@@ -211,15 +214,22 @@ export class Attempt {
 
   #pumpResponse(incoming: IncomingMessage): void {
     const { response } = this.#passage.arrival
+    let stall: NodeJS.Timeout | undefined
     const broken = (): void => {
       if (!this.#isResponseWhole) this.fail(new Fault('UPSTREAM_RESET', 'the response broke off'))
     }
     incoming.on('data', (chunk: Buffer) => {
       if (this.#isEnded) return
       this.#exchange.bytesOut += chunk.length
-      if (!response.write(chunk)) incoming.pause()
+      if (response.write(chunk)) return
+      incoming.pause()
+      stall = setTimeout(() => this.fail(new Fault('DOWNSTREAM_IDLE', `the client took nothing for ${STALL_MS} ms`)), STALL_MS)
     })
-    response.on('drain', () => incoming.resume())
+    response.on('drain', () => {
+      clearTimeout(stall)
+      incoming.resume()
+    })
+    response.once('close', () => clearTimeout(stall))
     incoming.on('end', () => {
       if (this.#isEnded) return
       if (!incoming.complete) return broken()
