@@ -115,6 +115,13 @@ check_host() {
   is_new_enough "$glibc" || fail "glibc $glibc is too old: 2.28 or newer is needed (Debian 10, RHEL 8, Ubuntu 18.10)"
 }
 
+# Ports that services want most and that somebody else listens on already.
+taken_ports() {
+  for port in 0050 01BB; do
+    if cat /proc/net/tcp /proc/net/tcp6 2>/dev/null | grep -q ":$port [0-9A-F]*:0000 0A "; then printf ' %d' "0x$port"; fi
+  done
+}
+
 is_installed() { [ -x "$PREFIX/weir-engine" ] && [ -f "$UNIT" ]; }
 has_account() { getent passwd "$ACCOUNT" >/dev/null 2>&1; }
 digest_of() { sed -n "s/^\([0-9a-f]\{64\}\)  $2\$/\1/p" "$1"; }
@@ -261,7 +268,7 @@ install_engine() {
       fail "this host is joined to $(sed -n 's/^controller=//p' "$PREFIX/origin") already: $PREFIX/install.sh remove comes first"
     fi
     say joined "already joined: $(cat "$PREFIX/joined"); nothing changed (upgrade: $PREFIX/install.sh upgrade)"
-    [ -n "$PLAN" ] || is_up || fail "but it is not up: $(why_not_up)"
+    [ -n "$PLAN" ] || is_up || fail "but it is not up: $(why_not_up) (to join anew: $PREFIX/install.sh remove, then this command with a new token)"
     return 0
   fi
   check_origin
@@ -271,7 +278,9 @@ install_engine() {
   fresh=$(mktemp -d "$parent/.weir.XXXXXX")
   trap 'rm -rf "$fresh"' EXIT
   fetch /install/VERSION "$fresh/VERSION"
-  say checks "linux $(uname -m), glibc $glibc, systemd $(systemd_version); controller ${CONTROLLER#https://} answers with the pinned key"
+  ports=$(taken_ports)
+  if [ -n "$ports" ]; then ports="in use already: port$ports"; else ports="ports 80 and 443 are free"; fi
+  say checks "linux $(uname -r) $(uname -m), glibc $glibc, systemd $(systemd_version); ${CONTROLLER#https://} shows the pinned key; $ports"
   version=$(cat "$fresh/VERSION")
   what="weir-engine $version in $PREFIX, data in $DATA, user $ACCOUNT, unit weir-engine.service"
   if [ -n "$PLAN" ]; then
@@ -369,7 +378,7 @@ verify_engine() {
   check_host
   is_installed || fail "nothing is installed here"
   trouble=$(env -i "LD_LIBRARY_PATH=$PREFIX/lib" "$PREFIX/weir-engine" version 2>&1) || fail "the engine does not start: $trouble"
-  render_unit "$(systemd_version)" | cmp -s - "$UNIT" || fail "$UNIT was changed: put changes into systemctl edit weir-engine, then run upgrade"
+  [ "$(render_unit "$(systemd_version)")" = "$(cat "$UNIT")" ] || fail "$UNIT was changed: put changes into systemctl edit weir-engine, then run upgrade"
   systemctl is-enabled --quiet weir-engine || fail "weir-engine.service is not enabled: it would not start at boot"
   is_up || fail "$(why_not_up)"
   say verify "weir-engine $(cat "$PREFIX/VERSION") is installed, enabled and up; $(cat "$PREFIX/joined")"
