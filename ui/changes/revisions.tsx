@@ -1,6 +1,8 @@
 import { ChevronDown, ChevronRight } from 'lucide-react'
 import { useState } from 'react'
 import type { ReactNode } from 'react'
+import { Link } from 'react-router'
+import { pathOfObject } from '../form/path.ts'
 import type { Revision } from '../feed/revision-parse.ts'
 import { formatInstant } from '../format.ts'
 import { Age } from '../part/now.tsx'
@@ -60,8 +62,15 @@ function RevisionRow(props: {
           {changes.map(change => (
             <div key={change.uuid}>
               <p>
-                {change.kind} <strong>{change.name}</strong> {verbs[change.action]}{' '}
-                <span className="muted">{formatInstant(revision.atEpochMs)}</span>
+                {change.kind}{' '}
+                {change.action === 'delete' ? (
+                  <strong>{change.name}</strong>
+                ) : (
+                  <Link className="link" to={pathOfObject(change.kind, change.uuid)}>
+                    {change.name}
+                  </Link>
+                )}{' '}
+                {verbs[change.action]} <span className="muted">{formatInstant(revision.atEpochMs)}</span>
               </p>
               <Diff entries={change.diff} />
             </div>

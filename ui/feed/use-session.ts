@@ -49,7 +49,8 @@ export function useSignOut(): () => Promise<void> {
   return useCallback(async () => {
     await rest.write('POST', '/logout')
     live.stop()
-    queries.clear()
     queries.setQueryData(['session'], null)
+    // Nothing of one person may be seen by the next.
+    queries.removeQueries({ predicate: query => query.queryKey[0] !== 'session' })
   }, [rest, live, queries])
 }

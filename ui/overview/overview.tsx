@@ -165,7 +165,7 @@ function Busiest({ rows }: { readonly rows: readonly Row<'virtualservice'>[] }):
       <div className="row between" style={{ marginBottom: 8 }}>
         <h2>Busiest services</h2>
         <Link className="inline-link" to="/services">
-          All {formatCount(rows.length, 'service')}
+          All {rows.length > 1 ? formatCount(rows.length, 'service') : 'services'}
         </Link>
       </div>
       <ul className="incidents panel" style={{ padding: 0 }}>

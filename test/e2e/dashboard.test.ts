@@ -1,0 +1,173 @@
+/** A stranger's way through the dashboard: the real controller and engine, a real browser, traffic that really flows. */
+import { createServer } from 'node:http'
+import t from 'tap'
+import { axeFindings, browserMissing, openBrowser } from '#test/support/browser.ts'
+import { freePorts, send, startWeir, until } from '#test/support/weir.ts'
+
+const skip = browserMissing() ?? false
+
+/** A server that says who it is. */
+async function startServer(text: string): Promise<{ readonly port: number; readonly close: () => void }> {
+  const server = createServer((_request, response) => void response.end(text))
+  await new Promise<void>(listening => server.listen(0, '127.0.0.1', listening))
+  const address = server.address()
+  return {
+    port: typeof address === 'object' && address !== null ? address.port : 0,
+    close: () => {
+      server.close()
+      server.closeAllConnections()
+    }
+  }
+}
+
+t.test('a stranger signs in, makes a service, sees its traffic, changes it and takes it away', { skip }, async t => {
+  const server = await startServer('hello from the shop')
+  t.teardown(() => server.close())
+  const [shopPort = 0] = await freePorts(1)
+  const weir = await startWeir()
+  t.teardown(() => weir.stop())
+  const browser = await openBrowser(weir.url)
+  t.teardown(() => browser.close())
+  const { page } = browser
+  const isFine = async (what: string): Promise<void> => void t.same(await axeFindings(page), [], `axe: ${what}`)
+  const notice = (text: string | RegExp): Promise<void> => page.locator('.notice').filter({ hasText: text }).first().waitFor()
+
+  t.comment('signing in')
+  await page.goto(`${weir.url}/services`)
+  await page.getByLabel('User name').fill('admin')
+  await page.getByLabel('Password', { exact: true }).fill('wrong')
+  await page.getByRole('button', { name: 'Sign in' }).click()
+  await page.getByRole('alert').waitFor()
+  t.match(await page.getByRole('alert').textContent(), /Not signed in/u)
+  await isFine('sign-in')
+  await page.getByLabel('Password', { exact: true }).fill(weir.password)
+  await page.getByRole('button', { name: 'Sign in' }).click()
+
+  t.comment('the list, live')
+  const demo = page.getByRole('row').filter({ has: page.getByRole('link', { name: 'demo', exact: true }) })
+  await demo.getByText('Up', { exact: true }).waitFor()
+  let isLoading = true
+  const load = (async () => {
+    while (isLoading) await send(`http://127.0.0.1:${weir.demoPort}/`).catch(() => undefined)
+  })()
+  await until('the list shows requests', async () => (/[1-9][\d.]*(k?)\/s/u.test((await demo.textContent()) ?? '') ? true : undefined))
+  t.pass('requests are counted while one looks')
+  await isFine('services')
+
+  t.comment('a service')
+  await page.getByRole('link', { name: 'demo', exact: true }).click()
+  await page.getByRole('heading', { name: 'demo' }).waitFor()
+  await page.locator('.chart canvas').nth(4).waitFor()
+  await page
+    .getByRole('region', { name: 'Runs on' })
+    .getByText(/runs r\d+, wanted r\d+/u)
+    .waitFor()
+  await isFine('a service')
+  isLoading = false
+  await load
+
+  t.comment('a new service')
+  await page.goto(`${weir.url}/services/new`)
+  await page.getByLabel('Name', { exact: false }).first().fill('shop')
+  await page.getByRole('textbox', { name: 'New address' }).fill('not an address')
+  await page.getByRole('textbox', { name: 'Port', exact: true }).fill(String(shopPort))
+  await page.getByRole('textbox', { name: 'Servers' }).fill(`127.0.0.1:${server.port}`)
+  await page.getByRole('button', { name: 'Create' }).click()
+  await page.getByRole('alert').first().waitFor()
+  t.equal(await page.getByRole('textbox', { name: 'New address' }).getAttribute('aria-invalid'), 'true', 'the violation is at its field')
+  await isFine('a refused form')
+  await page.getByRole('textbox', { name: 'New address' }).fill('127.0.0.1')
+  await page.getByRole('button', { name: 'What will change' }).click()
+  await page.getByRole('region', { name: 'What will change' }).getByText('create pool').waitFor()
+  t.equal((await send(`http://127.0.0.1:${shopPort}/`).catch(() => undefined))?.status, undefined, 'looking changes nothing')
+  await page.getByRole('button', { name: 'Create' }).click()
+  await page.getByRole('heading', { name: 'shop', exact: true }).waitFor()
+  await until('traffic flows', async () =>
+    (await send(`http://127.0.0.1:${shopPort}/`)).text === 'hello from the shop' ? true : undefined
+  )
+  await page.locator('.page-head').getByText('Up', { exact: true }).waitFor()
+
+  t.comment('its servers')
+  await page.getByRole('link', { name: 'Servers' }).click()
+  const serverRow = page.getByRole('row').filter({ hasText: `127.0.0.1:${server.port}` })
+  await serverRow.getByText('Up', { exact: true }).waitFor()
+  await serverRow.locator('.mantine-Switch-track').click()
+  await notice('takes no new connections')
+  await serverRow.getByText('Disabled').waitFor()
+  await serverRow.locator('.mantine-Switch-track').click()
+  await serverRow.getByText('Up', { exact: true }).waitFor()
+  await isFine('servers')
+
+  t.comment('the pool by its form')
+  await page.getByRole('link', { name: 'shop-pool' }).click()
+  await page.getByRole('heading', { name: 'shop-pool' }).waitFor()
+  await page.getByRole('link', { name: 'Edit', exact: true }).click()
+  await page.getByRole('combobox', { name: 'LB algorithm' }).click()
+  await page.getByRole('option', { name: 'Round robin' }).click()
+  await page.getByRole('button', { name: 'What will change' }).click()
+  await page.getByRole('region', { name: 'What will change' }).getByText('LB_ALGORITHM_ROUND_ROBIN').waitFor()
+  await page.getByRole('textbox', { name: 'Why' }).fill('because it is Tuesday')
+  await page.getByRole('button', { name: 'Save' }).click()
+  await notice('shop-pool saved')
+  await page.getByRole('link', { name: 'Changes' }).last().click()
+  await page.getByText('because it is Tuesday').waitFor()
+  await page.getByRole('button', { name: /^r\d+/u }).first().click()
+  await page.getByText('/lb_algorithm', { exact: true }).waitFor()
+  await isFine('changes of a pool')
+
+  t.comment('what is in use stays')
+  await page.getByRole('button', { name: 'More actions' }).click()
+  await page.getByRole('menuitem', { name: 'Delete…' }).click()
+  await page.getByRole('dialog').getByRole('button', { name: 'Delete' }).click()
+  await page
+    .getByRole('dialog')
+    .getByText(/shop/u)
+    .filter({ hasText: /Not done/u })
+    .waitFor()
+  await page.keyboard.press('Escape')
+
+  t.comment('switched off and on')
+  await page.goto(`${weir.url}/services`)
+  await page.getByRole('checkbox', { name: 'select shop' }).check()
+  await page.getByRole('button', { name: 'Disable' }).click()
+  await page.getByRole('row').filter({ hasText: 'shop' }).getByText('Disabled', { exact: true }).waitFor()
+  await page.getByRole('checkbox', { name: 'select shop' }).check()
+  await page.getByRole('button', { name: 'Enable' }).click()
+  await page.getByRole('row').filter({ hasText: 'shop' }).getByText('Up', { exact: true }).waitFor()
+
+  t.comment('the command that adds an engine')
+  await page.goto(`${weir.url}/fabric`)
+  await page
+    .getByRole('row')
+    .filter({ hasText: /runs r\d+, wanted r\d+/u })
+    .getByText('Up', { exact: true })
+    .waitFor()
+  await page.getByRole('button', { name: 'Add an engine' }).click()
+  await page.getByRole('button', { name: 'Make the command' }).click()
+  await page.getByText('Waiting for the engine').waitFor()
+  t.match(await page.locator('.command code').textContent(), /^curl .*--pinnedpubkey 'sha256\/\/.*--token \S+$/u)
+  await isFine('add an engine')
+  await page.keyboard.press('Escape')
+
+  t.comment('the controller goes and comes back')
+  // The page connects again by itself, as often as it takes, until figures come.
+  const isFed = page.waitForEvent('websocket', {
+    timeout: 60_000,
+    predicate: async socket => (await socket.waitForEvent('framereceived').catch(() => undefined)) !== undefined
+  })
+  process.kill(weir.pidOf('controller/main.ts'), 'SIGKILL')
+  t.equal((await send(`http://127.0.0.1:${shopPort}/`)).text, 'hello from the shop', 'traffic flows on')
+  await isFed
+  await page.locator('.frame[data-live=live]').waitFor()
+
+  t.comment('taken away')
+  await page.goto(`${weir.url}/services`)
+  await page.getByRole('checkbox', { name: 'select shop' }).check()
+  await page.getByRole('button', { name: 'Delete…' }).click()
+  await page.getByRole('dialog').getByRole('button', { name: 'Delete' }).click()
+  await page.getByRole('link', { name: 'shop', exact: true }).waitFor({ state: 'detached' })
+  await page.getByRole('button', { name: 'Account' }).click()
+  await page.getByRole('menuitem', { name: 'Sign out' }).click()
+  await page.getByRole('button', { name: 'Sign in' }).waitFor()
+  t.same(browser.complaints, [], 'no complaint in the console, no request elsewhere')
+})
