@@ -76,8 +76,11 @@ export function formatAddress(address: Address): string {
   return [24n, 16n, 8n, 0n].map(shift => String((address.value >> shift) & 0xffn)).join('.')
 }
 
+const plainIpv4 = /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}$/
+
 /** The one spelling of what may be an address; other text is returned as it is. */
 export function canonicalAddress(text: string): string {
+  if (plainIpv4.test(text)) return text
   const address = parseAddress(text)
   return address === undefined ? text : formatAddress(address)
 }

@@ -13,8 +13,14 @@ export interface Checked {
   readonly unsupported: readonly Violation[]
 }
 
+/** The supported fields of an object that filling in defaults has to look at, found once when its schema is made. */
+export const toFill: unique symbol = Symbol('fields to fill')
+export type FieldsToFill = readonly (readonly [name: string, node: SchemaNode])[]
+
 /** The keywords and annotations that field.ts writes. */
 export interface SchemaNode {
+  readonly [toFill]?: FieldsToFill
+
   readonly type?: 'object' | 'array' | 'string' | 'integer' | 'number' | 'boolean'
   readonly title?: string
   readonly description?: string

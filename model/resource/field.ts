@@ -4,6 +4,8 @@
  */
 import { Type } from 'typebox'
 import type { TObject, TSchema } from 'typebox'
+import { nodeOf, toFill } from './check.ts'
+import type { FieldsToFill } from './check.ts'
 import type { Json, KindName } from './kind.ts'
 
 export type Presence = 'required' | 'default' | 'optional'
@@ -210,7 +212,9 @@ export function objectSchema(
     if (Object.hasOwn(properties, name)) throw new Error(`${title}: ${name} is supported and unsupported at once`)
     properties[name] = Type.Optional(schemaOfUnsupported(value))
   }
-  return Type.Object(properties, { title, additionalProperties: false, ...more })
+  const given: FieldsToFill = Object.entries(fields).map(([name, { schema }]) => [name, nodeOf(schema)])
+  const filling = given.filter(([, { default: fallback, type }]) => fallback !== undefined || type === 'object' || type === 'array')
+  return Type.Object(properties, { title, additionalProperties: false, ...more, [toFill]: filling })
 }
 
 /** `title` is what a violation calls it: "is not a field of server". */

@@ -1,6 +1,6 @@
 /** What follows from a schema without checking: defaults in and out, references, secrets, what the server owns. */
 import type { TSchema } from 'typebox'
-import { isAtDefault, isObject, nodeOf, propertyOf, segment } from './check.ts'
+import { isAtDefault, isObject, nodeOf, propertyOf, segment, toFill } from './check.ts'
 import type { SchemaNode } from './check.ts'
 import type { Json, JsonObject, KindName } from './kind.ts'
 
@@ -67,13 +67,14 @@ export function fillDefaults(schema: TSchema, body: JsonObject): JsonObject {
 
 function fill(node: SchemaNode, value: Json): Json {
   if (Array.isArray(value)) return node.items?.properties === undefined ? value : value.map(item => fill(node.items!, item as Json))
-  if (!isObject(value) || node.properties === undefined) return value
+  const fields = node[toFill]
+  if (!isObject(value) || fields === undefined) return value
   const out: Record<string, Json> = { ...(value as JsonObject) }
-  for (const [name, property] of Object.entries(node.properties)) {
+  for (const [name, property] of fields) {
     const given = out[name]
     if (given !== undefined) {
       if (property.type === 'object' || property.type === 'array') out[name] = fill(property, given)
-    } else if (property.default !== undefined && property['x-unsupported'] !== true) out[name] = fill(property, property.default)
+    } else if (property.default !== undefined) out[name] = fill(property, property.default)
   }
   return out
 }
