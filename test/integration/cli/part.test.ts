@@ -1,0 +1,70 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { until } from '#test/support/weir.ts'
+import { Part } from '../../../cli/run/part.ts'
+
+/** A part that runs `script`, with what it said to its parent. */
+function aPart(
+  t: Test,
+  script: string
+): { readonly part: Part; readonly heard: unknown[]; readonly refused: string[]; readonly logPath: string } {
+  const folder = mkdtempSync(join(tmpdir(), 'weir-part-'))
+  const file = join(folder, 'script.mjs')
+  const logPath = join(folder, 'part.log')
+  writeFileSync(file, script)
+  const heard: unknown[] = []
+  const refused: string[] = []
+  const part = new Part({
+    name: 'script',
+    args: [file],
+    env: process.env,
+    logPath,
+    onMessage: message => heard.push(message),
+    onRefused: line => refused.push(line)
+  })
+  t.teardown(async () => {
+    await part.stop()
+    rmSync(folder, { recursive: true, force: true })
+  })
+  return { part, heard, refused, logPath }
+}
+
+t.test('a part that dies is started again, and the log says so', async t => {
+  const { part, heard, logPath } = aPart(t, "process.send('up'); setInterval(() => {}, 1000)")
+  part.start()
+  await until('it is up', () => (heard.length === 1 ? true : undefined))
+  process.kill(part.pid!, 'SIGKILL')
+  await until('it is up again', () => (heard.length === 2 ? true : undefined))
+  t.match(
+    await until('the log has it', () => readFileSync(logPath, 'utf8') || undefined),
+    /script ended \(SIGKILL\), started again in \d+ ms/
+  )
+})
+
+t.test('a part that refuses to run by code 2 is not started again; its last line is told', async t => {
+  const { part, refused } = aPart(t, "console.error('first'); console.error('weir: port 1 is in use'); process.exitCode = 2")
+  part.start()
+  await until('it is told', () => (refused.length > 0 ? true : undefined))
+  t.same(refused, ['weir: port 1 is in use'])
+  t.equal(part.pid, undefined)
+})
+
+t.test('stop ends a part for good, and one that is waiting to start again', async t => {
+  const { part, heard } = aPart(t, "process.send('up'); process.exit(1)")
+  part.start()
+  await until('it ran', () => (heard.length > 0 ? true : undefined))
+  await part.stop()
+  t.equal(part.pid, undefined)
+})
+
+t.test('what it is told for the next start reaches the next start only', async t => {
+  const { part, heard } = aPart(t, "process.send(process.env.WORD ?? 'none'); setInterval(() => {}, 1000)")
+  part.start()
+  await until('it is up', () => (heard.length === 1 ? true : undefined))
+  part.setEnv({ WORD: 'later' })
+  process.kill(part.pid!, 'SIGKILL')
+  await until('it is up again', () => (heard.length === 2 ? true : undefined))
+  t.same(heard, ['none', 'later'])
+})
