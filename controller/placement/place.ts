@@ -1,5 +1,5 @@
 /** The door: virtual services and engines in, an assignment and the reasons for what is missing out. */
-import { canonicalAddress, isLoopback, parseAddress } from '#model/resource/address.ts'
+import { canonicalAddress, parseAddress } from '#model/resource/address.ts'
 import type { Listener } from '#model/resource/conflict.ts'
 import { Ports, socketInWords, socketOf } from './ports.ts'
 import type { Socket } from './ports.ts'
@@ -77,15 +77,19 @@ class Site {
   }
 }
 
-function isHostLocal(address: string): boolean {
-  const parsed = parseAddress(address)
-  return parsed !== undefined && isLoopback(parsed)
-}
+/** Canonical addresses only: 127.0.0.0/8 and ::1 are every host's own. */
+const isHostLocal = (address: string): boolean => address === '::1' || (address.startsWith('127.') && parseAddress(address) !== undefined)
 
 /** Where all addresses of a port are bound, a single one of them is not bound besides. */
-function withoutCovered(sockets: readonly Socket[]): Socket[] {
-  const all = new Set(sockets.filter(({ address }) => address === '*').map(({ protocol, family, port }) => `${protocol} ${family} ${port}`))
-  return sockets.filter(({ address, protocol, family, port }) => address === '*' || !all.has(`${protocol} ${family} ${port}`))
+function withoutCovered(sockets: readonly Socket[]): readonly Socket[] {
+  if (sockets.length < 2) return sockets
+  const all = new Set(sockets.filter(({ address }) => address === '*').map(({ key }) => key))
+  const seen = new Set<string>()
+  return sockets.filter(({ key, address }) => {
+    const isCovered = (address !== '*' && all.has(key)) || seen.has(`${key} ${address}`)
+    seen.add(`${key} ${address}`)
+    return !isCovered
+  })
 }
 
 /** A service with what is asked of it again and again. */
@@ -109,7 +113,7 @@ function candidateOf(service: ServiceToPlace, sitesWith: ReadonlyMap<string, rea
   const foreignSockets = withoutCovered(listeners.map(listener => socketOf(listener, isHostLocal)))
   const needs = [
     ...listeners.filter(({ address }) => ownersOf.has(address)).map(({ protocol, port, address }) => `${protocol} ${port} ${address}`),
-    ...foreignSockets.map(({ protocol, family, port, address }) => `${protocol}${family} ${port} ${address}`)
+    ...foreignSockets.map(({ key, address }) => `${key} ${address}`)
   ]
   return {
     service,
