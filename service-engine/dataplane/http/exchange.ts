@@ -171,7 +171,7 @@ class ExchangeLife {
       connected: () => {
         exchange.connectedUs = this.#nowUs()
       },
-      responded: () => this.#responded(lease),
+      responded: () => this.#guarded(() => this.#responded(lease)),
       ended: (fault, progress) => this.#guarded(() => this.#forwarded(lease, fault, progress))
     })
   }
@@ -187,6 +187,7 @@ class ExchangeLife {
   #forwarded(lease: Lease, fault: Fault | null, progress: Progress): void {
     this.#lease = null
     lease.release()
+    if (this.#isEnded) return
     this.#meterServer(lease, fault)
     if (fault === null) return this.#end(null)
     const replay = replayOf(this.#exchange, fault, progress)

@@ -164,3 +164,17 @@ t.test('a POST that a server may have acted on is not sent again', async t => {
   t.equal((await ask(port(), { method: 'POST', headers: { 'content-length': 0 } })).status, 502)
   t.equal(requests, 1)
 })
+
+t.test('a head of a server may be large, and one without a host goes on with one', async t => {
+  const web = await openHttpServer(t, (request, response) => {
+    response.setHeader('x-large', 'y'.repeat(40_000))
+    for (let i = 0; i < 1200; i++) response.setHeader(`x-${i}`, '1')
+    response.end(request.headers.host)
+  })
+  const { load, port } = openTestPlane(t)
+  await load(aSnapshot({ services: [aService()], pools: [aPool([web.port])] }))
+  const { text } = await sendRaw(port(), 'GET / HTTP/1.0\r\n\r\n')
+  t.match(text, /^HTTP\/1.1 200/)
+  t.match(text, new RegExp(`\\r\\n\\r\\n127.0.0.1:${web.port}$`))
+  t.match(text, /x-1199: 1/)
+})

@@ -6,15 +6,20 @@ import type { Snapshot } from '#model/snapshot/snapshot.ts'
 import type { WorkerFact, WorkerOrder, WorkerSetup } from '#engine/generation/orders.ts'
 import { probePort } from '#engine/dataplane/listen/listener.ts'
 import { makeMemory } from '#engine/meter/shared.ts'
-import { aListener, aPool, aService, aSnapshot } from '#test/support/snapshot.ts'
+import { aListener, aPool, aRule, aService, aSnapshot } from '#test/support/snapshot.ts'
 import { ask, closedPort, openHttpServer, until } from '#test/support/data-plane.ts'
+
+const wild = aRule({
+  match: { path: { operator: 'regex', values: ['^/(a+)+$'], isCaseSensitive: true } },
+  action: { is: 'respond', status: 418, contentType: '', bodyBase64: '' }
+})
 
 t.test('two workers share a port, a cursor and the counters; records come in batches; both stop', async t => {
   const servers = await Promise.all(['a', 'b'].map(name => openHttpServer(t, (_request, response) => response.end(name))))
   const memory = makeMemory({ workers: 2, nowMs: () => performance.now() })
   const port = await closedPort()
   const snapshot: Snapshot = aSnapshot({
-    services: [aService({ listeners: [aListener({ port })] })],
+    services: [aService({ listeners: [aListener({ port })], requestRules: [wild] })],
     pools: [aPool(servers.map(server => server.port))]
   })
   const slots = memory.assign({
@@ -49,6 +54,9 @@ t.test('two workers share a port, a cursor and the counters; records come in bat
   await until(() => memory.readTotals().virtualServices[0]?.totals.requests === 40, 'every exchange is counted')
   const records = (): number => facts.flat().reduce((sum, fact) => sum + (fact.type === 'records' ? fact.records.length : 0), 0)
   await until(() => records() === 40, 'every record')
+
+  t.equal((await ask(port, { path: `/${'a'.repeat(20)}` })).status, 418)
+  t.equal((await ask(port, { path: `/${'a'.repeat(200)}!` })).status, 200, 'a pattern that would backtrack for ever does not')
 
   const exits = workers.map(worker => once(worker, 'exit'))
   order({ type: 'stop', deadlineMs: 1000 })

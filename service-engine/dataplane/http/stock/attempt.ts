@@ -15,6 +15,7 @@ import type { Destination, ForwardEvents } from '../../exchange/forwarder.ts'
 import { headerOf, removeHeader, setHeader, stripHopByHop } from '../../exchange/headers.ts'
 import { splice } from '../../l4/splice.ts'
 import type { Passage } from './connection.ts'
+import { MAX_RESPONSE_HEAD_BYTES } from './outlet.ts'
 
 /** RFC 6455 §1.3. */
 const WEBSOCKET_GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11'
@@ -61,7 +62,8 @@ export class Attempt {
         port: this.#destination.port,
         method: 'GET',
         path: this.#exchange.request.target,
-        headers
+        headers,
+        maxHeaderSize: MAX_RESPONSE_HEAD_BYTES
       })
       this.#made(outgoing)
       outgoing.on('socket', socket => this.#onSocket(outgoing, socket))
@@ -70,7 +72,8 @@ export class Attempt {
       return
     }
     request.headers = headerObject(this.#outgoingHeaders(false))
-    request.url = this.#exchange.request.target
+    // Set in `#onSocket`; http-proxy-3 parses what stands here.
+    request.url = '/'
     request.method = this.#exchange.request.method
     parts.outlet.send(
       { request, response: arrival.response, agent, address, port: this.#destination.port, isTls: this.#destination.tls !== null },
@@ -99,12 +102,16 @@ export class Attempt {
     removeHeader(headers, 'connection')
     removeHeader(headers, 'upgrade')
     if (isSplice) headers.push('connection', 'Upgrade', 'upgrade', 'websocket')
-    setHeader(headers, 'host', this.#destination.hostHeader ?? this.#exchange.request.authority)
+    // HTTP/1.0 may come without a host, but does not go on as 1.1 without one.
+    const own = `${this.#destination.address()}:${this.#destination.port}`
+    setHeader(headers, 'host', this.#destination.hostHeader ?? (this.#exchange.request.authority || own))
     return headers
   }
 
   #made(outgoing: ClientRequest): void {
     this.#outgoing = outgoing
+    // The parser would drop what is beyond, silently.
+    outgoing.maxHeadersCount = 0
     outgoing.on('upgrade', (response, socket, head) => this.#onUpgrade(response, socket as Socket, head))
     outgoing.on('close', () => {
       if (!this.#isResponseWhole) this.fail(this.#lost('the connection closed before the answer was whole'))
@@ -198,11 +205,12 @@ export class Attempt {
     const { response } = this.#passage.arrival
     const head = headOf(incoming)
     this.#exchange.response = head
+    this.#events.responded()
+    if (this.#isEnded || response.destroyed) return void incoming.on('error', () => undefined).destroy()
+    // What is left of the request is not waited for once its answer is here.
+    if (!this.#isBodyDone || this.#passage.connection.isLast) response.shouldKeepAlive = false
+    if (!response.shouldKeepAlive) this.#passage.connection.isOver = true
     try {
-      this.#events.responded()
-      // What is left of the request is not waited for once its answer is here.
-      if (!this.#isBodyDone || this.#passage.connection.isLast) response.shouldKeepAlive = false
-      if (!response.shouldKeepAlive) this.#passage.connection.isOver = true
       response.writeHead(head.status, head.reason, head.headers)
     } catch (error) {
       incoming.on('error', () => undefined).destroy()

@@ -4,6 +4,9 @@ import type { Agent, ClientRequest, IncomingMessage, ServerResponse } from 'node
 import type { Socket } from 'node:net'
 import httpProxy from 'http-proxy-3'
 
+/** Servers are trusted with more than clients, but not without end. */
+export const MAX_RESPONSE_HEAD_BYTES = 65_536
+
 export interface OutletOrder {
   readonly request: IncomingMessage
   readonly response: ServerResponse
@@ -53,6 +56,8 @@ export class Outlet {
       {
         target: { host: order.address, hostname: order.address, port: order.port, protocol: order.isTls ? 'https:' : 'http:' },
         agent: order.agent,
+        // What http-proxy-3 makes its request's options from, and changes: a new one each time.
+        ssl: { maxHeaderSize: MAX_RESPONSE_HEAD_BYTES },
         buffer: new Gate(request => events.made(request))
       },
       error => events.failed(error)

@@ -19,6 +19,9 @@ export class StockWire implements Wire, Passage {
   readonly limits: HttpSpec
   readonly parts: StockParts
   readonly #done: () => void
+  readonly #hasBody: boolean
+  /** Infinity for chunks. */
+  readonly #declaredBytes: number
   #attempt: Attempt | null = null
   /** Ends an answer of ours that waits for the rest of the request. */
   #stopLingering: (() => void) | null = null
@@ -30,6 +33,10 @@ export class StockWire implements Wire, Passage {
     this.limits = limits
     this.parts = parts
     this.#done = done
+    // Read now: an attempt puts other fields in their place.
+    const { 'content-length': length, 'transfer-encoding': coding } = arrival.request.headers
+    this.#hasBody = length !== undefined || coding !== undefined
+    this.#declaredBytes = Number(length ?? Infinity)
     arrival.response.once('close', () => this.#closed())
     // Reported as the response's `close`; without a listener it would be thrown.
     arrival.request.on('error', () => undefined)
@@ -56,10 +63,8 @@ export class StockWire implements Wire, Passage {
   /** The request's rest is read to its end when that is near; else the connection closes, in a way that lets the answer be read. */
   send(head: ResponseHead, body: Buffer, closes: boolean, onSent: (fault: Fault | null) => void): void {
     const { request, response, expects } = this.arrival
-    const declared = Number(request.headers['content-length'] ?? Infinity)
-    const hasRest =
-      !request.complete && (request.headers['transfer-encoding'] !== undefined || request.headers['content-length'] !== undefined)
-    const isNear = declared <= SMALL_REST_BYTES && expects === 'nothing' && !closes
+    const hasRest = this.#hasBody && !request.complete
+    const isNear = this.#declaredBytes <= SMALL_REST_BYTES && expects === 'nothing' && !closes
     let isTold = false
     const told = (fault: Fault | null): void => {
       if (isTold) return
