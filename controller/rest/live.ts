@@ -141,7 +141,8 @@ export function useLive(app: FastifyInstance, services: RestServices): LiveFeed 
         const runtime = remembered(known, kind, uuid, client.detailed.has(uuid))
         return runtime === undefined ? [] : [{ uuid, runtime }]
       })
-      if (items.length > 0) send(client, { type: 'runtime', kind, items, at: clock.nowEpochMs() } as unknown as LiveMessage)
+      // An empty round is told as well: silence means to a client that its figures are old.
+      if (items.length > 0 || only === undefined) send(client, { type: 'runtime', kind, items, at: clock.nowEpochMs() } as unknown as LiveMessage)
     }
   }
 

@@ -31,17 +31,20 @@ export function chartData(
   const slot = (atMs: number): number => Math.floor((Math.floor(atMs / 1000) - first) / stepS)
   const columns = lines.map(line => {
     const values: (number | null)[] = Array.from({ length: count }, () => null)
+    const stored = new Set<number>()
     const series = answer?.series.find(one => one.header.name === line.metricId)
     for (const { timestamp, value } of series?.data ?? []) {
       const at = slot(Date.parse(timestamp))
-      if (at >= 0 && at < count) values[at] = value
+      if (at < 0 || at >= count) continue
+      values[at] = value
+      stored.add(at)
     }
     // A coarse step shows means; one second of it would look like an outlier.
     if (stepS <= 5) {
       for (const figures of history) {
         if (figures.at === null) continue
         const at = slot(figures.at)
-        if (at >= 0 && at < count && values[at] === null) values[at] = line.live(figures)
+        if (at >= 0 && at < count && !stored.has(at)) values[at] = line.live(figures)
       }
     }
     return values

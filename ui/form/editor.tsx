@@ -58,7 +58,10 @@ function Editor(props: {
 }): ReactNode {
   const { kind, original, isClone } = props
   const { schema, title, description } = kinds[kind]
-  const fields = useMemo(() => fieldsOf(schema as unknown as Readonly<Record<string, unknown>>), [schema])
+  const fields = useMemo(
+    () => fieldsOf(schema as unknown as Readonly<Record<string, unknown>>).filter(field => field.name !== 'tenant_ref'),
+    [schema]
+  )
   const [document, setDocument] = useState<JsonObject>(() => {
     if (!original) return blankDocument(fields)
     if (!isClone) return original

@@ -65,7 +65,7 @@ export function Fields(props: {
   const Arrow = isShown ? ChevronDown : ChevronRight
   return (
     <>
-      <div className={isTight ? 'pair tight' : 'pair'}>
+      <div className={isTight ? 'pair first tight' : 'pair first'}>
         {shown.map(field => (
           <FieldAt key={field.name} field={field} pointer={childPointer(pointer, field.name)} isTight={isTight} />
         ))}

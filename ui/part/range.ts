@@ -9,8 +9,8 @@ export interface RangeChoice {
 
 export const ranges: readonly RangeChoice[] = [
   { name: '5m', seconds: 300, stepS: 1 },
-  { name: '15m', seconds: 900, stepS: 1 },
-  { name: '1h', seconds: 3_600, stepS: 5 },
+  { name: '15m', seconds: 900, stepS: 5 },
+  { name: '1h', seconds: 3_600, stepS: 15 },
   { name: '6h', seconds: 21_600, stepS: 60 },
   { name: '1d', seconds: 86_400, stepS: 300 },
   { name: '7d', seconds: 604_800, stepS: 3_600 }

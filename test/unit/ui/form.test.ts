@@ -145,5 +145,6 @@ t.test('curlOf quotes what a shell would take apart', async t => {
   })
   t.match(text, `it'\\''s $HOME`)
   t.match(text, '-X POST')
+  t.match(text, '$WEIR_PASSWORD', 'no secret in it')
   t.match(text, 'X-Weir-Tenant: shop')
 })
