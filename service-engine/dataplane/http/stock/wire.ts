@@ -80,23 +80,47 @@ export class StockWire implements Wire, Passage {
       response.end(body)
       return
     }
+    if (isNear) this.#answerAfterRest(head, body)
+    else this.#answerAndLinger(head, body, told)
+  }
+
+  /** The rest is thrown away first; then the connection is as good as before. */
+  #answerAfterRest(head: ResponseHead, body: Buffer): void {
+    const { request, response } = this.arrival
     const finish = (isRead: boolean): void => {
       clearTimeout(timer)
       this.#stopLingering = null
-      request.removeAllListeners('data').removeAllListeners('end')
+      request.removeAllListeners('end')
       if (response.destroyed || response.writableEnded) return
-      if (!response.headersSent) this.#writeHead(head, !isRead || closes)
-      response.end(isNear ? body : undefined)
+      this.#writeHead(head, !isRead)
+      response.end(body)
     }
     const timer = setTimeout(() => finish(false), LINGER_MS)
     this.#stopLingering = () => finish(false)
     request.once('end', () => finish(true))
     request.resume()
-    if (isNear) return
-    // The body is out and complete by its length; only the end waits while the client stops sending.
+  }
+
+  /** Closing while the client still sends would be a reset, which can overtake the answer: our side ends, its side is read for a while. */
+  #answerAndLinger(head: ResponseHead, body: Buffer, told: (fault: Fault | null) => void): void {
+    const { request, response } = this.arrival
+    const { socket } = this.connection
+    const flushed = (): void => {
+      told(null)
+      if (!socket.destroyed) socket.end()
+    }
     this.#writeHead(head, true)
-    if (body.length > 0) response.write(body)
-    else response.flushHeaders()
+    // Complete by its length; `response.end` would destroy the connection.
+    if (body.length > 0) response.write(body, flushed)
+    else {
+      response.flushHeaders()
+      flushed()
+    }
+    const timer = setTimeout(() => socket.destroy(), LINGER_MS)
+    this.#stopLingering = () => undefined
+    response.once('close', () => clearTimeout(timer))
+    request.once('end', () => socket.destroySoon())
+    request.resume()
   }
 
   close(): void {
