@@ -67,6 +67,17 @@ async function scenarios(): Promise<void> {
     return { value: tookMs / 1000, unit: 's', below: 5 }
   })
 
+  await scenario(t, 'kill -9 of the engine: podman starts it again', async t => {
+    const pid = await pidOf()
+    t.match(await host.run(['kill', '-9', `${pid}`]), { code: 0 })
+    const tookMs = await until('another process serves', 30_000, async () => {
+      const now = await pidOf()
+      return now > 0 && now !== pid && (await answers())
+    })
+    t.pass('it serves')
+    return { value: tookMs / 1000, unit: 's' }
+  })
+
   await scenario(t, 'remove leaves neither container nor volume nor image', async t => {
     t.match(await host.run(['sh', 'agent-installers/container/install.sh', 'remove']), { code: 0 })
     for (const list of ['ps --all --quiet', 'volume ls --quiet', 'images --quiet --filter reference=weir-engine'])

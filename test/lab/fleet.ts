@@ -87,3 +87,33 @@ export function fetchText(url: string): Promise<string> {
     asked.on('error', error => done(error.message))
   })
 }
+
+/**
+ * Asks again and again, four at a time, while something happens.
+ *
+ * Returns how often it was asked, and every answer that was not the wanted one
+ */
+export async function askWhile(
+  url: string,
+  wanted: string,
+  happens: () => Promise<unknown>
+): Promise<{ readonly asked: number; readonly wrong: readonly string[] }> {
+  let isOver = false
+  let asked = 0
+  const wrong: string[] = []
+  const client = async (): Promise<void> => {
+    while (!isOver) {
+      const got = await fetchText(url)
+      asked++
+      if (got !== wanted) wrong.push(got)
+    }
+  }
+  const clients = Promise.all(Array.from({ length: 4 }, client))
+  try {
+    await happens()
+  } finally {
+    isOver = true
+    await clients
+  }
+  return { asked, wrong }
+}

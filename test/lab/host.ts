@@ -13,6 +13,8 @@ export interface Host {
   readonly run: (command: readonly string[], options?: RunOptions) => Promise<Ran>
   /** Runs a line of shell there. */
   readonly shell: (line: string, options?: RunOptions) => Promise<Ran>
+  /** Pulls the cable out, or puts it back. */
+  readonly plug: (isIn: boolean) => Promise<void>
   readonly stop: () => Promise<void>
 }
 
@@ -57,6 +59,7 @@ export async function startHost(options: HostOptions): Promise<Host> {
     rmSync(folder, { recursive: true, force: true })
   }
   let pid = 0
+  const cable = `lab${folder.slice(-6)}`
   const inHost = (command: readonly string[], more: RunOptions = {}): Promise<Ran> =>
     run(['nsenter', '-t', `${pid}`, '-a', 'env', '-i', `PATH=${guestPath}`, 'HOME=/root', 'LANG=C', ...command], more)
   try {
@@ -64,7 +67,6 @@ export async function startHost(options: HostOptions): Promise<Host> {
       pid = Number((await run(['ps', '-o', 'pid=', '--ppid', `${guard.pid}`])).stdout.trim().split(/\s+/)[0])
       return pid > 0 && readFileSync(`/proc/${pid}/comm`, 'utf8').trim() === 'systemd'
     })
-    const cable = `lab${folder.slice(-6)}`
     await mustRun(['ip', 'link', 'add', cable, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', `${pid}`])
     await mustRun(['ip', 'address', 'add', options.gateway, 'dev', cable])
     await mustRun(['ip', 'link', 'set', cable, 'up'])
@@ -83,6 +85,7 @@ export async function startHost(options: HostOptions): Promise<Host> {
     address: options.address.split('/')[0]!,
     run: inHost,
     shell: (line, more) => inHost(['sh', '-c', line], more),
+    plug: async isIn => void (await mustRun(['ip', 'link', 'set', cable, isIn ? 'up' : 'down'])),
     stop
   }
 }

@@ -45,12 +45,11 @@ export async function startContainerHost(options: {
       '[engine]',
       'cgroup_manager = "cgroupfs"',
       'events_logger = "file"',
-      'runtime = "lab"',
+      // By path: what restarts a container is not told of this file.
+      `runtime = "${runtime}"`,
       `tmp_dir = "${folder}/tmp"`,
       `volume_path = "${folder}/volumes"`,
-      `static_dir = "${folder}/static"`,
-      '[engine.runtimes]',
-      `lab = ["${runtime}"]`,
+      `static_dir = "${folder}/graph/libpod"`,
       ''
     ].join('\n')
   )

@@ -4,7 +4,7 @@ import type { Test } from 'tap'
 
 export interface Figure {
   readonly value: number
-  readonly unit: 's' | 'ms' | 'requests' | 'points' | 'files'
+  readonly unit: 's' | 'ms' | 'failed requests' | 'points' | 'files'
   /** The promise: the value stays below it. */
   readonly below?: number
 }

@@ -2,7 +2,7 @@
 import t from 'tap'
 import { makeController } from './controller.ts'
 import { labTest } from './enter.ts'
-import { fetchText, invite, serve, startServer, statesAre } from './fleet.ts'
+import { askWhile, fetchText, invite, serve, startServer, statesAre } from './fleet.ts'
 import { startHost } from './host.ts'
 import { ensurePackage } from './package.ts'
 import { debianFolder, makeDebian } from './root.ts'
@@ -96,6 +96,29 @@ async function scenarios(): Promise<void> {
     await until('the controller calls it up', 20_000, isUp)
     await until('the service answers', 20_000, answers)
     return { value: tookMs / 1000, unit: 's', below: 3 }
+  })
+
+  await scenario(t, 'the cable is pulled: the controller says so, and finds the engine again when it is back', async t => {
+    const startedMs = performance.now()
+    await host.plug(false)
+    await until('the controller does not call it up', 20_000, async () => !(await isUp()))
+    const tookMs = performance.now() - startedMs
+    await host.plug(true)
+    await until('the controller calls it up', 30_000, isUp)
+    await until('the service answers', 20_000, answers)
+    t.pass('it is back')
+    return { value: tookMs / 1000, unit: 's', below: 3 }
+  })
+
+  await scenario(t, 'kill -9 of the controller under load fails no request', async t => {
+    const { asked, wrong } = await askWhile(`http://${hostAddress}/`, '200 hello from behind', async () => {
+      await controller.kill()
+      await controller.start()
+      await until('the controller calls it up', 30_000, isUp)
+    })
+    t.ok(asked > 100, `${asked} requests`)
+    t.same(wrong.slice(0, 3), [])
+    return { value: wrong.length, unit: 'failed requests', below: 1 }
   })
 
   await scenario(t, 'kill -9 while the controller is gone: systemd restarts the engine, which serves its last snapshot', async t => {
