@@ -143,17 +143,22 @@ class RunningDataPlane implements DataPlane {
     const keyOf = (part: Part, uses: readonly string[]): string =>
       [hashOf.get(`${part.kind}/${part.id}`) ?? JSON.stringify(part), ...uses.map(id => hashOf.get(`certificate/${id}`) ?? '')].join()
 
+    const letOthersRun = makeBreather(this.#services.clock)
     const pools = new Map<string, { key: string; pool: Pool }>()
     for (const part of snapshot.pools) {
+      const turn = letOthersRun()
+      if (turn !== undefined) await turn
       const pool = this.#planPool(part, keyOf(part, [part.tls?.clientCertificateId ?? '']), certificates, memory, violations)
       if (pool !== undefined) pools.set(part.id, pool)
     }
     const plans = new Map<string, ServicePlan>()
     for (const part of snapshot.virtualServices) {
+      const turn = letOthersRun()
+      if (turn !== undefined) await turn
       const plan = this.#plan(part, keyOf(part, part.tls?.certificateIds ?? []), certificates, memory, violations)
       if (plan !== undefined) plans.set(part.id, plan)
     }
-    const doors = await this.#openDoors(plans, violations)
+    const doors = await this.#openDoors(plans, violations, letOthersRun)
     if (violations.length === 0) {
       return { revision: snapshot.manifest.revision, drainTimeoutS: snapshot.engine.drainTimeoutS, plans, pools, doors }
     }
@@ -227,9 +232,15 @@ class RunningDataPlane implements DataPlane {
   }
 
   /** Binds what is new; takes over what stays. Until the swap a new listener closes what it accepts. */
-  async #openDoors(plans: ReadonlyMap<string, ServicePlan>, violations: Violation[]): Promise<Map<string, Door>> {
+  async #openDoors(
+    plans: ReadonlyMap<string, ServicePlan>,
+    violations: Violation[],
+    letOthersRun: () => Promise<void> | undefined
+  ): Promise<Map<string, Door>> {
     const doors = new Map<string, Door>()
     for (const plan of plans.values()) {
+      const turn = letOthersRun()
+      if (turn !== undefined) await turn
       for (const [index, spec] of plan.part.listeners.entries()) {
         const key = spec.port === 0 ? `${doorKey(spec)}|${plan.part.id}|${index}` : doorKey(spec)
         const pointer = `/virtual-service/${plan.part.id}/listeners/${index}`
@@ -313,11 +324,11 @@ class RunningDataPlane implements DataPlane {
         this.#draining.delete(service)
       })
     }
-    const stays = new Set<UpstreamServer>([...next.pools.values()].flatMap(({ pool }) => pool.servers()))
     for (const [id, { pool }] of before.pools) {
       const successor = next.pools.get(id)?.pool
       if (successor === pool) continue
       pool.retire()
+      const stays = new Set(successor?.servers())
       const ids = new Set(successor?.part.servers.map(server => server.id))
       const graceS = successor === undefined ? before.drainTimeoutS : successor.part.gracefulDisableS
       for (const server of pool.servers()) {
@@ -347,6 +358,23 @@ class RunningDataPlane implements DataPlane {
 
   #isResting(poolId: string, server: UpstreamServer): boolean {
     return this.#current.pools.get(poolId)?.pool.resting().includes(server) === true
+  }
+}
+
+/** How long building may hold up traffic at a stretch. */
+const BREATH_MS = 2
+
+/** Called often in a long work: lets what waits run when it was its turn for too long. */
+function makeBreather(clock: Clock): () => Promise<void> | undefined {
+  let sinceMs = clock.nowMs()
+  return () => {
+    if (clock.nowMs() - sinceMs < BREATH_MS) return undefined
+    return new Promise(resolve =>
+      setImmediate(() => {
+        sinceMs = clock.nowMs()
+        resolve()
+      })
+    )
   }
 }
 
