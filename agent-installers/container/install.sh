@@ -43,6 +43,7 @@ fetch() {
 build_image() {
   CONTEXT=$(mktemp -d)
   trap 'rm -rf "$CONTEXT"' EXIT
+  trap 'exit 130' HUP INT TERM
   for file in SHA256SUMS Containerfile "weir-base-linux-$ARCH.tar.gz" "weir-engine-linux-$ARCH.tar.gz"; do fetch "$file"; done
   (cd "$CONTEXT" && sha256sum --check --ignore-missing --quiet SHA256SUMS) || fail "what came is broken: its checksum differs; run this again"
   "$ENGINE" build --quiet --file "$CONTEXT/Containerfile" --build-arg "ARCH=$ARCH" --tag "$NAME" "$CONTEXT" >/dev/null

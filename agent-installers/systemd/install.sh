@@ -25,8 +25,6 @@ usage: install.sh [install|upgrade|remove|verify|unit] [--plan]
 END
 }
 
-# --- what is true of this host ---
-
 # The unit for a version of systemd: what an older one does not know it would complain about at each start.
 render_unit() {
   cat <<END
@@ -132,8 +130,6 @@ as_engine() {
   if have runuser; then runuser -u "$ACCOUNT" -- "$@"; else setpriv --reuid "$ACCOUNT" --regid "$ACCOUNT" --clear-groups -- "$@"; fi
 }
 
-# --- the controller ---
-
 # Fetches $1 from the controller into the file $2; says what to do when that fails.
 fetch() {
   trouble=$(curl -fsSkv --pinnedpubkey "$PIN" --connect-timeout 5 --max-time 300 --proto '=https' -o "$2" "$CONTROLLER$1" 2>&1) && return 0
@@ -182,8 +178,6 @@ read_origin() {
   : "${CONTROLLER:=$(sed -n 's/^controller=//p' "$PREFIX/origin")}"
   : "${PIN:=$(sed -n 's/^pin=//p' "$PREFIX/origin")}"
 }
-
-# --- steps ---
 
 # Downloads and unpacks the engine into the folder $1; the checksum tells a broken download.
 download() {
@@ -258,12 +252,10 @@ why_not_up() {
   echo "$(as_engine status 2>&1 | tail -n 1); is the controller's port ${port:-for engines} open from this host?"
 }
 
-# --- verbs ---
-
 install_engine() {
   check_host
   read_origin
-  if is_installed && [ -f "$PREFIX/joined" ]; then
+  if is_installed && [ -f "$PREFIX/joined" ] && systemctl is-enabled --quiet weir-engine; then
     if [ -n "$ASKED_CONTROLLER" ] && [ "$ASKED_CONTROLLER" != "$(sed -n 's/^controller=//p' "$PREFIX/origin")" ]; then
       fail "this host is joined to $(sed -n 's/^controller=//p' "$PREFIX/origin") already: $PREFIX/install.sh remove comes first"
     fi
@@ -277,6 +269,7 @@ install_engine() {
   mkdir -p "$parent"
   fresh=$(mktemp -d "$parent/.weir.XXXXXX")
   trap 'rm -rf "$fresh"' EXIT
+  trap 'exit 130' HUP INT TERM
   fetch /install/VERSION "$fresh/VERSION"
   ports=$(taken_ports)
   if [ -n "$ports" ]; then ports="in use already: port$ports"; else ports="ports 80 and 443 are free"; fi
@@ -309,7 +302,7 @@ as_engine_joins() {
     printf 'weir: cannot join %s: %s\n' "$CONTROLLER" "$(printf '%s\n' "$answer" | sed '$!d; s/^weir-engine: //')" >&2
     return 1
   fi
-  printf '%s\n' "$answer" | tail -n 1 >"$PREFIX/joined"
+  printf '%s\n' "$answer" | grep -e ' in group ' -e ', which joined before' >"$PREFIX/joined"
 }
 
 upgrade_engine() {
@@ -321,6 +314,7 @@ upgrade_engine() {
   fresh=$(mktemp -d "$parent/.weir.XXXXXX")
   old=$fresh.old
   trap 'rm -rf "$fresh" "$old"' EXIT
+  trap 'exit 130' HUP INT TERM
   fetch /install/SHA256SUMS "$fresh/SHA256SUMS"
   want=$(digest_of "$fresh/SHA256SUMS" "weir-engine-linux-$arch.tar.gz")
   if [ "$want" = "$(cat "$PREFIX/digest")" ]; then
