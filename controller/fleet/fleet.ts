@@ -128,6 +128,7 @@ export async function openFleet(options: FleetOptions): Promise<Fleet> {
     const { type: _, protocol: _protocol, heldParts, runningRevision, runningHash, ...facts } = hello
     engine.runningHash = runningHash
     engine.violations = []
+    engine.refusals.clear()
     engine.judgements.clear()
     roster.setRow(engine, {
       facts,

@@ -60,7 +60,7 @@ export function makePlanner({ store, seal, log }: PlannerOptions): Planner {
       const list = store.list(kind)
       return `${kind} ${list.length} ${list.reduce((newest, { revision }) => Math.max(newest, revision), 0)}`
     })
-    const key = JSON.stringify([stands, sites.map(site => [site.uuid, site.isUp, site.addresses])])
+    const key = JSON.stringify([stands, sites.map(site => [site.uuid, site.isUp, site.addresses, [...(site.refuses ?? [])]])])
     if (key === placedFor) return
     services = servicesToPlace(placeable)
     placement = place({ groups: groupsToPlace(placeable), engines: sites, services, current })
@@ -75,6 +75,23 @@ export function makePlanner({ store, seal, log }: PlannerOptions): Planner {
     problems = found
   }
 
+  /** What an engine refused and nobody changed since, in its words. */
+  const refusedBy = (engine: Engine | undefined): ReadonlyMap<string, string> => {
+    const refused = new Map<string, string>()
+    for (const [uuid, { revision, violations }] of engine?.refusals ?? []) {
+      const service = store.get('virtualservice', uuid)
+      if (service === undefined || service.body['enabled'] === false) {
+        engine?.refusals.delete(uuid)
+        continue
+      }
+      const ref = service.body['vsvip_ref']
+      const vsvip = typeof ref === 'string' ? store.get('vsvip', ref) : undefined
+      const isChanged = Math.max(service.revision, vsvip?.revision ?? 0) > revision
+      if (!isChanged && engine?.isTryingAgain === false) refused.set(uuid, violations.map(({ message }) => message).join('; '))
+    }
+    return refused
+  }
+
   const plan = (engines: readonly Engine[]): ReadonlyMap<string, Wanted> => {
     const byUuid = new Map(engines.map(engine => [engine.uuid, engine]))
     const placeable: PlaceableResources = {
@@ -84,7 +101,7 @@ export function makePlanner({ store, seal, log }: PlannerOptions): Planner {
     }
     const sites = enginesToPlace(placeable, uuid => {
       const engine = byUuid.get(uuid)
-      return { isUp: engine?.isUsable === true, addresses: engine?.row.facts?.addresses ?? [] }
+      return { isUp: engine?.isUsable === true, addresses: engine?.row.facts?.addresses ?? [], refuses: refusedBy(engine) }
     })
     placeIfChanged(placeable, sites)
     const { assignments, unplaced } = placement

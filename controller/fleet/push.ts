@@ -5,6 +5,7 @@
 import type { Clock } from '#model/base/clock.ts'
 import type { Log } from '#model/base/log.ts'
 import type { AgentMessage } from '#model/message/message.ts'
+import type { Violation } from '#model/resource/violation.ts'
 import type { Manifest, Part } from '#model/snapshot/snapshot.ts'
 import type { Engine, Roster, Wanted } from './roster.ts'
 
@@ -37,6 +38,8 @@ interface Link {
   /** Hashes of parts that the engine holds. */
   held: ReadonlySet<string>
   order: Order | undefined
+  /** Hash of what it refused last: not said again before a while. */
+  refusedHash: string
 }
 
 export class Pusher {
@@ -79,7 +82,7 @@ export class Pusher {
   }
 
   connected(engine: Engine, heldParts: readonly string[]): void {
-    this.#links.set(engine, { held: new Set(heldParts), order: undefined })
+    this.#links.set(engine, { held: new Set(heldParts), order: undefined, refusedHash: '' })
     this.schedule()
   }
 
@@ -94,7 +97,10 @@ export class Pusher {
     engine.violations = []
     const link = this.#links.get(engine)
     const known = [link?.order?.manifest, engine.wanted?.manifest].find(manifest => manifest?.hash === message.hash)
-    if (known !== undefined) engine.runningIds = idsOf(known)
+    if (known !== undefined) {
+      engine.runningIds = idsOf(known)
+      for (const uuid of engine.refusals.keys()) if (engine.runningIds.has(uuid)) engine.refusals.delete(uuid)
+    }
     if (known !== undefined && link !== undefined) link.held = new Set(known.parts.map(part => part.hash))
     this.#answered(engine, message.hash, isNews)
   }
@@ -102,15 +108,23 @@ export class Pusher {
   refused(engine: Engine, message: Extract<AgentMessage, { readonly type: 'SnapshotRefused' }>): void {
     const { log } = this.#options
     // Told once, not with every try.
-    const isNew = JSON.stringify(engine.violations) !== JSON.stringify(message.violations)
+    const known = JSON.stringify([...engine.violations, ...[...engine.refusals.values()].flatMap(({ violations }) => violations)])
+    const isNew = message.violations.some(violation => !known.includes(JSON.stringify(violation)))
     engine.violations = message.violations
+    engine.isTryingAgain = false
+    for (const [uuid, violations] of Map.groupBy(message.violations, serviceIn))
+      if (uuid !== '') engine.refusals.set(uuid, { revision: message.revision, violations })
     if (isNew)
       log.warn('an engine refused a snapshot', {
         engine: engine.uuid,
         revision: message.revision,
         violations: message.violations.slice(0, 10)
       })
+    const link = this.#links.get(engine)
+    if (link !== undefined) link.refusedHash = message.hash
     this.#answered(engine, message.hash, isNew)
+    // Without what it refused, so that one service does not hold up all others.
+    this.schedule()
   }
 
   /** The engine says what it lacks of its order: that it has the rest. Were it an older order, it asks again after the newest. */
@@ -157,16 +171,25 @@ export class Pusher {
     if (link === undefined || wanted === undefined || !engine.isLive) return
     const { manifest } = wanted
     const isRunning = engine.row.runningRevision === manifest.revision && engine.runningHash === manifest.hash
-    if (isRunning) return
+    if (isRunning || link.refusedHash === manifest.hash) return
     if (link.order !== undefined && clock.nowMs() - link.order.sentAtMs < ANSWER_TIMEOUT_MS) return
     link.order = { manifest, sentAtMs: clock.nowMs() }
     engine.session?.send({ type: 'ApplySnapshot', manifest, parts: partsToSend(wanted, engine.runningHash, link.held) })
   }
 
   #retry(): void {
-    for (const engine of this.#options.roster.engines) this.#push(engine)
+    for (const engine of this.#options.roster.engines) {
+      const link = this.#links.get(engine)
+      if (link !== undefined) link.refusedHash = ''
+      engine.isTryingAgain = engine.refusals.size > 0
+      if (engine.isTryingAgain) this.schedule()
+      this.#push(engine)
+    }
   }
 }
+
+/** Uuid of the virtual service that a violation is about; '' when it is about anything else. */
+const serviceIn = ({ pointer }: Violation): string => /^\/virtual-service\/([^/]+)/.exec(pointer)?.[1] ?? ''
 
 const idsOf = (manifest: Manifest): ReadonlySet<string> => new Set(manifest.parts.map(part => part.id))
 

@@ -51,6 +51,13 @@ export interface Wanted {
   readonly parts: ReadonlyMap<string, Part>
 }
 
+/** What an engine said of a virtual service that it cannot run. */
+export interface Refusal {
+  /** The revision that it refused: what is written later is tried at once. */
+  readonly revision: number
+  readonly violations: readonly Violation[]
+}
+
 export class Engine {
   readonly uuid: string
   row: EngineRow
@@ -62,7 +69,12 @@ export class Engine {
   runningHash = ''
   /** Ids of the parts that it runs, as far as we know. */
   runningIds: ReadonlySet<string> = new Set()
+  /** Of the snapshot that it refused last; empty once it applied one. */
   violations: readonly Violation[] = []
+  /** Virtual services that it cannot run, by uuid: left out of what it is told, so that the others go on. */
+  readonly refusals = new Map<string, Refusal>()
+  /** The next snapshot has them once more: the port may be free by now. */
+  isTryingAgain = false
   readonly judgements = new Map<string, ServerJudgement>()
   cancelPartition: (() => void) | undefined
 

@@ -15,6 +15,7 @@ import type {
   ServiceEngineRuntime,
   VirtualServiceRuntime
 } from '#model/resource/runtime.ts'
+import type { Violation } from '#model/resource/violation.ts'
 import type { ServerSpec } from '#model/snapshot/snapshot.ts'
 import { serverSpecs } from '#controller/compile/pool.ts'
 import type { Store, StoredResource } from '#controller/store/store.ts'
@@ -175,9 +176,17 @@ export function makeRuntime(options: RuntimeOptions): Runtime {
 
   /** Of what an engine refused, what concerns one thing; all of it when nothing names a thing that it runs. */
   function refusalsOf(engine: Engine, uuid: string): string[] {
-    return engine.violations
+    return violationsOf(engine)
       .filter(violation => violation.pointer.split('/')[2] === uuid)
       .map(violation => `engine ${nameOf(engine)} refused it: ${violation.message}`)
+  }
+
+  /** Of the snapshot that it refused last, and of what is left out since: each once. */
+  function violationsOf({ violations, refusals }: Engine): readonly Violation[] {
+    if (refusals.size === 0) return violations
+    const known = [...refusals].filter(([uuid]) => store.get('virtualservice', uuid) !== undefined)
+    const all = [...violations, ...known.flatMap(([, refusal]) => refusal.violations)]
+    return [...new Map(all.map(violation => [`${violation.pointer} ${violation.message}`, violation])).values()]
   }
 
   const nameOf = (engine: Engine): string => roster.resource(engine.uuid)?.name ?? engine.uuid
@@ -358,7 +367,7 @@ export function makeRuntime(options: RuntimeOptions): Runtime {
         last_seen: engine.isLive ? clock.nowEpochMs() : engine.row.lastSeenEpochMs,
         wanted_revision: engine.wanted?.manifest.revision ?? store.revision(),
         running_revision: engine.row.runningRevision,
-        violations: engine.violations,
+        violations: violationsOf(engine),
         version: facts?.version ?? '',
         hostname: facts?.hostname ?? '',
         addresses: facts?.addresses ?? [],

@@ -49,7 +49,7 @@ const takes = {
 /** The engines that joined; `live` says what is known of each now. */
 export function enginesToPlace(
   resources: PlaceableResources,
-  live: (uuid: string) => { readonly isUp: boolean; readonly addresses: readonly string[]; readonly loadRatio?: number }
+  live: (uuid: string) => Pick<EngineToPlace, 'isUp' | 'addresses' | 'refuses' | 'loadRatio'>
 ): EngineToPlace[] {
   return resources.list('serviceengine').map(({ uuid, name, body }) => {
     const engine = filled('serviceengine', body)

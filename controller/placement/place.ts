@@ -21,6 +21,8 @@ export interface EngineToPlace {
   readonly addresses: readonly string[]
   readonly isUp: boolean
   readonly takes: Willingness
+  /** Services that it said it cannot run, by uuid, with its words: they go elsewhere. */
+  readonly refuses?: ReadonlyMap<string, string>
   /** 0..1, how busy it is; counts only between engines with as many virtual services. */
   readonly loadRatio?: number
 }
@@ -70,6 +72,10 @@ class Site {
     return this.#own.has(address)
   }
 
+  refuses({ service }: Candidate): boolean {
+    return this.engine.refuses?.has(service.uuid) === true
+  }
+
   socketsOf(service: Candidate): readonly Socket[] {
     // Without an address of the engine's own among them, the sockets are the same everywhere.
     if (!service.vips.some(address => this.#own.has(address))) return service.foreignSockets
@@ -106,14 +112,15 @@ interface Candidate {
   readonly placed: Site[]
 }
 
-function candidateOf(service: ServiceToPlace, sitesWith: ReadonlyMap<string, readonly Site[]>): Candidate {
+function candidateOf(service: ServiceToPlace, sitesWith: ReadonlyMap<string, readonly Site[]>, refused: ReadonlySet<string>): Candidate {
   const listeners = service.listeners.map(listener => ({ ...listener, address: canonicalAddress(listener.address) }))
   const vips = [...new Set(listeners.map(({ address }) => address))]
   const ownersOf = new Map(vips.flatMap(vip => (sitesWith.has(vip) ? [[vip, sitesWith.get(vip)!] as const] : [])))
   const foreignSockets = withoutCovered(listeners.map(listener => socketOf(listener, isHostLocal)))
   const needs = [
     ...listeners.filter(({ address }) => ownersOf.has(address)).map(({ protocol, port, address }) => `${protocol} ${port} ${address}`),
-    ...foreignSockets.map(({ key, address }) => `${key} ${address}`)
+    ...foreignSockets.map(({ key, address }) => `${key} ${address}`),
+    ...(refused.has(service.uuid) ? [service.uuid] : [])
   ]
   return {
     service,
@@ -196,9 +203,10 @@ class GroupPlacement {
         if (owners === undefined) sitesWith.set(address, [site])
         else owners.push(site)
       }
+    const refused = new Set(this.#sites.flatMap(({ engine }) => [...(engine.refuses?.keys() ?? [])]))
     this.#candidates = services
       .toSorted((a, b) => (a.rank ?? 0) - (b.rank ?? 0) || byText(a.uuid, b.uuid))
-      .map(service => candidateOf(service, sitesWith))
+      .map(service => candidateOf(service, sitesWith, refused))
   }
 
   run(
@@ -272,6 +280,7 @@ class GroupPlacement {
   #fits(candidate: Candidate, site: Site): boolean {
     if (candidate.listeners.length === 0 || site.count >= this.#group.maxServicesPerEngine) return false
     if (candidate.owners.size > 0 && !candidate.owners.has(site)) return false
+    if (site.refuses(candidate)) return false
     return site.ports.holder(site.socketsOf(candidate)) === undefined
   }
 
@@ -310,10 +319,13 @@ class GroupPlacement {
     const full = open.filter(site => site.count >= this.#group.maxServicesPerEngine)
     const limit = `its limit of ${this.#group.maxServicesPerEngine} virtual services`
     if (full.length === open.length) return [`every engine in ${group} that is up carries ${limit}`]
-    const reasons = this.#portsInWords(
-      candidate,
-      open.filter(site => !full.includes(site))
-    )
+    const room = open.filter(site => !full.includes(site))
+    const refusals = room.flatMap(({ engine }) => {
+      const words = engine.refuses?.get(candidate.service.uuid)
+      return words === undefined ? [] : [`engine ${engine.name} refused it: ${words}`]
+    })
+    const willing = room.filter(site => !site.refuses(candidate))
+    const reasons = [...refusals, ...(willing.length === 0 ? [] : this.#portsInWords(candidate, willing))]
     return full.length === 0 ? reasons : [...reasons, `${full.length} of ${open.length} engines in ${group} carry ${limit}`]
   }
 

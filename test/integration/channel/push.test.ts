@@ -111,6 +111,25 @@ t.test('a refusal is told with its reasons, the old goes on, and what is mended 
   t.same(fleet.fleet.engineRuntime(keys.uuid)?.violations, [])
 })
 
+t.test('what was refused is not said again with every commit', async t => {
+  const fleet = await aFleet(t)
+  const keys = await joinBare(fleet)
+  const engine = await aBareEngine(t, fleet, keys)
+  const first = await engine.next('ApplySnapshot')
+  engine.say({ type: 'SnapshotApplied', revision: first.manifest.revision, hash: first.manifest.hash, tookMs: 1 })
+  fleet.services.set('a', aService('a'))
+  await fleet.commit()
+  const { manifest } = await engine.next('ApplySnapshot')
+  const violations = [{ pointer: '/virtual-service/a/listeners/0', message: 'port 80 is in use' }]
+  engine.say({ type: 'SnapshotRefused', revision: manifest.revision, hash: manifest.hash, violations })
+  await until('told', () => fleet.fleet.engineRuntime(keys.uuid)?.violations.length === 1)
+  const revision = await fleet.commit()
+  await until('planned', () => fleet.fleet.engineRuntime(keys.uuid)?.wanted_revision === revision)
+  await engine.next('Heartbeat')
+  t.equal(engine.received.filter(message => message.type === 'ApplySnapshot').length, 2)
+  t.equal(fleet.warnings.filter(line => line.includes('refused a snapshot')).length, 1)
+})
+
 t.test('what was refused is tried again after a while: the port may be free by then', async t => {
   const clock = manualClock(Date.now())
   const fleet = await aFleet(t, { clock })

@@ -124,3 +124,32 @@ t.test('a disabled service is planned for nowhere', async t => {
   t.same(services(planner.plan([one]).get(one.uuid)), [])
   t.equal(planner.service(uuid), undefined)
 })
+
+t.test('what an engine refused is left out until it is changed or tried again, and the others go on', async t => {
+  const { service, engine, change, planner: open } = await world(t)
+  const [shop, blog] = [await service('shop', 8080), await service('blog', 8081)]
+  const one = await engine('one')
+  const planner = open()
+  const revision = planner.plan([one]).get(one.uuid)!.manifest.revision
+  const violations = [{ pointer: `/virtual-service/${shop}/listeners/0`, message: 'port 8080 is in use' }]
+  one.refusals.set(shop, { revision, violations })
+  t.same(services(planner.plan([one]).get(one.uuid)), [blog])
+  t.match(planner.service(shop), {
+    engineUuids: [],
+    reasons: ['waiting for an engine: engine one refused it: port 8080 is in use']
+  })
+
+  one.isTryingAgain = true
+  t.same(new Set(services(planner.plan([one]).get(one.uuid))), new Set([shop, blog]))
+  one.isTryingAgain = false
+  t.same(services(planner.plan([one]).get(one.uuid)), [blog])
+  await change.apply({
+    actor: controllerActor,
+    tenant: ADMIN_TENANT,
+    writes: [{ op: 'patch', kind: 'virtualservice', uuid: shop, patch: { replace: { services: [{ port: 8082 }] } } }]
+  })
+  t.same(new Set(services(planner.plan([one]).get(one.uuid))), new Set([shop, blog]))
+  await change.apply({ actor: controllerActor, tenant: ADMIN_TENANT, writes: [{ op: 'delete', kind: 'virtualservice', uuid: shop }] })
+  planner.plan([one])
+  t.equal(one.refusals.size, 0, 'what is deleted is forgotten')
+})

@@ -75,6 +75,16 @@ t.test('an engine that is down, disabled or full is left', async t => {
   t.same(whereIs({ engines: [engine('e1', { group: 'other' }), engine('e2')], services: [shop], current }), { shop: ['e2'] })
 })
 
+t.test('a service that an engine refused goes to another, and says what was refused when there is none', async t => {
+  const refusing = engine('e1', { refuses: new Map([['shop', 'port 80 is in use']]) })
+  const scene = { services: [shop, blog], current: { shop: ['e1'], blog: ['e1'] } }
+  t.same(whereIs({ ...scene, engines: [refusing, engine('e2')] }), { blog: ['e1'], shop: ['e2'] })
+  t.same(whereIs({ ...scene, engines: [refusing] }), { blog: ['e1'], shop: [] })
+  t.same(whyNot({ ...scene, engines: [refusing] }), { shop: ['engine e1 refused it: port 80 is in use'] })
+  const twin = service('twin', [tcp('192.0.2.1', 80)])
+  t.same(whereIs({ engines: [refusing], services: [shop, twin] }), { shop: [], twin: ['e1'] }, 'it speaks for itself only')
+})
+
 t.test('an address of an engine goes to that engine', async t => {
   const engines = [engine('e1'), engine('e2', { addresses: ['10.0.0.2', '2001:db8:0::2'] })]
   const own = service('own', [tcp('10.0.0.2', 80)])
