@@ -5,7 +5,6 @@ import type { JsonObject } from '#model/resource/kind.ts'
 import type {
   HealthScore,
   InventoryRow,
-  LiveFigures,
   OperStatus,
   PoolRuntime,
   ServiceEngineRuntime,
@@ -19,25 +18,12 @@ import { parseList } from './query.ts'
 import type { RawQuery } from './query.ts'
 import { findSeen, listSeen } from './reads.ts'
 import { selectResources } from './select.ts'
+import { noFigures } from '#model/resource/runtime.ts'
 import type { RestServices } from './services.ts'
 
 export type RuntimeKind = 'virtualservice' | 'pool' | 'serviceengine'
 export const runtimeKinds: readonly RuntimeKind[] = ['virtualservice', 'pool', 'serviceengine']
 export type AnyRuntime = VirtualServiceRuntime | PoolRuntime | ServiceEngineRuntime
-
-const noFigures: LiveFigures = {
-  requests_per_s: 0,
-  errors_5xx_per_s: 0,
-  errors_4xx_per_s: 0,
-  bytes_in_per_s: 0,
-  bytes_out_per_s: 0,
-  open_connections: 0,
-  new_connections_per_s: 0,
-  latency_p50_ms: null,
-  latency_p95_ms: null,
-  latency_p99_ms: null,
-  at: null
-}
 
 const unscored: HealthScore = { score: 0, reasons: [{ reason: 'nothing is known of it yet', points: 100 }] }
 

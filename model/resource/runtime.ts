@@ -46,6 +46,21 @@ export interface LiveFigures {
   readonly at: number | null
 }
 
+/** Of a thing that carried nothing yet. */
+export const noFigures: LiveFigures = {
+  requests_per_s: 0,
+  errors_5xx_per_s: 0,
+  errors_4xx_per_s: 0,
+  bytes_in_per_s: 0,
+  bytes_out_per_s: 0,
+  open_connections: 0,
+  new_connections_per_s: 0,
+  latency_p50_ms: null,
+  latency_p95_ms: null,
+  latency_p99_ms: null,
+  at: null
+}
+
 export interface PlacedOn {
   readonly engine_uuid: string
   readonly engine_name: string

@@ -7,7 +7,7 @@ import { makeLog, silentLog } from '#model/base/log.ts'
 import type { Sample } from '#model/message/message.ts'
 import { makeJoinToken } from '#model/message/token.ts'
 import type { JsonObject, KindName } from '#model/resource/kind.ts'
-import type { LiveFigures } from '#model/resource/runtime.ts'
+import { noFigures } from '#model/resource/runtime.ts'
 import { canonicalJson, manifestText } from '#model/snapshot/canonical.ts'
 import { SNAPSHOT_VERSION } from '#model/snapshot/snapshot.ts'
 import type { Manifest, Part, PartEntry, VirtualServicePart } from '#model/snapshot/snapshot.ts'
@@ -24,20 +24,6 @@ import { openMemoryStore } from '#controller/store/memory/memory.ts'
 import type { Store, StoredResource } from '#controller/store/store.ts'
 
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex')
-
-export const noFigures: LiveFigures = {
-  requests_per_s: 0,
-  errors_5xx_per_s: 0,
-  errors_4xx_per_s: 0,
-  bytes_in_per_s: 0,
-  bytes_out_per_s: 0,
-  open_connections: 0,
-  new_connections_per_s: 0,
-  latency_p50_ms: null,
-  latency_p95_ms: null,
-  latency_p99_ms: null,
-  at: null
-}
 
 /** A manifest over parts, hashed as compile does. */
 export function aManifest(

@@ -1,23 +1,10 @@
 /** A fleet and a telemetry that say what a test told them to, for tests of the REST layer. */
 import { randomUUID } from 'node:crypto'
+import { noFigures } from '#model/resource/runtime.ts'
 import type { PoolRuntime, ServiceEngineRuntime, VirtualServiceRuntime } from '#model/resource/runtime.ts'
 import { EnrolRefused } from '#controller/fleet/port.ts'
 import type { EnrolRequest, FleetPort, StateChange } from '#controller/fleet/port.ts'
 import type { MetricsQuery, TelemetryPort } from '#controller/telemetry/port.ts'
-
-export const noFigures = {
-  requests_per_s: 0,
-  errors_5xx_per_s: 0,
-  errors_4xx_per_s: 0,
-  bytes_in_per_s: 0,
-  bytes_out_per_s: 0,
-  open_connections: 0,
-  new_connections_per_s: 0,
-  latency_p50_ms: null,
-  latency_p95_ms: null,
-  latency_p99_ms: null,
-  at: null
-} as const
 
 const score = { score: 100, reasons: [] } as const
 

@@ -16,7 +16,7 @@ import { saveIdentity } from '#engine/agent/identity.ts'
 import { aFolder, anAgent, anEngine } from '#test/support/agent.ts'
 import { seededBytes } from '#test/support/change.ts'
 import { aCsr } from '#test/support/csr.ts'
-import { noFigures } from '#test/support/fleet.ts'
+import { noFigures } from '#model/resource/runtime.ts'
 import { until } from '#test/support/wait.ts'
 
 t.test('with the real change, placement and compile: services run, move when their engine dies, and say where they are', async t => {

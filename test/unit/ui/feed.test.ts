@@ -1,5 +1,6 @@
 import t from 'tap'
 import type { Clock } from '#model/base/clock.ts'
+import { noFigures } from '#model/resource/runtime.ts'
 import type { LiveFigures, VirtualServiceRuntime } from '#model/resource/runtime.ts'
 import { LiveFeed, HISTORY_LENGTH } from '../../../ui/feed/live.ts'
 import type { SocketEvents } from '../../../ui/feed/live.ts'
@@ -9,19 +10,7 @@ import { parseRevision } from '../../../ui/feed/revision-parse.ts'
 import { chartData, lastValues } from '../../../ui/feed/series.ts'
 import { parseSession } from '../../../ui/feed/session.ts'
 
-const figures = (atS: number, requests: number): LiveFigures => ({
-  requests_per_s: requests,
-  errors_5xx_per_s: 0,
-  errors_4xx_per_s: 0,
-  bytes_in_per_s: 0,
-  bytes_out_per_s: 0,
-  open_connections: 0,
-  new_connections_per_s: 0,
-  latency_p50_ms: null,
-  latency_p95_ms: null,
-  latency_p99_ms: null,
-  at: atS * 1000
-})
+const figures = (atS: number, requests: number): LiveFigures => ({ ...noFigures, requests_per_s: requests, at: atS * 1000 })
 
 /** A clock that stands until it is moved, and sockets that do what the test says. */
 function aFeed(): {
