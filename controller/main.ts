@@ -72,7 +72,7 @@ async function start(
 
     const telemetry = openTelemetry({ series: store.series, clock, log })
     scope.add(telemetry.stop)
-    const planner = makePlanner({ store, seal, log })
+    const planner = makePlanner({ store, seal, log, loadOf: uuid => telemetry.hostOfEngine(uuid)?.cpu_ratio })
     const fleet = await openFleet({
       store,
       change,

@@ -14,6 +14,8 @@ export interface PlannerOptions {
   readonly store: Store
   readonly seal: Pick<Seal, 'open'>
   readonly log: Log
+  /** How busy an engine's host is, 0..1; decides between engines that carry as many services. */
+  readonly loadOf?: (engineUuid: string) => number | undefined
 }
 
 const DEFAULT_GROUP = 'Default-Group'
@@ -23,7 +25,7 @@ const placementKinds: readonly KindName[] = ['virtualservice', 'vsvip', 'network
 const isEqualList = (a: readonly string[], b: readonly string[]): boolean => a.length === b.length && a.every((item, i) => item === b[i])
 
 /** Opens a planner; where services were placed is kept in the store, so that a restart of the controller moves nothing. */
-export function makePlanner({ store, seal, log }: PlannerOptions): Planner {
+export function makePlanner({ store, seal, log, loadOf = () => undefined }: PlannerOptions): Planner {
   // One row, so that the move of a thousand services is one durable step.
   const table = store.table<Readonly<Record<string, readonly string[]>>>('fleet-placement')
   const current = new Map(Object.entries(table.get('all') ?? {}))
@@ -101,7 +103,12 @@ export function makePlanner({ store, seal, log }: PlannerOptions): Planner {
     }
     const sites = enginesToPlace(placeable, uuid => {
       const engine = byUuid.get(uuid)
-      return { isUp: engine?.isUsable === true, addresses: engine?.row.facts?.addresses ?? [], refuses: refusedBy(engine) }
+      return {
+        isUp: engine?.isUsable === true,
+        addresses: engine?.row.facts?.addresses ?? [],
+        refuses: refusedBy(engine),
+        loadRatio: loadOf(uuid) ?? 0
+      }
     })
     placeIfChanged(placeable, sites)
     const { assignments, unplaced } = placement

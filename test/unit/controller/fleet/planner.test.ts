@@ -64,6 +64,20 @@ t.test('a planner says why a service waits, places it when an engine is there, a
   t.match(planner.service(uuid), { engineUuids: [], reasons: ['waiting for an engine: no engine in group Default-Group is up'] })
 })
 
+t.test('of engines that carry as many services, the less busy one takes the next; load alone moves nothing', async t => {
+  const { store, service, engine } = await world(t)
+  const engines = [await engine('one'), await engine('two'), await engine('three')]
+  const load = new Map([0.9, 0.2, 0.6].map((ratio, i) => [engines[i]!.uuid, ratio]))
+  const planner = makePlanner({ store, seal: plainSeal(), log: silentLog, loadOf: uuid => load.get(uuid) })
+  const uuid = await service('shop', 8080)
+  planner.plan(engines)
+  t.same(planner.service(uuid)!.engineUuids, [engines[1]!.uuid])
+  load.set(engines[1]!.uuid, 1)
+  await service('another', 8081)
+  planner.plan(engines)
+  t.same(planner.service(uuid)!.engineUuids, [engines[1]!.uuid])
+})
+
 t.test('a restart of the controller moves nothing, and what is placed nowhere goes back to its last place', async t => {
   const { service, engine, planner: open } = await world(t)
   const engines = [await engine('one'), await engine('two'), await engine('three')]
