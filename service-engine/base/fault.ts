@@ -14,6 +14,8 @@ interface FaultRow {
 const rows = {
   DOWNSTREAM_BAD_REQUEST: { origin: 'downstream', status: 400, replay: 'never' },
   DOWNSTREAM_METHOD_REFUSED: { origin: 'downstream', status: 501, replay: 'never' },
+  DOWNSTREAM_VERSION_REFUSED: { origin: 'downstream', status: 505, replay: 'never' },
+  DOWNSTREAM_TARGET_TOO_LONG: { origin: 'downstream', status: 414, replay: 'never' },
   DOWNSTREAM_EXPECTATION_FAILED: { origin: 'downstream', status: 417, replay: 'never' },
   DOWNSTREAM_HEADERS_TOO_LARGE: { origin: 'downstream', status: 431, replay: 'never' },
   DOWNSTREAM_HEADERS_TIMEOUT: { origin: 'downstream', status: 408, replay: 'never' },

@@ -34,7 +34,7 @@ export class BodyReader {
   dataEnd = 0
   /** Flat; there when the body is done. */
   trailers: readonly string[] = []
-  #framing: Framing = 'none'
+  framing: Framing = 'none'
   #left = 0
   #state = SIZE
   #digits = 0
@@ -43,7 +43,7 @@ export class BodyReader {
 
   /** Another body begins. */
   begin(framing: Framing, length: number): void {
-    this.#framing = framing
+    this.framing = framing
     this.#left = length
     this.isDone = framing === 'none' || (framing === 'length' && length === 0)
     this.isBroken = false
@@ -61,11 +61,11 @@ export class BodyReader {
    * Returns the offset of the first byte that was not taken
    */
   read(bytes: Buffer, from: number, to: number): number {
-    if (this.#framing === 'chunked') return this.#readChunks(bytes, from, to)
-    const size = this.#framing === 'close' ? to - from : Math.min(this.#left, to - from)
+    if (this.framing === 'chunked') return this.#readChunks(bytes, from, to)
+    const size = this.framing === 'close' ? to - from : Math.min(this.#left, to - from)
     this.dataAt = from
     this.dataEnd = from + size
-    if (this.#framing !== 'close') {
+    if (this.framing !== 'close') {
       this.#left -= size
       this.isDone = this.#left === 0
     }
@@ -144,7 +144,7 @@ export class BodyReader {
       this.isBroken = true
       return from
     }
-    this.trailers = scanner.list(section.latin1Slice(0, end), 0)
+    this.trailers = scanner.list(section.toString('latin1', 0, end), 0)
     this.#carry = EMPTY
     this.isDone = true
     return from + end - before

@@ -150,7 +150,7 @@ export class RequestReader {
     if (end === TOO_MANY) return new Fault('DOWNSTREAM_HEADERS_TOO_LARGE', 'too many header fields')
     if (end < 0) return bad('a header field that is not well formed')
     if (end - from > this.#size.maxHeaderBytes) return this.overflow(Infinity, false)!
-    const text = bytes.latin1Slice(start, end)
+    const text = bytes.toString('latin1', start, end)
     this.method = text.substring(0, methodEnd - start)
     this.target = text.substring(targetAt - start, targetEnd - start)
     this.version = minor === 49 ? '1.1' : '1.0'
@@ -207,7 +207,7 @@ export class ResponseReader {
     if (end === INCOMPLETE) return to - from > this.#size.maxHeaderBytes ? this.#overflow() : INCOMPLETE
     if (end === TOO_MANY || end - from > this.#size.maxHeaderBytes) return this.#overflow()
     if (end < 0) return garbled('a header field that is not well formed')
-    const text = bytes.latin1Slice(from, end)
+    const text = bytes.toString('latin1', from, end)
     this.status = (bytes[from + 9]! - DIGIT_0) * 100 + (bytes[from + 10]! - DIGIT_0) * 10 + bytes[from + 11]! - DIGIT_0
     if (this.status < 100 || this.status > 599) return garbled('a status that is none')
     this.reason = text.substring(reasonAt - from, at - from)

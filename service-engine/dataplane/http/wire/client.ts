@@ -1,0 +1,549 @@
+/** A connection of a client: its requests one after another, and what is answered. */
+import type { Socket } from 'node:net'
+import { TLSSocket } from 'node:tls'
+import type { HttpSpec } from '#model/snapshot/snapshot.ts'
+import { Fault } from '#engine/base/fault.ts'
+import type { Downstream, Exchange, ResponseHead } from '../../exchange/exchange.ts'
+import type { Destination, EntranceSpine, ForwardEvents, Wire } from '../../exchange/forwarder.ts'
+import { hasToken, headerOf } from '../../exchange/headers.ts'
+import { readHead } from '../head.ts'
+import { answerTo } from '../rescue.ts'
+import { Attempt } from './attempt.ts'
+import { BodyReader } from './body-reader.ts'
+import { EMPTY, LF } from './bytes.ts'
+import { CLOSE, KEEP, lastChunk, responseText } from './compose.ts'
+import { INCOMPLETE, type RequestReader } from './head-reader.ts'
+import type { WireParts } from './parts.ts'
+import { IdleServers } from './server.ts'
+import { Timer, type Lane } from './wheel.ts'
+
+/** What the connections of one entrance share. */
+export interface EntranceParts {
+  readonly limits: HttpSpec
+  readonly spine: EntranceSpine
+  readonly parts: WireParts
+  readonly requests: RequestReader
+  readonly lanes: EntranceLanes
+  readonly closed: (connection: ClientConnection) => void
+  readonly isRetiring: () => boolean
+}
+
+export interface EntranceLanes {
+  readonly firstHeader: Lane
+  readonly header: Lane
+  readonly keepAlive: Lane
+  readonly body: Lane
+  readonly reader: Lane
+  readonly halfClosed: Lane
+  readonly linger: Lane
+}
+
+/** So many bytes are sent as one text with their head; above, the copy into a buffer is cheaper. */
+const SMALL_BYTES = 8_192
+/** The longest head that is put into one buffer with what follows it. */
+const MAX_JOINED_HEAD = 8_192
+/** A rest of a request that is not worth a connection is read and thrown away. */
+const SMALL_REST_BYTES = 65_536
+/** A body that comes more slowly is not waited for. */
+const MIN_BODY_BYTES_PER_S = 240
+
+/**
+ *   first -> busy -> idle -> head -> busy -> ... -> closing -> closed
+ *   busy -> spliced when it becomes a tunnel; any -> closed when the client goes
+ */
+const FIRST = 0
+const IDLE = 1
+const HEAD = 2
+const BUSY = 3
+const SPLICED = 4
+const CLOSING = 5
+const CLOSED = 6
+
+/** Who takes the request's body. */
+const NOBODY = 0
+const SERVER = 1
+const NOWHERE = 2
+
+export class ClientConnection implements Wire {
+  readonly socket: Socket
+  readonly parts: WireParts
+  readonly idle: IdleServers
+  /** The request asks for a tunnel, and may. */
+  isUpgrade = false
+  onGone: ((fault: Fault) => void) | null = null
+  readonly #entrance: EntranceParts
+  readonly #downstream: Downstream
+  readonly #timer = new Timer(() => this.#expired())
+  readonly #readerTimer = new Timer(() => this.#readerExpired())
+  readonly #body = new BodyReader()
+  /** What came and is not used yet: from `#at` on. */
+  #bytes: Buffer = EMPTY
+  #at = 0
+  #phase = FIRST
+  #bodyTo = NOBODY
+  #bodyBytes = 0
+  #windowBytes = 0
+  #served = 0
+  #isAdvancing = false
+  #isPaused = false
+  #isServerBlocked = false
+  /** The client has ended its side. */
+  #hasEnded = false
+  #isLast = false
+  #wantsKeep = false
+  #isOld = false
+  #expects = false
+  #keeps = false
+  #unread = 0
+  #attempt: Attempt | null = null
+  #onSent: ((fault: Fault | null) => void) | null = null
+  #held: Buffer[] | null = null
+
+  constructor(socket: Socket, downstream: Downstream, entrance: EntranceParts) {
+    this.socket = socket
+    this.parts = entrance.parts
+    this.idle = entrance.limits.isConnectionMultiplexed ? entrance.parts.idle : new IdleServers()
+    this.#downstream = downstream
+    this.#entrance = entrance
+    socket.on('data', this.#onData).on('end', this.#onEnd).on('drain', this.#onDrain)
+    socket.once('close', () => this.#closed())
+    entrance.lanes.firstHeader.arm(this.#timer)
+  }
+
+  // What the spine asks for.
+
+  forward(exchange: Exchange, destination: Destination, events: ForwardEvents): void {
+    const attempt = new Attempt(this, exchange, destination, events)
+    this.#attempt = attempt
+    if (this.#phase === CLOSED) attempt.fail(goneFault())
+    else attempt.start()
+  }
+
+  answer(exchange: Exchange, body: Buffer, closes: boolean, onSent: (fault: Fault | null) => void): void {
+    if (this.#phase !== BUSY) return onSent(goneFault())
+    const response = exchange.response!
+    const { framing, contentLength } = exchange.request
+    const hasRest = !this.#body.isDone
+    const isNear = hasRest && framing === 'length' && contentLength <= SMALL_REST_BYTES && !this.#expects
+    this.#onSent = onSent
+    this.#writeAnswer(response, body, this.respond(!closes && (!hasRest || isNear)))
+    this.flush()
+  }
+
+  close(): void {
+    this.socket.destroy()
+  }
+
+  // What an attempt asks for.
+
+  /** What is said about the connection in the response's head, which is about to be sent. */
+  respond(isKeepable: boolean): string {
+    this.#keeps = isKeepable && this.#wantsKeep && !this.#isLast
+    if (!this.#keeps) return CLOSE
+    return this.#isOld ? KEEP : ''
+  }
+
+  write(text: string): boolean {
+    return this.socket.write(text, 'latin1') || this.#blocked()
+  }
+
+  /**
+   * Sends the head, or a part of the body, or both.
+   *
+   * Shapes  text: the head, '' when it is out. trailers: with the body's end; null before it
+   * Returns false when the client cannot take more for now
+   */
+  send(text: string, bytes: Buffer, from: number, to: number, isChunked: boolean, trailers: readonly string[] | null): boolean {
+    const size = to - from
+    const end = isChunked && trailers !== null ? lastChunk(trailers) : ''
+    if (size <= SMALL_BYTES) {
+      let out = text
+      if (size > 0) {
+        const data = bytes.toString('latin1', from, to)
+        out += isChunked ? `${size.toString(16)}\r\n${data}\r\n` : data
+      }
+      out += end
+      return out === '' ? !this.socket.writableNeedDrain : this.write(out)
+    }
+    const out = this.parts.buffers.take()
+    const isJoined = text.length <= MAX_JOINED_HEAD && end.length < 16
+    let length = isJoined ? out.write(text, 0, 'latin1') : 0
+    if (isChunked) length += out.write(`${size.toString(16)}\r\n`, length, 'latin1')
+    length += bytes.copy(out, length, from, to)
+    if (isChunked) length += out.write(`\r\n${isJoined ? end : ''}`, length, 'latin1')
+    if (isJoined) return this.#writeHeld(out, length)
+    this.socket.cork()
+    this.socket.write(text, 'latin1')
+    let isFlowing = this.#writeHeld(out, length)
+    if (end !== '') isFlowing = this.write(end)
+    this.socket.uncork()
+    return isFlowing
+  }
+
+  /** The response is whole: says so once the kernel has all of it. */
+  flush(): void {
+    if (this.socket.writableLength === 0) return this.#flushed()
+    this.#blocked()
+    this.socket.write(EMPTY, () => {
+      if (this.#phase === BUSY) this.#flushed()
+    })
+  }
+
+  /** The request's body is wanted. */
+  flowBody(): void {
+    if (this.#expects && this.#at === this.#bytes.length) {
+      this.#expects = false
+      this.write('HTTP/1.1 100 Continue\r\n\r\n')
+    }
+    this.#bodyTo = SERVER
+    this.#startBody()
+    while (this.#readBody());
+    this.#settle()
+  }
+
+  /** The server takes more of the body. */
+  resumeBody(): void {
+    if (!this.#isServerBlocked) return
+    this.#startBody()
+    this.#advance()
+  }
+
+  attemptEnded(attempt: Attempt): void {
+    if (this.#attempt !== attempt) return
+    this.#attempt = null
+    if (this.#bodyTo === SERVER) {
+      this.#bodyTo = NOBODY
+      this.#isServerBlocked = false
+      this.#timer.disarm()
+    }
+  }
+
+  /** What was begun cannot be finished: truncation must look like one. */
+  cut(isDelimited: boolean): void {
+    this.#phase = CLOSING
+    if (isDelimited || this.socket instanceof TLSSocket) this.socket.destroy()
+    else this.socket.resetAndDestroy()
+  }
+
+  /** The connection becomes a tunnel. Returns what came early. */
+  detach(): Buffer {
+    const early = this.#bytes.subarray(this.#at)
+    this.#phase = SPLICED
+    this.#bytes = EMPTY
+    this.#at = 0
+    this.#timer.disarm()
+    this.#readerTimer.disarm()
+    this.socket.removeListener('data', this.#onData).removeListener('end', this.#onEnd).removeListener('drain', this.#onDrain)
+    return early
+  }
+
+  /** An exchange is over, and so is its response. */
+  next(): void {
+    if (this.#phase !== BUSY) return
+    if (!this.#keeps) return this.#finish()
+    if (!this.#body.isDone) {
+      this.#bodyTo = NOWHERE
+      this.#startBody()
+    } else if (this.#entrance.isRetiring()) return this.#finish()
+    else {
+      this.#phase = IDLE
+      this.#entrance.lanes.keepAlive.arm(this.#timer)
+      this.#resume()
+    }
+    this.#advance()
+  }
+
+  /** Idle: closes now; busy: with its next response. */
+  retire(): void {
+    this.#isLast = true
+    if (this.#phase === IDLE || (this.#phase === FIRST && this.#at === this.#bytes.length)) this.socket.destroy()
+  }
+
+  // What the client does.
+
+  readonly #onData = (chunk: Buffer): void => {
+    if (this.#phase >= CLOSING) return
+    const isMore = this.#at < this.#bytes.length
+    this.#bytes = isMore ? Buffer.concat([this.#bytes.subarray(this.#at), chunk]) : chunk
+    this.#at = 0
+    // A line that does not end yet is not read again and again.
+    if (isMore && this.#phase <= HEAD && !chunk.includes(LF)) {
+      const fault = this.#entrance.requests.overflow(this.#bytes.length, !this.#bytes.includes(LF))
+      if (fault !== undefined) this.#refuse(fault)
+      return
+    }
+    this.#advance()
+  }
+
+  readonly #onEnd = (): void => {
+    this.#hasEnded = true
+    this.#settle()
+  }
+
+  readonly #onDrain = (): void => {
+    this.#readerTimer.disarm()
+    this.#attempt?.clientDrained()
+  }
+
+  #closed(): void {
+    const isTunnel = this.#phase === SPLICED
+    this.#phase = CLOSED
+    this.#timer.disarm()
+    this.#readerTimer.disarm()
+    this.#bytes = EMPTY
+    this.#at = 0
+    if (!isTunnel) this.#gone(goneFault())
+    if (this.idle !== this.parts.idle) this.idle.close()
+    this.#entrance.closed(this)
+  }
+
+  #gone(fault: Fault): void {
+    this.#attempt?.fail(fault)
+    const onSent = this.#onSent
+    this.#onSent = null
+    onSent?.(fault)
+    this.onGone?.(fault)
+  }
+
+  // Requests, one after another.
+
+  #advance(): void {
+    if (this.#isAdvancing) return
+    this.#isAdvancing = true
+    while (this.#phase === BUSY ? this.#readBody() : this.#phase <= HEAD && this.#readHead());
+    this.#isAdvancing = false
+    this.#settle()
+  }
+
+  /** What cannot be used now waits with the client; what is used up is let go. */
+  #settle(): void {
+    const isUsedUp = this.#at === this.#bytes.length
+    if (isUsedUp) {
+      this.#bytes = EMPTY
+      this.#at = 0
+    } else if (this.#phase === BUSY) this.#pause()
+    if (!this.#hasEnded || !isUsedUp) return
+    if (this.#phase === BUSY) {
+      if (this.#body.isDone) this.#entrance.lanes.halfClosed.arm(this.#timer)
+      else {
+        this.#gone(goneFault())
+        this.socket.destroy()
+      }
+    } else if (this.#phase <= HEAD) this.socket.destroy()
+  }
+
+  #readHead(): boolean {
+    const { requests, lanes, limits } = this.#entrance
+    const length = this.#bytes.length
+    if (this.#at === length) return false
+    const end = requests.read(this.#bytes, this.#at, length)
+    if (end instanceof Fault) {
+      this.#refuse(end)
+      return false
+    }
+    if (end === INCOMPLETE) {
+      if (this.#phase === IDLE) {
+        this.#phase = HEAD
+        lanes.header.arm(this.#timer)
+      }
+      return false
+    }
+    this.#timer.disarm()
+    this.#at = end
+    this.#served++
+    if (this.#served >= limits.maxRequestsPerConnection || this.#entrance.isRetiring()) this.#isLast = true
+    this.#begin()
+    return this.#phase <= BUSY
+  }
+
+  #begin(): void {
+    const { requests, limits, spine } = this.#entrance
+    const { headers, version } = requests
+    let expectation: string | undefined
+    let upgrade: string | undefined
+    this.#isOld = version === '1.0'
+    this.#wantsKeep = !this.#isOld
+    for (let i = 0; i < headers.length; i += 2) {
+      const name = headers[i]!
+      if (name === 'connection') {
+        if (hasToken(headers[i + 1], 'close')) this.#wantsKeep = false
+        else if (this.#isOld && hasToken(headers[i + 1], 'keep-alive')) this.#wantsKeep = true
+      } else if (name === 'expect') expectation = expectation === undefined ? headers[i + 1]!.toLowerCase() : 'more than one'
+      else if (name === 'upgrade') upgrade = headers[i + 1]!.toLowerCase()
+    }
+    const head = readHead(requests, limits)
+    if (head instanceof Fault) return this.#refuse(head)
+    if (expectation !== undefined && expectation !== '100-continue' && !this.#isOld)
+      return this.#refuse(new Fault('DOWNSTREAM_EXPECTATION_FAILED', 'an expectation that is not known'))
+    this.isUpgrade = limits.isWebsocketEnabled && head.isWebSocket
+    if (limits.isWebsocketEnabled && upgrade === 'websocket' && !head.isWebSocket)
+      return this.#refuse(new Fault('DOWNSTREAM_BAD_REQUEST', 'a WebSocket handshake that is none'))
+    if (this.isUpgrade) this.#isLast = true
+    this.#body.begin(head.framing, head.contentLength)
+    this.#expects = expectation !== undefined && !this.#isOld && !this.#body.isDone
+    this.#bodyTo = NOBODY
+    this.#bodyBytes = 0
+    this.#keeps = false
+    this.#phase = BUSY
+    spine.begin(head, this.#downstream, this)
+  }
+
+  /** True when there may be more to read. */
+  #readBody(): boolean {
+    const body = this.#body
+    if (body.isDone || this.#bodyTo === NOBODY || this.#isServerBlocked || this.#at === this.#bytes.length) return false
+    this.#at = body.read(this.#bytes, this.#at, this.#bytes.length)
+    const size = body.dataEnd - body.dataAt
+    this.#bodyBytes += size
+    this.#windowBytes += size
+    if (body.isBroken) return this.#failBody(new Fault('DOWNSTREAM_BAD_REQUEST', 'a body that is not framed as it should be'))
+    if (body.isDone) this.#timer.disarm()
+    if (this.#bodyTo === NOWHERE) {
+      if (body.isDone) this.next()
+      return false
+    }
+    const { maxBodyBytes } = this.#entrance.limits
+    if (maxBodyBytes !== null && this.#bodyBytes > maxBodyBytes)
+      return this.#failBody(new Fault('DOWNSTREAM_BODY_TOO_LARGE', `a body over ${maxBodyBytes} bytes`))
+    const isFlowing = this.#attempt?.sendBody(this.#bytes, body.dataAt, body.dataEnd, body.isDone, body.trailers) ?? true
+    if (!isFlowing && !body.isDone && this.#attempt !== null) {
+      this.#isServerBlocked = true
+      this.#timer.disarm()
+      this.#pause()
+    }
+    return false
+  }
+
+  #failBody(fault: Fault): false {
+    this.#isLast = true
+    if (this.#attempt === null) this.#finish()
+    else this.#attempt.fail(fault)
+    return false
+  }
+
+  #startBody(): void {
+    this.#isServerBlocked = false
+    this.#windowBytes = 0
+    if (!this.#body.isDone) this.#entrance.lanes.body.arm(this.#timer)
+    this.#resume()
+  }
+
+  /** What came is no request: it is answered, and nothing after it is looked at. */
+  #refuse(fault: Fault): void {
+    const { answer } = answerTo(fault)
+    const headers = [...answer.headers, 'content-length', String(answer.body.length)]
+    this.#writeAnswer({ status: answer.status, reason: answer.reason, headers }, answer.body, CLOSE)
+    this.#finish()
+    this.#entrance.spine.refused(fault, this.#downstream)
+  }
+
+  /** Nothing more is read; the client gets to read what was sent before the connection goes. */
+  #finish(): void {
+    this.#phase = CLOSING
+    this.#bytes = EMPTY
+    this.#at = 0
+    this.#entrance.lanes.linger.arm(this.#timer)
+    this.#resume()
+    this.socket.end()
+  }
+
+  // What is sent.
+
+  #writeAnswer(response: ResponseHead, body: Buffer, connection: string): void {
+    const length = headerOf(response.headers, 'content-length')
+    const delivery = { length: length === undefined ? -1 : Number(length), isChunked: false, connection }
+    const text = responseText(response, delivery, this.parts.dates.now())
+    if (body.length <= SMALL_BYTES) return void this.write(text + body.toString('latin1'))
+    this.socket.cork()
+    this.socket.write(text, 'latin1')
+    this.socket.write(body)
+    this.socket.uncork()
+  }
+
+  #writeHeld(buffer: Buffer, length: number): boolean {
+    this.#held ??= []
+    this.#held.push(buffer)
+    return this.socket.write(buffer.subarray(0, length), this.#onWritten) || this.#blocked()
+  }
+
+  readonly #onWritten = (): void => {
+    const buffer = this.#held?.shift()
+    if (buffer !== undefined) this.parts.buffers.give(buffer)
+  }
+
+  #flushed(): void {
+    this.#readerTimer.disarm()
+    if (this.#attempt !== null) return this.#attempt.flushed()
+    const onSent = this.#onSent
+    this.#onSent = null
+    onSent?.(null)
+    this.next()
+  }
+
+  #blocked(): false {
+    if (!this.#readerTimer.isArmed) {
+      this.#unread = this.#waiting()
+      this.#entrance.lanes.reader.arm(this.#readerTimer)
+    }
+    return false
+  }
+
+  /** Bytes that the kernel has not taken yet. */
+  #waiting(): number {
+    const { _handle: handle } = this.socket as { readonly _handle?: { readonly writeQueueSize?: number } | null }
+    return this.socket.writableLength + (handle?.writeQueueSize ?? 0)
+  }
+
+  #pause(): void {
+    if (this.#isPaused) return
+    this.#isPaused = true
+    this.socket.pause()
+  }
+
+  #resume(): void {
+    if (!this.#isPaused) return
+    this.#isPaused = false
+    this.socket.resume()
+  }
+
+  // What did not come in time.
+
+  #expired(): void {
+    const { limits, lanes } = this.#entrance
+    switch (this.#phase) {
+      case FIRST:
+      case HEAD:
+        if (this.#at === this.#bytes.length) return void this.socket.destroy()
+        return this.#refuse(new Fault('DOWNSTREAM_HEADERS_TIMEOUT', 'the header did not come in time'))
+      case BUSY: {
+        if (this.#hasEnded) {
+          this.#gone(goneFault())
+          return void this.socket.destroy()
+        }
+        if (this.#windowBytes >= (MIN_BODY_BYTES_PER_S * lanes.body.delayMs) / 1000) {
+          this.#windowBytes = 0
+          return lanes.body.arm(this.#timer)
+        }
+        this.#failBody(new Fault('DOWNSTREAM_BODY_TIMEOUT', `too little of the body within ${limits.bodyTimeoutMs} ms`))
+        return
+      }
+      default:
+        this.socket.destroy()
+    }
+  }
+
+  /** A reader that takes nothing at all for so long is cut; one that is slow is not. */
+  #readerExpired(): void {
+    const waiting = this.#waiting()
+    if (waiting < this.#unread) {
+      this.#unread = waiting
+      return this.#entrance.lanes.reader.arm(this.#readerTimer)
+    }
+    this.#gone(new Fault('DOWNSTREAM_IDLE', 'the client does not read'))
+    this.#phase = CLOSING
+    if (this.socket instanceof TLSSocket) this.socket.destroy()
+    else this.socket.resetAndDestroy()
+  }
+}
+
+const goneFault = (): Fault => new Fault('DOWNSTREAM_RESET', 'the client went')

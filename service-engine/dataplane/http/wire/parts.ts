@@ -1,0 +1,38 @@
+/** What all connections of a worker share. */
+import type { Destination } from '../../exchange/forwarder.ts'
+import type { Dates } from './compose.ts'
+import type { ResponseReader } from './head-reader.ts'
+import type { IdleServers } from './server.ts'
+import type { Wheel } from './wheel.ts'
+
+export interface WireParts {
+  readonly wheel: Wheel
+  readonly dates: Dates
+  /** Every connection to a server reads into it: what is read is used up before the next read. */
+  readonly readBuffer: Buffer
+  readonly buffers: Buffers
+  /** A head is read in one go, and used up before the next is. */
+  readonly responses: ResponseReader
+  readonly idle: IdleServers
+  /** TLS sessions to go on with. */
+  readonly sessions: WeakMap<Destination, Buffer>
+}
+
+export const READ_BYTES = 65_536
+/** A read, the head before it and the framing around it. */
+const WRITE_BYTES = READ_BYTES + 12_288
+/** Beyond so many that nobody uses they are left to the collector. */
+const MAX_SPARE = 64
+
+/** Buffers for what is written and cannot be forgotten before the kernel has it. */
+export class Buffers {
+  readonly #spare: Buffer[] = []
+
+  take(): Buffer {
+    return this.#spare.pop() ?? Buffer.allocUnsafeSlow(WRITE_BYTES)
+  }
+
+  give(buffer: Buffer): void {
+    if (this.#spare.length < MAX_SPARE) this.#spare.push(buffer)
+  }
+}

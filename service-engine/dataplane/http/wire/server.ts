@@ -1,0 +1,177 @@
+/** Connections to servers: one at a time serves one attempt, and is idle in between. */
+import { connect as netConnect, type OnReadOpts, type Socket } from 'node:net'
+import { connect as tlsConnect } from 'node:tls'
+import type { Destination } from '../../exchange/forwarder.ts'
+import { upstreamTlsOptions } from '../../upstream/tls.ts'
+import type { Attempt } from './attempt.ts'
+import type { WireParts } from './parts.ts'
+import { Timer } from './wheel.ts'
+
+/**
+ *   connecting -> (securing ->) standing: serving <-> idle -> closed
+ */
+export class ServerConnection {
+  readonly destination: Destination
+  readonly timer: Timer = new Timer(() => this.#expired())
+  readonly socket: Socket
+  /** Whom it serves; null while it is idle. */
+  attempt: Attempt | null
+  /** It served somebody before. */
+  isReused = false
+  isSecuring = false
+  readonly #parts: WireParts
+  readonly #idle: IdleServers
+  #error: Error | undefined
+
+  /**
+   * Shapes  isTunnel: its bytes are to be had as a stream, not out of the buffer that all connections share
+   */
+  constructor(attempt: Attempt, destination: Destination, idle: IdleServers, parts: WireParts, isTunnel: boolean) {
+    this.attempt = attempt
+    this.destination = destination
+    this.#idle = idle
+    this.#parts = parts
+    this.socket = this.#open(isTunnel)
+    destination.connectionOpened()
+  }
+
+  /** Back among the idle ones, unless it is of no more use. */
+  release(isSound: boolean): void {
+    this.attempt = null
+    this.timer.disarm()
+    if (!isSound || this.socket.destroyed || !this.#idle.put(this)) return this.destroy()
+    this.isReused = true
+    this.#parts.wheel.lane(this.destination.idleTimeoutMs).arm(this.timer)
+  }
+
+  /** Taken from the idle ones. */
+  serve(attempt: Attempt): void {
+    this.timer.disarm()
+    this.attempt = attempt
+  }
+
+  destroy(): void {
+    this.attempt = null
+    this.timer.disarm()
+    this.#idle.remove(this)
+    this.socket.destroy()
+  }
+
+  #open(isTunnel: boolean): Socket {
+    const { destination } = this
+    const { tls } = destination
+    const onread: OnReadOpts = {
+      buffer: this.#parts.readBuffer,
+      callback: (size, bytes) => this.#onBytes(bytes as Buffer, size)
+    }
+    const where = {
+      host: destination.address(),
+      port: destination.port,
+      noDelay: true,
+      keepAlive: true,
+      keepAliveInitialDelay: 60_000,
+      allowHalfOpen: isTunnel,
+      ...(isTunnel ? {} : { onread })
+    }
+    const { sessions } = this.#parts
+    const session = sessions.get(destination)
+    const socket =
+      tls === null ? netConnect(where) : tlsConnect({ ...where, ...upstreamTlsOptions(tls), ...(session === undefined ? {} : { session }) })
+    if (isTunnel) {
+      socket.on('data', (bytes: Buffer) => {
+        if (!this.#onBytes(bytes, bytes.length)) socket.pause()
+      })
+    }
+    if (tls === null) socket.once('connect', () => this.attempt?.connected())
+    else {
+      socket.once('connect', () => (this.isSecuring = true))
+      socket.once('secureConnect', () => {
+        this.isSecuring = false
+        this.attempt?.connected()
+      })
+      socket.on('session', (next: Buffer) => sessions.set(destination, next))
+    }
+    socket.on('drain', () => this.attempt?.serverDrained())
+    socket.on('end', () => {
+      if (this.attempt === null) this.destroy()
+      else this.attempt.serverEnded()
+    })
+    socket.on('error', (error: Error) => {
+      this.#error = error
+      socket.destroy()
+    })
+    socket.once('close', () => this.#closed())
+    return socket
+  }
+
+  /** False stops the reading. */
+  #onBytes(bytes: Buffer, size: number): boolean {
+    if (this.attempt !== null) return this.attempt.onBytes(bytes, size)
+    // Nobody asked: what it says must not become somebody's answer.
+    this.destroy()
+    return false
+  }
+
+  #closed(): void {
+    this.timer.disarm()
+    this.#idle.remove(this)
+    this.destination.connectionClosed()
+    const { attempt } = this
+    this.attempt = null
+    attempt?.lost(this.#error)
+  }
+
+  #expired(): void {
+    if (this.attempt === null) this.destroy()
+    else this.attempt.timedOut()
+  }
+}
+
+/** The idle connections of one sharer: all clients of a worker, or one client where servers are not to be shared. */
+export class IdleServers {
+  readonly #idle = new Map<Destination, ServerConnection[]>()
+  /** Gets nothing new: what comes back is closed. */
+  readonly #forgotten = new WeakSet<Destination>()
+  #isClosed = false
+
+  /** The one that was used last: it is the least likely to be closed by now. */
+  take(destination: Destination): ServerConnection | undefined {
+    const list = this.#idle.get(destination)
+    for (let server = list?.pop(); server !== undefined; server = list?.pop()) if (!server.socket.destroyed) return server
+    return undefined
+  }
+
+  /** False when there is no place for it. */
+  put(server: ServerConnection): boolean {
+    const { destination } = server
+    if (this.#isClosed || this.#forgotten.has(destination)) return false
+    let list = this.#idle.get(destination)
+    if (list === undefined) this.#idle.set(destination, (list = []))
+    if (list.length >= destination.maxIdleConnections) return false
+    list.push(server)
+    return true
+  }
+
+  remove(server: ServerConnection): void {
+    const list = this.#idle.get(server.destination)
+    const index = list?.indexOf(server) ?? -1
+    if (index >= 0) list?.splice(index, 1)
+  }
+
+  /** One kept connection turned out dead: the others are of the same age, and are not tried one by one. */
+  dropIdle(destination: Destination): void {
+    const list = this.#idle.get(destination)
+    this.#idle.delete(destination)
+    for (const server of list ?? []) server.destroy()
+  }
+
+  forget(destination: Destination): void {
+    this.#forgotten.add(destination)
+    this.dropIdle(destination)
+  }
+
+  close(): void {
+    this.#isClosed = true
+    for (const destination of this.#idle.keys()) this.dropIdle(destination)
+  }
+}

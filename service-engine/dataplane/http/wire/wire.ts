@@ -1,0 +1,80 @@
+/** The forwarder at byte level: HTTP/1.1 on sockets, towards clients and towards servers. */
+import type { Clock } from '#model/base/clock.ts'
+import type { HttpSpec } from '#model/snapshot/snapshot.ts'
+import type { Entrance, EntranceSpine, Forwarder } from '../../exchange/forwarder.ts'
+import { makeResponseReader } from './attempt.ts'
+import { ClientConnection, type EntranceParts } from './client.ts'
+import { Dates } from './compose.ts'
+import { RequestReader } from './head-reader.ts'
+import { Buffers, READ_BYTES, type WireParts } from './parts.ts'
+import { IdleServers } from './server.ts'
+import { Wheel } from './wheel.ts'
+
+/** The longest that the first header, and a body or a reader below a minimum rate, are waited for, whatever the profile says. */
+const PATIENCE_MS = 10_000
+/** A client that ended its side may still read; or it is gone, which looks the same until something is sent. */
+const HALF_CLOSED_MS = 2_000
+/** How long a client may go on sending what nobody wants, so that it gets to read our answer instead of a reset. */
+const LINGER_MS = 1_000
+
+export function makeWireForwarder(options: { readonly clock: Clock }): Forwarder {
+  const { clock } = options
+  const parts: WireParts = {
+    wheel: new Wheel(clock),
+    dates: new Dates(clock.nowEpochMs),
+    readBuffer: Buffer.allocUnsafeSlow(READ_BYTES),
+    buffers: new Buffers(),
+    responses: makeResponseReader(),
+    idle: new IdleServers(),
+    sessions: new WeakMap()
+  }
+  return {
+    kind: 'wire',
+    openEntrance: (limits, spine) => openEntrance(limits, spine, parts),
+    forget: destination => parts.idle.forget(destination),
+    close: () => {
+      parts.idle.close()
+      parts.wheel.stop()
+    }
+  }
+}
+
+function openEntrance(limits: HttpSpec, spine: EntranceSpine, parts: WireParts): Entrance {
+  const { wheel } = parts
+  const connections = new Set<ClientConnection>()
+  let isRetiring = false
+  let onEmpty: (() => void) | null = null
+  const shared: EntranceParts = {
+    limits,
+    spine,
+    parts,
+    requests: new RequestReader(limits),
+    lanes: {
+      firstHeader: wheel.lane(Math.min(limits.headerTimeoutMs, PATIENCE_MS)),
+      header: wheel.lane(limits.headerTimeoutMs),
+      keepAlive: wheel.lane(limits.keepAliveTimeoutMs),
+      body: wheel.lane(Math.min(limits.bodyTimeoutMs, PATIENCE_MS)),
+      reader: wheel.lane(PATIENCE_MS),
+      halfClosed: wheel.lane(HALF_CLOSED_MS),
+      linger: wheel.lane(LINGER_MS)
+    },
+    closed: connection => {
+      connections.delete(connection)
+      if (connections.size === 0) onEmpty?.()
+    },
+    isRetiring: () => isRetiring
+  }
+  return {
+    accept: (socket, downstream) => void connections.add(new ClientConnection(socket, downstream, shared)),
+    connections: () => connections.size,
+    retire: whenEmpty => {
+      isRetiring = true
+      onEmpty = whenEmpty
+      for (const connection of connections) connection.retire()
+      if (connections.size === 0) whenEmpty()
+    },
+    destroy: () => {
+      for (const connection of connections) connection.close()
+    }
+  }
+}
