@@ -1,10 +1,11 @@
 /** The controller: builds its parts in order, stops them in reverse. The only place that reads its environment. */
 import { randomBytes } from 'node:crypto'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { systemClock } from '#model/base/clock.ts'
 import { makeLog, type Log } from '#model/base/log.ts'
 import { Scope } from '#model/base/scope.ts'
+import { VERSION } from '#model/base/version.ts'
 import { openAccess } from './access/access.ts'
 import { controllerActor } from './access/actor.ts'
 import { mintJoinToken } from './access/join-token.ts'
@@ -35,7 +36,7 @@ async function start(
   log: Log
 ): Promise<{ readonly scope: Scope; readonly announce: (tell: (message: object) => void) => void }> {
   const scope = new Scope()
-  const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string }
+  const version = VERSION
   const clock = systemClock
   try {
     const store = openSqliteStore({ path: join(settings.dataFolder, 'weir.db') })

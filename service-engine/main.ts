@@ -94,11 +94,14 @@ async function run(settings: Settings): Promise<void> {
   }
   process.on('SIGTERM', stop)
   process.on('SIGINT', stop)
+  // Started by a launcher that is gone: nobody else would ever end us.
+  if (process.send) process.on('disconnect', () => stop('SIGTERM'))
 
   await joinFirst(settings, log)
   engine = await openEngine({
     workers: settings.workers,
     accessLogPath: settings.accessLogPath,
+    forwarder: settings.forwarder,
     clock: systemClock,
     random: Math.random,
     log,

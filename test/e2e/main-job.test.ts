@@ -330,3 +330,21 @@ t.test('what cannot start says so in one line with exit code 2', async t => {
   chmodSync(locked, 0o500)
   t.match(await start({ ...ports, WEIR_DATA: locked }), { code: 2, stderr: /^weir: the data folder .* cannot be written.*\n$/ })
 })
+
+t.test('a launcher that is killed leaves nothing behind', async t => {
+  const weir = await startWeir({ env: { WEIR_DEMO: '0' } })
+  t.teardown(() => weir.stop())
+  const pids = [weir.pidOf('controller/main.ts'), weir.pidOf('service-engine/main.ts')]
+  process.kill(weir.pid, 'SIGKILL')
+  for (const pid of pids) {
+    await until(`process ${pid} ends`, () => {
+      try {
+        process.kill(pid, 0)
+        return undefined
+      } catch {
+        return true
+      }
+    })
+  }
+  t.pass('all ended by themselves')
+})

@@ -11,6 +11,8 @@ const root = resolve(import.meta.dirname, '../..')
 const START_MS = 90_000
 
 export interface Weir {
+  /** Of the launcher. */
+  readonly pid: number
   readonly url: string
   readonly port: number
   readonly demoPort: number
@@ -195,6 +197,7 @@ export async function startWeir(
   }
   const url = `https://127.0.0.1:${port}`
   return {
+    pid: child.pid ?? 0,
     url,
     port,
     demoPort,
