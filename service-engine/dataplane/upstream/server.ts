@@ -73,10 +73,10 @@ export interface Cuttable {
   onCut: (() => void) | null
 }
 
+/** The client's own Host unless the pool says otherwise: a name that a server has is first of all a label. */
 function hostHeaderOf({ pool, spec, tls }: ServerMake): string | null {
-  if (spec.hostHeader !== null) return spec.hostHeader
-  if (pool.rewritesHost === 'sni') return tls?.serverName ?? null
-  return pool.rewritesHost === 'server-name' ? spec.host : null
+  if (pool.rewritesHost === 'sni') return tls?.serverName ?? spec.hostHeader
+  return pool.rewritesHost === 'server-name' ? (spec.hostHeader ?? spec.host) : null
 }
 
 function fingerprintOf({ pool, spec, tls }: ServerMake): string {

@@ -110,3 +110,13 @@ t.test('a server by name is reached at the addresses that were resolved for it',
   plane.resolve({ [`pool-1/${server.id}`]: ['127.0.0.1'] })
   t.match(await ask(port()), { status: 200, body: 'web.invalid' })
 })
+
+t.test('Host is the request’s own unless the pool rewrites it to the name of the server', async t => {
+  const web = await openHttpServer(t, (request, response) => response.end(String(request.headers.host)))
+  const { load, port } = openTestPlane(t)
+  const server = aServer(web.port, { hostHeader: 'web01.test' })
+  await load(aSnapshot({ services: [aService()], pools: [aPool([server])] }))
+  t.match(await ask(port(), { headers: { host: 'shop.test' } }), { status: 200, body: 'shop.test' })
+  await load(aSnapshot({ services: [aService()], pools: [aPool([server], { rewritesHost: 'server-name' })] }))
+  t.match(await ask(port(), { headers: { host: 'shop.test' } }), { status: 200, body: 'web01.test' })
+})
