@@ -7,6 +7,7 @@ import { PartCache } from './cache.ts'
 import type { Made, NotMade } from './cache.ts'
 import { addressesOf as vipsOf } from '#model/resource/conflict.ts'
 import { addressSet, listenersOf } from './listen.ts'
+import { groupRanges } from './match.ts'
 import { poolPart } from './pool.ts'
 import { CannotBuild, Reader } from './resources.ts'
 import type { Resources } from './resources.ts'
@@ -127,7 +128,7 @@ function buildService(
   const service = remember(input, cache, serviceKey(input, uuid, addresses), reader => {
     const read = reader.need('virtualservice', uuid)
     const vsvip = reader.need('vsvip', read.body.vsvip_ref)
-    return { ...servicePart(reader, read), listeners: listenersOf(read.body, vsvip.raw, addresses) }
+    return { ...servicePart(reader, read), listeners: listenersOf(read.body, vsvip.raw, addresses, group => groupRanges(reader, group)) }
   })
   if ('problem' in service) return service
   const all = [service]

@@ -21,14 +21,21 @@ export const addressSet = (addresses: readonly string[]): ReadonlySet<string> =>
 export function listenersOf(
   service: FilledKind['virtualservice'],
   vsvip: JsonObject | undefined,
-  engineAddresses: ReadonlySet<string>
+  engineAddresses: ReadonlySet<string>,
+  addressesIn: (group: string) => readonly string[]
 ): ListenerSpec[] {
+  const proxyOf = (one: FilledKind['virtualservice']['services'][number]): Pick<ListenerSpec, 'proxyProtocol'> => {
+    if (!one.accept_proxy_protocol) return {}
+    const trusted = one.proxy_protocol_trusted_ref
+    return { proxyProtocol: { trusted: trusted === undefined ? [] : addressesIn(trusted) } }
+  }
   const listeners = new Map<string, ListenerSpec>()
   for (const vip of addressesOf(vsvip))
-    for (const { port, enable_ssl: isTls } of service.services) {
+    for (const one of service.services) {
+      const { port, enable_ssl: isTls } = one
       const address = boundAddress(vip, engineAddresses)
       const key = `${address} ${port}`
-      if (!listeners.has(key)) listeners.set(key, { address, port, isTls, isHttp2: false, vip })
+      if (!listeners.has(key)) listeners.set(key, { address, port, isTls, isHttp2: false, vip, ...proxyOf(one) })
     }
   const isCovered = ({ address, port }: ListenerSpec): boolean => {
     const all = address.includes(':') ? '::' : '0.0.0.0'

@@ -4,6 +4,7 @@ import type { FilledShape } from '#model/resource/field.ts'
 import type { ipAddrMatch } from '#model/resource/common.ts'
 import type { matchTarget, pathMatch, queryMatch, responseMatchTarget } from '#model/resource/match.ts'
 import type { Match, StringMatch } from '#model/snapshot/snapshot.ts'
+import { CannotBuild } from './resources.ts'
 import type { Reader } from './resources.ts'
 
 type AddressMatch = FilledShape<typeof ipAddrMatch>
@@ -31,6 +32,14 @@ function networkOf(addr: string, mask: number): string {
   const host = BigInt(bitsOf(address.family) - mask)
   const first = (address.value >> host) << host
   return rangeToCidrs({ family: address.family, value: first }, { family: address.family, value: first + (1n << host) - 1n })[0]!
+}
+
+/** Every address of a group; one that names none is a mistake that must not mean everybody. */
+export function groupRanges(reader: Reader, group: string): string[] {
+  const { name, body } = reader.need('ipaddrgroup', group)
+  const ranges = rangesIn(body)
+  if (ranges.length === 0) throw new CannotBuild(`the group ${name} names no address`)
+  return [...new Set(ranges)]
 }
 
 /** Every address that a match names, groups included. */

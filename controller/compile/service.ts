@@ -3,7 +3,7 @@ import type { FilledKind } from '#model/resource/catalogue.ts'
 import { httpProfile } from '#model/resource/applicationprofile.ts'
 import { fillDefaults } from '#model/resource/walk.ts'
 import type { FilledShape } from '#model/resource/field.ts'
-import type { AccessLogSpec, HttpSpec, VirtualServicePart } from '#model/snapshot/snapshot.ts'
+import type { AccessLogSpec, HttpSpec, TcpSpec, VirtualServicePart } from '#model/snapshot/snapshot.ts'
 import { targetOf } from './pool.ts'
 import type { Read, Reader } from './resources.ts'
 import { httpRules, networkRules } from './rules.ts'
@@ -22,7 +22,7 @@ const NEVER_MS = 86_400_000
 
 export function servicePart(reader: Reader, { uuid, name, tenant, body }: Read<'virtualservice'>): Omit<VirtualServicePart, 'listeners'> {
   const profile = reader.orSystem('applicationprofile', body.application_profile_ref, 'System-HTTP')?.body
-  const isHttp = profile?.type !== 'APPLICATION_PROFILE_TYPE_L4'
+  const isHttp = profile === undefined || profile.type === 'APPLICATION_PROFILE_TYPE_HTTP'
   const rules = isHttp ? httpRules(reader, body.http_policies) : { requestRules: [], responseRules: [] }
   return {
     kind: 'virtual-service',
@@ -33,7 +33,7 @@ export function servicePart(reader: Reader, { uuid, name, tenant, body }: Read<'
     isTrafficEnabled: body.traffic_enabled,
     tls: body.services.some(service => service.enable_ssl) ? clientTls(reader, body) : null,
     http: httpOf(profile?.http_profile),
-    tcp: { idleTimeoutMs: idleTimeoutMs(reader, body) },
+    tcp: tcpOf(reader, body, profile),
     networkRules: networkRules(reader, body.network_security_policy_ref),
     ...rules,
     target: targetOf(reader, { pool: body.pool_ref, group: body.pool_group_ref }),
@@ -68,6 +68,19 @@ function httpOf(given: HttpProfile | undefined): HttpSpec {
     maxHeaderCount: profile.max_header_count || ALL_HEADERS,
     maxBodyBytes: profile.client_max_body_size === 0 ? null : profile.client_max_body_size * 1024,
     isConnectionMultiplexed: profile.connection_multiplexing_enabled
+  }
+}
+
+const proxyProtocolOf = { PROXY_PROTOCOL_VERSION_1: 1, PROXY_PROTOCOL_VERSION_2: 2 } as const
+
+function tcpOf(reader: Reader, body: Service, profile: FilledKind['applicationprofile'] | undefined): TcpSpec {
+  const application = profile?.tcp_app_profile
+  return {
+    idleTimeoutMs:
+      profile?.type === 'APPLICATION_PROFILE_TYPE_SSL' && profile.l4_ssl_profile !== undefined
+        ? profile.l4_ssl_profile.ssl_stream_idle_timeout * 1000
+        : idleTimeoutMs(reader, body),
+    ...(application?.proxy_protocol_enabled === true ? { sendsProxyProtocol: proxyProtocolOf[application.proxy_protocol_version] } : {})
   }
 }
 

@@ -126,6 +126,38 @@ export const httpProfile = shape(
   }
 )
 
+export const tcpApplicationProfile = shape(
+  'tcp application profile',
+  {
+    proxy_protocol_enabled: flag('Tell servers who the client is, by a PROXY protocol header before its first byte.', {
+      default: false,
+      first: true
+    }),
+    proxy_protocol_version: oneOf(['PROXY_PROTOCOL_VERSION_1', 'PROXY_PROTOCOL_VERSION_2'], 'Version of that header.', {
+      default: 'PROXY_PROTOCOL_VERSION_1'
+    })
+  },
+  {
+    ftp_profile: {},
+    pki_profile_ref: '',
+    ssl_client_certificate_mode: 'SSL_CLIENT_CERTIFICATE_NONE'
+  }
+)
+export const l4SslProfile = shape('l4 ssl profile', {
+  ssl_stream_idle_timeout: integer('A connection without traffic is closed after this time.', {
+    default: 3600,
+    min: 60,
+    max: 86400,
+    unit: 's'
+  })
+})
+
+const partsOf = {
+  APPLICATION_PROFILE_TYPE_HTTP: ['http_profile'],
+  APPLICATION_PROFILE_TYPE_L4: ['tcp_app_profile'],
+  APPLICATION_PROFILE_TYPE_SSL: ['tcp_app_profile', 'l4_ssl_profile']
+} as const
+
 export const applicationprofile = defineKind({
   kind: 'applicationprofile',
   title: 'Application profile',
@@ -135,33 +167,34 @@ export const applicationprofile = defineKind({
   fields: {
     ...inTenant,
     cloud_config_cksum: toolText.cloud_config_cksum,
-    type: oneOf(['APPLICATION_PROFILE_TYPE_HTTP', 'APPLICATION_PROFILE_TYPE_L4'], 'HTTP: requests; L4: connections as they are.', {
-      required: true,
-      first: true,
-      unsupported: [
-        'APPLICATION_PROFILE_TYPE_SYSLOG',
-        'APPLICATION_PROFILE_TYPE_DNS',
-        'APPLICATION_PROFILE_TYPE_SSL',
-        'APPLICATION_PROFILE_TYPE_SIP'
-      ]
-    }),
-    http_profile: nested(httpProfile, 'For APPLICATION_PROFILE_TYPE_HTTP; defaults when left out.', { first: true })
+    type: oneOf(
+      ['APPLICATION_PROFILE_TYPE_HTTP', 'APPLICATION_PROFILE_TYPE_L4', 'APPLICATION_PROFILE_TYPE_SSL'],
+      'HTTP: requests; L4: connections as they are; SSL: connections as they are, out of TLS.',
+      {
+        required: true,
+        first: true,
+        unsupported: ['APPLICATION_PROFILE_TYPE_SYSLOG', 'APPLICATION_PROFILE_TYPE_DNS', 'APPLICATION_PROFILE_TYPE_SIP']
+      }
+    ),
+    http_profile: nested(httpProfile, 'For APPLICATION_PROFILE_TYPE_HTTP; defaults when left out.', { first: true }),
+    tcp_app_profile: nested(tcpApplicationProfile, 'For APPLICATION_PROFILE_TYPE_L4 and APPLICATION_PROFILE_TYPE_SSL.', {}),
+    l4_ssl_profile: nested(l4SslProfile, 'For APPLICATION_PROFILE_TYPE_SSL; defaults when left out.', {})
   },
   unsupported: {
     app_service_type: '',
     dns_service_profile: {},
     dos_rl_profile: {},
-    l4_ssl_profile: {},
     preserve_client_ip: false,
     preserve_client_port: false,
     preserve_dest_ip_port: false,
-    sip_service_profile: {},
-    tcp_app_profile: { proxy_protocol_version: 'PROXY_PROTOCOL_VERSION_1', ssl_client_certificate_mode: 'SSL_CLIENT_CERTIFICATE_NONE' }
+    sip_service_profile: {}
   },
-  check: body =>
-    body.type !== 'APPLICATION_PROFILE_TYPE_HTTP' && body.http_profile !== undefined
-      ? [{ pointer: '/http_profile', message: `must not be there, because type is ${body.type}` }]
-      : []
+  check: body => {
+    const own: readonly string[] = partsOf[body.type]
+    return (['http_profile', 'tcp_app_profile', 'l4_ssl_profile'] as const)
+      .filter(name => body[name] !== undefined && !own.includes(name))
+      .map(name => ({ pointer: `/${name}`, message: `must not be there, because type is ${body.type}` }))
+  }
 })
 export type ApplicationProfile = Written<typeof applicationprofile.fields>
 export type FilledApplicationProfile = Filled<typeof applicationprofile.fields>

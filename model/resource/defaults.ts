@@ -94,6 +94,7 @@ const documents: readonly Document[] = [
     }
   },
   { kind: 'applicationprofile', body: { name: 'System-L4-Application', type: 'APPLICATION_PROFILE_TYPE_L4' } },
+  { kind: 'applicationprofile', body: { name: 'System-SSL-Application', type: 'APPLICATION_PROFILE_TYPE_SSL' } },
 
   { kind: 'networkprofile', body: { name: 'System-TCP-Proxy', profile: { type: 'PROTOCOL_TYPE_TCP_PROXY', tcp_proxy_profile: {} } } },
   {

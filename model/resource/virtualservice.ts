@@ -9,7 +9,12 @@ export const service = shape(
   'service',
   {
     port: integer('Port that clients reach.', { required: true, min: 1, max: 65535, first: true }),
-    enable_ssl: flag('TLS on this port.', { default: false, first: true })
+    enable_ssl: flag('TLS on this port.', { default: false, first: true }),
+    accept_proxy_protocol: flag(
+      'Connections must begin with a PROXY protocol header, version 1 or 2; the client is who it says. Not a field of Avi.',
+      { default: false }
+    ),
+    proxy_protocol_trusted_ref: ref('ipaddrgroup', 'Proxies that may send that header; anybody when left out. Not a field of Avi.', {})
   },
   {
     enable_http2: false,
@@ -196,16 +201,22 @@ function ownRules(body: FilledVirtualService, context: CheckContext): Violation[
     ports.set(port, i)
   }
 
+  for (const [i, one] of body.services.entries())
+    if (one.proxy_protocol_trusted_ref !== undefined && !one.accept_proxy_protocol)
+      say(`/services/${i}/proxy_protocol_trusted_ref`, 'must not be there, because accept_proxy_protocol is false')
+
   const secured = body.services.find(one => one.enable_ssl)
   if (secured !== undefined && (body.ssl_key_and_certificate_refs ?? []).length === 0)
     say('/ssl_key_and_certificate_refs', `must name a certificate, because service port ${secured.port} has enable_ssl`)
 
   if (protocolOf(body, context) === 'UDP') say('/network_profile_ref', 'is a UDP profile, and UDP is not supported yet')
-  if (applicationType(body, context) === 'APPLICATION_PROFILE_TYPE_L4') {
+  const type = applicationType(body, context)
+  if (type === 'APPLICATION_PROFILE_TYPE_L4') {
     for (const [i, one] of body.services.entries())
-      if (one.enable_ssl) say(`/services/${i}/enable_ssl`, 'needs an HTTP application profile')
-    if ((body.http_policies ?? []).length > 0) say('/http_policies', 'needs an HTTP application profile')
+      if (one.enable_ssl) say(`/services/${i}/enable_ssl`, 'needs an application profile of type HTTP or SSL')
   }
+  if (type !== 'APPLICATION_PROFILE_TYPE_HTTP' && (body.http_policies ?? []).length > 0)
+    say('/http_policies', 'needs an HTTP application profile')
   const indexes = new Map<number, number>()
   for (const [i, { index }] of (body.http_policies ?? []).entries()) {
     const other = indexes.get(index)

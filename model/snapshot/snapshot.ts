@@ -75,6 +75,8 @@ export interface ListenerSpec {
   readonly isHttp2: boolean
   /** The VIP that clients reach, for logs and variables; equals `address` when bound to it. */
   readonly vip: string
+  /** Connections begin with a PROXY protocol header, from these addresses and networks only; empty: from anybody. */
+  readonly proxyProtocol?: { readonly trusted: readonly string[] }
 }
 
 export interface TlsSpec {
@@ -112,7 +114,10 @@ export interface HttpSpec {
 }
 
 export interface TcpSpec {
+  /** 0: without end. */
   readonly idleTimeoutMs: number
+  /** The version of the PROXY protocol header that servers are sent. */
+  readonly sendsProxyProtocol?: 1 | 2
 }
 
 export interface AccessLogSpec {
@@ -297,6 +302,7 @@ export interface ServerSpec {
   readonly isEnabled: boolean
   /** Relative share, 0..20 as Avi's `ratio`. */
   readonly weight: number
+  /** The server's own name, where it has one: for health monitors, and for requests where `rewritesHost` says so. */
   readonly hostHeader: string | null
 }
 

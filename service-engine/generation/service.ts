@@ -3,7 +3,7 @@ import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import type { CertificatePart, ListenerSpec, VirtualServicePart } from '#model/snapshot/snapshot.ts'
 import type { WorkerMemory } from '#engine/meter/shared.ts'
-import { unmapAddress } from '../dataplane/exchange/address-set.ts'
+import { compileAddresses, unmapAddress } from '../dataplane/exchange/address-set.ts'
 import type { Downstream } from '../dataplane/exchange/exchange.ts'
 import type { Entrance, EntranceSpine, Forwarder } from '../dataplane/exchange/forwarder.ts'
 import { compileNetworkRules } from '../dataplane/exchange/network-rules.ts'
@@ -12,6 +12,8 @@ import { recordRefusal, runExchange, type SpineServices } from '../dataplane/htt
 import type { Site } from '../dataplane/http/site.ts'
 import { runFlow } from '../dataplane/l4/flow.ts'
 import { cut } from '../dataplane/l4/splice.ts'
+import { readProxied } from '../dataplane/listen/proxied.ts'
+import type { Endpoint } from '../dataplane/listen/proxy-protocol.ts'
 import { makeTerminator, type Terminator } from '../dataplane/listen/tls.ts'
 import { compileRules } from '../dataplane/route/rules.ts'
 
@@ -28,6 +30,8 @@ export interface ServicePlan {
   readonly key: string
   readonly site: Site
   readonly denies: (clientIp: string, port: number) => string | undefined
+  /** Door -> whether a peer may say by the PROXY protocol who its client is; doors that do not take it are not there. */
+  readonly mayProxy: ReadonlyMap<string, (peer: string) => boolean>
   /** In the order of the TLS settings. */
   readonly certificates: readonly CertificatePart[]
   /** Two plans with one of these have the same limits for their clients. */
@@ -64,10 +68,24 @@ export function planService(
     site,
     certificates,
     denies: compileNetworkRules(part.networkRules),
+    mayProxy: compileProxies(part.listeners),
     limitsKey: JSON.stringify(part.http),
     tlsKey: JSON.stringify([part.tls, part.application, certificates])
   }
 }
+
+function compileProxies(listeners: readonly ListenerSpec[]): Map<string, (peer: string) => boolean> {
+  const mayProxy = new Map<string, (peer: string) => boolean>()
+  for (const spec of listeners) {
+    const trusted = spec.proxyProtocol?.trusted
+    if (trusted !== undefined) mayProxy.set(doorKey(spec), trusted.length === 0 ? () => true : compileAddresses(trusted))
+  }
+  return mayProxy
+}
+
+/** What tells one connection from all others that are open now; a TLS socket has the same as the one that it is on. */
+const connectionKey = ({ remoteAddress, remotePort, localAddress, localPort }: Socket): string =>
+  `${remoteAddress} ${remotePort} ${localAddress} ${localPort}`
 
 /** The virtual service over its generations: connections belong to it and see the plan of now. */
 export class RunningService {
@@ -77,6 +95,8 @@ export class RunningService {
   readonly #entrances = new Map<string, { readonly door: string; readonly entrance: Entrance }>()
   /** Flows, and connections that are not through their handshake, with the door that they came in by. */
   readonly #sockets = new Map<Socket, string>()
+  /** Connection -> who its client is, where a PROXY protocol header said so. */
+  readonly #clients = new Map<string, Endpoint>()
   #isRetired = false
   #onEmpty: (() => void) | null = null
 
@@ -127,11 +147,13 @@ export class RunningService {
 
   /** A connection was accepted. */
   accept(socket: Socket, spec: ListenerSpec, terminator: Terminator | null): void {
-    const { part, denies, site } = this.#plan
+    const { part, site, mayProxy } = this.#plan
     socket.on('error', () => socket.destroy())
     const { remoteAddress, localPort } = socket
     if (remoteAddress === undefined || localPort === undefined || this.#isRetired || !part.isTrafficEnabled) return void socket.destroy()
-    if (denies(unmapAddress(remoteAddress), localPort) !== undefined) {
+    const peer = unmapAddress(remoteAddress)
+    const isTrusted = mayProxy.get(doorKey(spec))
+    if (isTrusted === undefined ? this.#isDenied(peer, localPort) : !isTrusted(peer)) {
       site.meter.faulted('engine')
       return cut(socket)
     }
@@ -142,8 +164,36 @@ export class RunningService {
       site.meter.connectionClosed()
       this.#look()
     })
+    if (isTrusted !== undefined) return this.#readProxied(socket, spec, terminator, peer)
     if (terminator !== null) return terminator.terminate(socket)
     this.#serve(socket, spec, null)
+  }
+
+  #isDenied(clientIp: string, port: number): boolean {
+    return this.#plan.denies(clientIp, port) !== undefined
+  }
+
+  /** Goes on when the header is read: rules are asked about the client, not about the proxy. */
+  #readProxied(socket: Socket, spec: ListenerSpec, terminator: Terminator | null, peer: string): void {
+    const { clock } = this.#parts.spine
+    const refused = (): void => this.#plan.site.meter.faulted('downstream')
+    const begin = (client: Endpoint | null): void => {
+      if (this.#isRetired) return void socket.destroy()
+      if (this.#isDenied(client?.ip ?? peer, socket.localPort ?? 0)) {
+        this.#plan.site.meter.faulted('engine')
+        return cut(socket)
+      }
+      if (client !== null) {
+        const key = connectionKey(socket)
+        this.#clients.set(key, client)
+        socket.once('close', () => {
+          if (this.#clients.get(key) === client) this.#clients.delete(key)
+        })
+      }
+      if (terminator !== null) terminator.terminate(socket)
+      else this.#serve(socket, spec, null)
+    }
+    readProxied(socket, clock, begin, refused)
   }
 
   /** Nothing new; what is under way may end. */
@@ -171,10 +221,11 @@ export class RunningService {
   #serve(socket: Socket, spec: ListenerSpec, tls: TLSSocket | null): void {
     const { remoteAddress, remotePort, localPort } = socket
     if (remoteAddress === undefined || remotePort === undefined || localPort === undefined) return void socket.destroy()
+    const client = this.#clients.size === 0 ? undefined : this.#clients.get(connectionKey(socket))
     const name = (tls as { readonly servername?: string | false } | null)?.servername
     const downstream: Downstream = {
-      clientIp: unmapAddress(remoteAddress),
-      clientPort: remotePort,
+      clientIp: client?.ip ?? unmapAddress(remoteAddress),
+      clientPort: client?.port ?? remotePort,
       localPort,
       vip: spec.vip,
       isTls: tls !== null,

@@ -8,11 +8,13 @@ import type { Clock } from '#model/base/clock.ts'
 import type { TargetSpec, VirtualServicePart } from '#model/snapshot/snapshot.ts'
 import { Fault } from '#engine/base/fault.ts'
 import type { AccessRecord, TrafficMeter } from '#engine/meter/shared.ts'
+import { unmapAddress } from '../exchange/address-set.ts'
 import type { Downstream } from '../exchange/exchange.ts'
 import type { Destination } from '../exchange/forwarder.ts'
 import type { Lease, Pool } from '../upstream/pool.ts'
 import type { Targets } from '../upstream/targets.ts'
 import { upstreamTlsOptions } from '../upstream/tls.ts'
+import { writeProxyHeader } from '../listen/proxy-protocol.ts'
 import { cut, splice } from './splice.ts'
 
 /** First try included. */
@@ -47,7 +49,7 @@ class FlowLife {
   readonly #startedUs: number
   readonly #startedEpochMs: number
   #lease: Lease | null = null
-  #connecting: Socket | null = null
+  #connecting: Opening | null = null
   #tried: string[] | null = null
   #attempts = 0
   #bytesIn = 0
@@ -72,7 +74,7 @@ class FlowLife {
     this.#client.once('error', () => undefined)
     this.#client.once('close', () => {
       if (this.#isSpliced) return
-      this.#connecting?.destroy()
+      this.#connecting?.abandon()
       this.#end(new Fault('DOWNSTREAM_RESET', 'the client went before a server was connected'))
     })
     this.#balance(null)
@@ -104,37 +106,43 @@ class FlowLife {
     this.#attempts++
     lease.onCut = () => {
       cut(this.#client)
-      this.#connecting?.destroy()
+      this.#connecting?.abandon()
     }
-    const server = openConnection(destination)
-    this.#connecting = server
     let isSettled = false
     const failed = (fault: Fault) => (): void => {
       if (isSettled) return
       isSettled = true
       cancel()
-      server.on('error', () => undefined).destroy()
-      if (this.#isEnded) return
-      this.#lost(lease, fault)
+      opening.abandon()
+      if (!this.#isEnded) this.#lost(lease, fault)
     }
     const where = `${destination.address()}:${destination.port}`
     const cancel = this.#services.clock.after(
       destination.connectTimeoutMs,
       failed(new Fault('UPSTREAM_CONNECT_TIMEOUT', `no connection to ${where} within ${destination.connectTimeoutMs} ms`))
     )
-    let isSecuring = false
-    if (destination.tls !== null) server.once('connect', () => (isSecuring = true))
-    server.once('error', error => {
-      failed(new Fault(isSecuring ? 'UPSTREAM_TLS_FAILED' : 'UPSTREAM_CONNECT_REFUSED', `${where}: ${error.message}`, { cause: error }))()
+    const opening = openConnection(destination, this.#proxyHeader(), {
+      failed: (error, isSecuring) => {
+        const code = isSecuring && error !== null ? 'UPSTREAM_TLS_FAILED' : 'UPSTREAM_CONNECT_REFUSED'
+        failed(new Fault(code, `${where}: ${error?.message ?? 'closed'}`, { cause: error }))()
+      },
+      ready: server => {
+        if (isSettled) return
+        isSettled = true
+        cancel()
+        if (this.#isEnded) return void server.destroy()
+        this.#splice(lease, server)
+      }
     })
-    server.once('close', failed(new Fault('UPSTREAM_CONNECT_REFUSED', `${where}: closed`)))
-    server.once(destination.tls === null ? 'connect' : 'secureConnect', () => {
-      if (isSettled) return
-      isSettled = true
-      cancel()
-      if (this.#isEnded) return void server.destroy()
-      this.#splice(lease, server)
-    })
+    this.#connecting = opening
+  }
+
+  #proxyHeader(): Buffer | null {
+    const version = this.#site.part.tcp.sendsProxyProtocol
+    if (version === undefined) return null
+    const { clientIp, clientPort, localPort } = this.#downstream
+    const localIp = unmapAddress(this.#client.localAddress ?? '0.0.0.0')
+    return writeProxyHeader(version, { ip: clientIp, port: clientPort }, { ip: localIp, port: localPort })
   }
 
   #lost(lease: Lease, fault: Fault): void {
@@ -235,7 +243,44 @@ class FlowLife {
   }
 }
 
-function openConnection(destination: Destination): Socket {
+interface Opening {
+  readonly abandon: () => void
+}
+
+interface OpeningEvents {
+  /** Null: it was closed. `isSecuring`: the connection stood and TLS was under way. May be told more than once. */
+  readonly failed: (error: Error | null, isSecuring: boolean) => void
+  readonly ready: (socket: Socket) => void
+}
+
+/** Connects, sends the header, goes through TLS: in this order. */
+function openConnection(destination: Destination, header: Buffer | null, events: OpeningEvents): Opening {
   const where = { host: destination.address(), port: destination.port, allowHalfOpen: true, noDelay: true }
-  return destination.tls === null ? netConnect(where) : tlsConnect({ ...where, ...upstreamTlsOptions(destination.tls) })
+  const { tls } = destination
+  const sockets: Socket[] = []
+  let isSecuring = false
+  const watch = (socket: Socket): void => {
+    sockets.push(socket)
+    socket.once('error', error => events.failed(error, isSecuring)).once('close', () => events.failed(null, isSecuring))
+  }
+  if (tls !== null && header === null) {
+    const secure = tlsConnect({ ...where, ...upstreamTlsOptions(tls) }, () => events.ready(secure))
+    watch(secure)
+    secure.once('connect', () => (isSecuring = true))
+  } else {
+    const plain = netConnect(where, () => {
+      if (header !== null) plain.write(header)
+      if (tls === null) return events.ready(plain)
+      isSecuring = true
+      const onPlain = { socket: plain, allowHalfOpen: true, ...upstreamTlsOptions(tls) }
+      const secure = tlsConnect(onPlain, () => events.ready(secure))
+      watch(secure)
+    })
+    watch(plain)
+  }
+  return {
+    abandon: () => {
+      for (const socket of sockets) socket.on('error', () => undefined).destroy()
+    }
+  }
 }

@@ -38,6 +38,12 @@ const cases: readonly (readonly [kind: KindName, why: string, body: object, poin
   ['virtualservice', 'port 0', { services: [{ port: 0 }] }, ['/services/0/port']],
   ['virtualservice', 'TLS without a certificate', { services: [{ port: 443, enable_ssl: true }] }, ['/ssl_key_and_certificate_refs']],
   ['virtualservice', 'HTTP/2', { services: [{ port: 80, enable_http2: true }] }, ['/services/0/enable_http2?']],
+  [
+    'virtualservice',
+    'trust in a header that is not taken',
+    { services: [{ port: 80, proxy_protocol_trusted_ref: 'ipaddrgroup-g' }] },
+    ['/services/0/proxy_protocol_trusted_ref']
+  ],
   ['virtualservice', 'UDP', { network_profile_ref: 'networkprofile-udp' }, ['/network_profile_ref']],
   [
     'virtualservice',
@@ -108,6 +114,8 @@ const cases: readonly (readonly [kind: KindName, why: string, body: object, poin
     { type: 'HEALTH_MONITOR_HTTP', http_monitor: { http_request: '/health' } },
     ['/http_monitor/http_request']
   ],
+  ['applicationprofile', 'L4 settings on HTTP', { tcp_app_profile: {}, l4_ssl_profile: {} }, ['/l4_ssl_profile', '/tcp_app_profile']],
+  ['applicationprofile', 'TLS settings on L4', { type: 'APPLICATION_PROFILE_TYPE_L4', l4_ssl_profile: {} }, ['/l4_ssl_profile']],
   ['applicationprofile', 'HTTP settings on L4', { type: 'APPLICATION_PROFILE_TYPE_L4', http_profile: {} }, ['/http_profile']],
   [
     'networkprofile',
