@@ -69,6 +69,7 @@ export function App(): ReactNode {
             <Route path="/changes" element={<ChangesPage />} />
             <Route path="/changes/:revision" element={<ChangesPage />} />
             <Route path="/settings" element={<SettingsPage />} />
+            <Route path="/settings/system" element={<EditorPage kind="systemconfiguration" />} />
             <Route path="/settings/objects/:kind" element={<ObjectsPage />} />
             <Route path="/settings/objects/:kind/new" element={<EditorPage />} />
             <Route path="/settings/objects/:kind/:uuid" element={<EditorPage />} />

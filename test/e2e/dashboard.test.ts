@@ -1,5 +1,9 @@
 /** A stranger's way through the dashboard: the real controller and engine, a real browser, traffic that really flows. */
+import { spawn } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
 import t from 'tap'
 import { axeFindings, browserMissing, openBrowser } from '#test/support/browser.ts'
 import { freePorts, send, startWeir, until } from '#test/support/weir.ts'
@@ -24,7 +28,8 @@ t.test('a stranger signs in, makes a service, sees its traffic, changes it and t
   const server = await startServer('hello from the shop')
   t.teardown(() => server.close())
   const [shopPort = 0] = await freePorts(1)
-  const weir = await startWeir()
+  const ports = await freePorts(3)
+  const weir = await startWeir({ ports })
   t.teardown(() => weir.stop())
   const browser = await openBrowser(weir.url)
   t.teardown(() => browser.close())
@@ -109,7 +114,7 @@ t.test('a stranger signs in, makes a service, sees its traffic, changes it and t
   await page.getByRole('textbox', { name: 'Why' }).fill('because it is Tuesday')
   await page.getByRole('button', { name: 'Save' }).click()
   await notice('shop-pool saved')
-  await page.getByRole('link', { name: 'Changes' }).last().click()
+  await page.locator('.tabs').getByRole('link', { name: 'Changes' }).click()
   await page.getByText('because it is Tuesday').waitFor()
   await page.getByRole('button', { name: /^r\d+/u }).first().click()
   await page.getByText('/lb_algorithm', { exact: true }).waitFor()
@@ -147,7 +152,27 @@ t.test('a stranger signs in, makes a service, sees its traffic, changes it and t
   await page.getByText('Waiting for the engine').waitFor()
   t.match(await page.locator('.command code').textContent(), /^curl .*--pinnedpubkey 'sha256\/\/.*--token \S+$/u)
   await isFine('add an engine')
+  const folder = mkdtempSync(join(tmpdir(), 'weir-second-'))
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }))
+  const second = spawn(process.execPath, [resolve(import.meta.dirname, '../../service-engine/main.ts')], {
+    env: {
+      ...process.env,
+      WEIR_DATA: folder,
+      WEIR_CONTROLLER: weir.url,
+      WEIR_CHANNEL: `127.0.0.1:${ports[1]}`,
+      WEIR_NAME: 'second-engine',
+      WEIR_WORKERS: '1',
+      WEIR_TOKEN: /--token (\S+)/u.exec((await page.locator('.command code').textContent()) ?? '')?.[1]
+    },
+    stdio: 'ignore'
+  })
+  t.teardown(() => second.kill('SIGKILL'))
+  await page.getByRole('region', { name: 'Joined' }).getByText('second-engine').waitFor()
+  await page.getByRole('region', { name: 'Joined' }).getByText('Up', { exact: true }).waitFor()
   await page.keyboard.press('Escape')
+  second.kill('SIGKILL')
+  await page.getByRole('row').filter({ hasText: 'second-engine' }).getByText('Down', { exact: true }).waitFor()
+  t.pass('an engine appears in the open page, and its end too')
 
   t.comment('the controller goes and comes back')
   // The page connects again by itself, as often as it takes, until figures come.

@@ -1,8 +1,8 @@
 import { Button } from '@mantine/core'
-import { Pencil, ShieldOff } from 'lucide-react'
+import { Pencil, ShieldOff, Trash2 } from 'lucide-react'
 import { useState } from 'react'
 import type { ReactNode } from 'react'
-import { Link, Route, Routes, useParams } from 'react-router'
+import { Link, Route, Routes, useNavigate, useParams } from 'react-router'
 import type { ServiceEngineRuntime } from '#model/resource/runtime.ts'
 import { ChangesOf } from '../changes/changes.tsx'
 import { useConfig, useRead, useRuntime, useWatch, useWrite } from '../feed/feed.tsx'
@@ -102,7 +102,9 @@ export function EnginePage(): ReactNode {
 function Actions({ uuid, name }: { readonly uuid: string; readonly name: string }): ReactNode {
   const write = useWrite()
   const notify = useNotify()
+  const navigate = useNavigate()
   const [isAsking, setIsAsking] = useState(false)
+  const [isRemoving, setIsRemoving] = useState(false)
   return (
     <>
       <Button component={Link} to={`/settings/objects/serviceengine/${uuid}`} variant="default" leftSection={<Pencil size={14} />}>
@@ -111,6 +113,23 @@ function Actions({ uuid, name }: { readonly uuid: string; readonly name: string 
       <Button variant="default" leftSection={<ShieldOff size={14} />} onClick={() => setIsAsking(true)}>
         Revoke…
       </Button>
+      <Button variant="default" leftSection={<Trash2 size={14} />} onClick={() => setIsRemoving(true)}>
+        Remove…
+      </Button>
+      {isRemoving && (
+        <Confirm
+          title={`Remove ${name}?`}
+          verb="Remove"
+          onClose={() => setIsRemoving(false)}
+          onConfirm={async () => {
+            await write('DELETE', `/api/serviceengine/${uuid}`, undefined, ['serviceengine', 'virtualservice'])
+            notify.done(`${name} removed`)
+            await navigate('/fabric')
+          }}
+        >
+          It is revoked and forgotten. Its services move to the other engines of its group.
+        </Confirm>
+      )}
       {isAsking && (
         <Confirm
           title={`Revoke ${name}?`}

@@ -36,7 +36,11 @@ export function makeFeed(tenant: string | undefined, queries: QueryClient): Feed
       const socket = new WebSocket(`${wsScheme()}://${location.host}/api/live${query}`)
       socket.addEventListener('open', events.onOpen)
       socket.addEventListener('message', event => events.onText(String(event.data)))
-      socket.addEventListener('close', events.onClose)
+      socket.addEventListener('close', () => {
+        // The reason may be that the session ended, which a browser does not tell: ask.
+        void queries.invalidateQueries({ queryKey: ['session'] })
+        events.onClose()
+      })
       return { send: text => socket.send(text), close: () => socket.close() }
     },
     clock: systemClock,
@@ -85,12 +89,13 @@ function readingOf<T>(query: UseQueryResult<T>): Reading<T> {
 }
 
 /** Everything that a list page of a kind shows, read once and again when something of the kind is committed. */
-export function useInventory<K extends LiveKind>(kind: K): Reading<readonly Row<K>[]> {
+export function useInventory<K extends LiveKind>(kind: K, refetchMs?: number): Reading<readonly Row<K>[]> {
   const { rest } = useFeed()
   return readingOf(
     useQuery({
       queryKey: [kind, 'inventory'],
-      queryFn: ({ signal }) => rest.readAll<Row<K>>(`/api/${kind}-inventory?include_name`, signal)
+      queryFn: ({ signal }) => rest.readAll<Row<K>>(`/api/${kind}-inventory?include_name`, signal),
+      ...(refetchMs === undefined ? {} : { refetchInterval: refetchMs })
     })
   )
 }

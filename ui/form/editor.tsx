@@ -5,7 +5,8 @@ import type { ReactNode } from 'react'
 import { Link, useNavigate, useParams } from 'react-router'
 import { isKindName, kinds } from '#model/resource/catalogue.ts'
 import type { Json, JsonObject } from '#model/resource/kind.ts'
-import { useDocument, useFeed, useWrite } from '../feed/feed.tsx'
+import { useDocument, useFeed, useRead, useWrite } from '../feed/feed.tsx'
+import type { AnyObject } from '../feed/objects.ts'
 import { Problem, problemOf } from '../feed/problem.ts'
 import { parseChanges } from '../feed/revision-parse.ts'
 import type { ResourceChange } from '../feed/revision-parse.ts'
@@ -29,14 +30,17 @@ export function EditorPage(props: { readonly kind?: string; readonly isClone?: b
   const params = useParams()
   const kind = props.kind ?? params['kind'] ?? ''
   const uuid = params['uuid']
-  const reading = useDocument(kind, uuid)
+  const isSingle = isKindName(kind) && kinds[kind].scope === 'single'
+  const one = useDocument(kind, uuid)
+  const single = useRead<AnyObject>([kind, 'document'], isSingle ? `/api/${kind}?include_name&skip_default` : undefined)
+  const reading = isSingle ? single : one
   if (!isKindName(kind))
     return (
       <div className="page">
         <Empty title="There is no such kind">The address may be mistyped.</Empty>
       </div>
     )
-  if (uuid === undefined) return <Editor key={kind} kind={kind} original={undefined} isClone={false} />
+  if (uuid === undefined && !isSingle) return <Editor key={kind} kind={kind} original={undefined} isClone={false} />
   return (
     <Read reading={reading} what="the object">
       {original => (
@@ -82,7 +86,8 @@ function Editor(props: {
   const isNew = !original || isClone
   const uuid = isNew ? undefined : textIn(original['uuid'])
   const method = isNew ? 'POST' : 'PUT'
-  const path = isNew ? `/api/${kind}` : `/api/${kind}/${uuid}`
+  const isSingle = kinds[kind].scope === 'single'
+  const path = isNew || isSingle ? `/api/${kind}` : `/api/${kind}/${uuid}`
   const name = typeof document['name'] === 'string' && document['name'] !== '' ? document['name'] : title.toLowerCase()
   const heading = isNew ? (isClone ? `Clone ${nameOf(original)}` : `New ${title.toLowerCase()}`) : `Edit ${nameOf(original)}`
 
@@ -114,7 +119,9 @@ function Editor(props: {
     attempt(async () => {
       const answer = (await write(method, path, document, [kind], reason)) as { readonly uuid?: string } | undefined
       notify.done(`${name} saved`)
-      await navigate(pages.has(kind) && answer?.uuid !== undefined ? pathOfObject(kind, answer.uuid) : pathOfKind(kind))
+      await navigate(
+        isSingle ? '/settings' : pages.has(kind) && answer?.uuid !== undefined ? pathOfObject(kind, answer.uuid) : pathOfKind(kind)
+      )
     })
 
   return (
@@ -123,6 +130,7 @@ function Editor(props: {
         title={heading}
         actions={
           !isNew &&
+          !isSingle &&
           !pages.has(kind) && (
             <>
               <Button component={Link} to="clone" relative="path" variant="default">
@@ -154,7 +162,7 @@ function Editor(props: {
         <FormProvider form={{ document, violations: laid.byPointer, onChange }}>
           <Fields fields={fields} pointer="" />
         </FormProvider>
-        {preview && <PreviewPanel preview={preview} />}
+        {preview && <PreviewPanel preview={preview} kind={kind} uuid={uuid} />}
         <div className="form-foot">
           <Button type="submit" loading={isBusy}>
             Save
@@ -221,9 +229,45 @@ function parsePreview(answer: Readonly<Record<string, unknown>>): Preview {
   }
 }
 
-function PreviewPanel({ preview }: { readonly preview: Preview }): ReactNode {
+/** What refers to the object, and so may behave differently after the change. */
+function useTouched(
+  kind: string,
+  uuid: string | undefined
+): readonly { readonly kind: string; readonly uuid: string; readonly name: string }[] {
+  const path = (referrer: string): string | undefined =>
+    uuid === undefined ? undefined : `/api/${referrer}?refers_to=${kind}:${uuid}&page_size=200`
+  const services = useRead<ResultList>(['virtualservice', 'referrers', uuid], path('virtualservice'))
+  const pools = useRead<ResultList>(['pool', 'referrers', uuid], path('pool'))
+  return [
+    ...(services.data?.results ?? []).map(one => ({ kind: 'virtualservice', uuid: one.uuid, name: one.name })),
+    ...(pools.data?.results ?? []).map(one => ({ kind: 'pool', uuid: one.uuid, name: one.name }))
+  ]
+}
+
+interface ResultList {
+  readonly results: readonly AnyObject[]
+}
+
+function PreviewPanel(props: { readonly preview: Preview; readonly kind: string; readonly uuid: string | undefined }): ReactNode {
+  const { preview } = props
+  const touched = useTouched(props.kind, props.uuid)
   return (
     <Panel title="What will change">
+      {preview.changes.length > 0 && touched.length > 0 && (
+        <p>
+          It is used by{' '}
+          {touched.map((one, at) => (
+            <span key={one.uuid}>
+              {at > 0 && ', '}
+              {one.kind}{' '}
+              <Link className="inline-link" to={pathOfObject(one.kind, one.uuid)}>
+                {one.name}
+              </Link>
+            </span>
+          ))}
+          .
+        </p>
+      )}
       {preview.changes.length === 0 && <p className="muted">Nothing: it is so already.</p>}
       {preview.changes.map(change => (
         <div key={change.uuid}>

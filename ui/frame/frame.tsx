@@ -11,12 +11,13 @@ import {
   Server,
   SlidersHorizontal
 } from 'lucide-react'
-import { Fragment, useEffect, useState } from 'react'
+import { Fragment, useEffect, useRef, useState } from 'react'
 import type { ReactNode } from 'react'
 import { Link, NavLink, useLocation, useSearchParams } from 'react-router'
 import { useConfig, useFeed, useLiveState } from '../feed/feed.tsx'
 import type { Session } from '../feed/session.ts'
 import { useSignOut } from '../feed/use-session.ts'
+import { Boundary } from '../part/boundary.tsx'
 import { useNotify } from '../part/notice.tsx'
 import { DEFAULT_RANGE, ranges } from '../part/range.ts'
 import { crumbsOf } from './crumbs.ts'
@@ -38,6 +39,13 @@ export function Frame({ session, children }: { readonly session: Session; readon
   const { live } = useFeed()
   const state = useLiveState()
   const [isSearching, setIsSearching] = useState(false)
+  const main = useRef<HTMLElement>(null)
+  const { pathname } = useLocation()
+  const page = pathname.split('/', 3).join('/')
+  // Another page begins at its top; another tab of it stays where one is.
+  useEffect(() => {
+    if (main.current) main.current.scrollTop = 0
+  }, [page])
   useEffect(() => {
     live.start()
     return () => live.stop()
@@ -79,8 +87,8 @@ export function Frame({ session, children }: { readonly session: Session; readon
         <TenantChoice session={session} />
         <UserMenu session={session} />
       </section>
-      <main className="main" id="main" tabIndex={-1}>
-        {children}
+      <main className="main" id="main" tabIndex={-1} ref={main}>
+        <Boundary path={pathname}>{children}</Boundary>
       </main>
       {isSearching && <Palette onClose={() => setIsSearching(false)} />}
     </div>

@@ -2,7 +2,9 @@
 import { Button } from '@mantine/core'
 import type { ReactNode } from 'react'
 import { Link } from 'react-router'
+import type { VirtualServiceRuntime } from '#model/resource/runtime.ts'
 import { useFeed, useInventory, usePace, useWatch } from '../feed/feed.tsx'
+import type { LiveFeed } from '../feed/live.ts'
 import type { LiveKind, Row } from '../feed/objects.ts'
 import { formatCount } from '../format.ts'
 import { bandOf, stateWords } from '../part/band.ts'
@@ -16,15 +18,18 @@ import { runtimeOf } from '../services/columns.tsx'
 import { incidentsOf } from './incidents.ts'
 import type { Watched } from './incidents.ts'
 
+/** More things than this are not followed each second: only those that the page shows, the sums every REFRESH_MS. */
+const FOLLOWED_WHOLE = 400
+const REFRESH_MS = 30_000
+
 const nouns: Readonly<Record<LiveKind, string>> = { virtualservice: 'Service', pool: 'Pool', serviceengine: 'Engine' }
 const bases: Readonly<Record<LiveKind, string>> = { virtualservice: '/services', pool: '/pools', serviceengine: '/fabric' }
 
 export function OverviewPage(): ReactNode {
   const { live } = useFeed()
-  const services = useInventory('virtualservice')
-  const pools = useInventory('pool')
-  const engines = useInventory('serviceengine')
-  useWatch(['virtualservice', 'pool', 'serviceengine'])
+  const services = useInventory('virtualservice', REFRESH_MS)
+  const pools = useInventory('pool', REFRESH_MS)
+  const engines = useInventory('serviceengine', REFRESH_MS)
   usePace('virtualservice', 1_000)
   usePace('serviceengine', 1_000)
   const watched = <K extends LiveKind>(kind: K, rows: readonly Row<K>[] | undefined): readonly Watched[] =>
@@ -34,6 +39,13 @@ export function OverviewPage(): ReactNode {
     })
   const things = [...watched('virtualservice', services.data), ...watched('pool', pools.data), ...watched('serviceengine', engines.data)]
   const incidents = incidentsOf(things)
+  const isMany = things.length > FOLLOWED_WHOLE
+  const shown = busiestOf(live, services.data ?? []).map(({ row }) => `virtualservice:${row.uuid}` as const)
+  useWatch(
+    isMany
+      ? [...shown, ...incidents.slice(0, FOLLOWED_WHOLE).map(thing => `${thing.kind}:${thing.uuid}` as const)]
+      : ['virtualservice', 'pool', 'serviceengine']
+  )
   return (
     <div className="page">
       <PageHead title="Overview" />
@@ -154,12 +166,19 @@ function Totals(props: { readonly rows: readonly Row<'virtualservice'>[]; readon
 
 const SHOWN_BUSIEST = 8
 
-function Busiest({ rows }: { readonly rows: readonly Row<'virtualservice'>[] }): ReactNode {
-  const { live } = useFeed()
-  const busiest = rows
+function busiestOf(
+  live: LiveFeed,
+  rows: readonly Row<'virtualservice'>[]
+): readonly { readonly row: Row<'virtualservice'>; readonly runtime: VirtualServiceRuntime }[] {
+  return rows
     .map(row => ({ row, runtime: runtimeOf('virtualservice', live, row) }))
     .toSorted((a, b) => b.runtime.live.requests_per_s - a.runtime.live.requests_per_s)
     .slice(0, SHOWN_BUSIEST)
+}
+
+function Busiest({ rows }: { readonly rows: readonly Row<'virtualservice'>[] }): ReactNode {
+  const { live } = useFeed()
+  const busiest = busiestOf(live, rows)
   return (
     <section aria-label="Busiest services">
       <div className="row between" style={{ marginBottom: 8 }}>

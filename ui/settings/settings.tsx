@@ -41,6 +41,12 @@ export function SettingsPage(): ReactNode {
               <dd>{session.session.version || '–'}</dd>
               <dt>Signed in as</dt>
               <dd>{session.session.userName}</dd>
+              <dt>Sign-in</dt>
+              <dd>
+                <Link className="inline-link" to="/settings/system">
+                  System settings
+                </Link>
+              </dd>
               <dt>API</dt>
               <dd>
                 <a className="inline-link" href="/api/openapi.json">
