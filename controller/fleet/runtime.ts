@@ -104,6 +104,11 @@ export function makeRuntime(options: RuntimeOptions): Runtime {
 
   function judgeServer(pool: StoredResource, server: ServerSpec): Judged {
     if (!server.isEnabled) return { state: 'OPER_DISABLED', reasons: [] }
+    if (server.isName) {
+      const told = verdictsOf(pool.uuid, server.id).flatMap(({ judged }) => judged ?? [])
+      if (told.length > 0 && told.every(({ ip }) => ip === ''))
+        return { state: 'OPER_DOWN', reasons: [`the name ${server.host} has no address yet: it could not be resolved`] }
+    }
     if (!hasMonitor(pool)) return { state: 'OPER_UP', reasons: [] }
     const verdicts = verdictsOf(pool.uuid, server.id)
     if (verdicts.some(({ judged }) => judged?.verdict === 'up')) return { state: 'OPER_UP', reasons: [] }

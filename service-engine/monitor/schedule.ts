@@ -294,6 +294,8 @@ export function startMonitors(options: MonitorOptions): Monitors {
     checks = nextChecks
     members = nextMembers
     fresh = new Set([...fresh].flatMap(({ poolId, server }) => members.get(memberKey(poolId, server.id)) ?? []))
+    // Nothing probes a name without an address: that it has none is told all the same.
+    for (const member of members.values()) if (member.addresses.length === 0) fresh.add(member)
     tell(changed)
     run()
   }

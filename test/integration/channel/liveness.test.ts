@@ -204,3 +204,19 @@ t.test('verdicts of servers make the state of pools and virtual services', async
   engine.socket.terminate()
   await until('the engine is down', () => status(1)?.reason.some(reason => reason.includes('its connection was closed')))
 })
+
+t.test('a server whose name has no address says so', async t => {
+  const fleet = await aFleet(t)
+  const keys = await joinBare(fleet)
+  const servers = [{ ip: { addr: 'gone.test', type: 'DNS' }, port: 80, resolve_server_by_dns: true }]
+  await fleet.put('pool', 'pool-1', { name: 'web', servers })
+  const engine = await aBareEngine(t, fleet, keys)
+  await engine.next('Welcome')
+  const judged = { poolId: 'pool-1', serverId: 'gone.test:80', verdict: 'unknown', sinceEpochMs: 1, probes: [] } as const
+  const status = () => fleet.fleet.poolRuntime('pool-1')?.servers[0]?.oper_status
+  engine.say({ type: 'ServersJudged', servers: [{ ...judged, ip: '' }] })
+  await until('told', () => status()?.state === 'OPER_DOWN')
+  t.match(status()?.reason, ['the name gone.test has no address yet: it could not be resolved'])
+  engine.say({ type: 'ServersJudged', servers: [{ ...judged, ip: '10.0.0.1' }] })
+  await until('resolved', () => status()?.state === 'OPER_UP')
+})

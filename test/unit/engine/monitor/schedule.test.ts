@@ -197,6 +197,14 @@ t.test('a server by name is up while one of its addresses is, and traffic keeps 
   t.equal(written.get('pool-1/web.test:80'), 'up')
 })
 
+t.test('a name without an address is told from time to time, with no verdict', async t => {
+  const { monitors, told, pass } = bench()
+  t.teardown(monitors.stop)
+  monitors.update([pool([server('gone.test', { isName: true })])], services)
+  await pass(5_100)
+  t.match(told.flat(), [{ serverId: 'gone.test:80', ip: '', verdict: 'unknown' }])
+})
+
 t.test('a thousand servers are probed with few attempts at once', async t => {
   const { monitors, mostRunning, pass } = bench({ maxRunning: 8 })
   monitors.update([pool(Array.from({ length: 1_000 }, (_, i) => server(`10.0.${i >> 8}.${i & 255}`)))], services)
