@@ -10,6 +10,7 @@ import type { Violation } from '#model/resource/violation.ts'
 import type { Snapshot } from '#model/snapshot/snapshot.ts'
 import type { AgentSide, EngineSide } from './agent/port.ts'
 import { openCrew, type Bound, type WorkerThread } from './crew.ts'
+import type { ForwarderKind } from './dataplane/exchange/forwarder.ts'
 import type { WorkerSetup } from './generation/orders.ts'
 import { openAccessLog } from './meter/access-log.ts'
 import { openHost } from './meter/host.ts'
@@ -24,6 +25,8 @@ import { ownAddresses } from './vip/addresses.ts'
 export interface EngineOptions {
   readonly workers: number
   readonly accessLogPath: string
+  /** The default when not told. */
+  readonly forwarder?: ForwarderKind
   readonly clock: Clock
   readonly random: Random
   readonly log: Log
@@ -43,7 +46,7 @@ export interface Engine {
 }
 
 /** What this build can do, for the controller's placement. */
-const ABILITIES = ['http-stock', 'tcp', 'tls', 'ipv4', 'ipv6'] as const
+const ABILITIES = ['tcp', 'tls', 'ipv4', 'ipv6'] as const
 
 const noSnapshot: Tenants = { virtualServices: [], pools: [] }
 
@@ -56,7 +59,7 @@ function tenantsOf(snapshot: Snapshot | null): Tenants {
 }
 
 export async function openEngine(options: EngineOptions): Promise<Engine> {
-  const { workers, clock, random, log } = options
+  const { workers, clock, random, log, forwarder = 'wire' } = options
   const bootId = randomUUID()
   const ticketKeys = new Uint8Array(randomBytes(48))
   const scope = new Scope()
@@ -72,7 +75,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     workers,
     clock,
     log,
-    start: worker => options.startWorker({ buffer: memory.buffer, worker, workers, reusePort: true, ticketKeys }),
+    start: worker => options.startWorker({ buffer: memory.buffer, worker, workers, reusePort: true, ticketKeys, forwarder }),
     gone: memory.workerGone,
     record: (records, dropped) => {
       accessLog.add(records)
@@ -149,7 +152,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       cpuCount: availableParallelism(),
       memoryBytes: totalmem(),
       workers,
-      abilities: ABILITIES
+      abilities: [`http-${forwarder}`, ...ABILITIES]
     }),
     standDown: async reason => {
       stoodDown = reason

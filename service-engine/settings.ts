@@ -2,6 +2,7 @@
 import { availableParallelism } from 'node:os'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
+import { forwarderKinds, type ForwarderKind } from './dataplane/exchange/forwarder.ts'
 
 export interface Settings {
   readonly dataFolder: string
@@ -13,6 +14,8 @@ export interface Settings {
   readonly workers: number
   /** A file; `-` is standard output; '' writes none. */
   readonly accessLogPath: string
+  /** Which HTTP codec the workers run. */
+  readonly forwarder: ForwarderKind
   readonly name: string
 }
 
@@ -37,6 +40,12 @@ function workersOf(text: string): number {
     throw new Refused(`WEIR_WORKERS must be a number from 1 to ${MAX_WORKERS}, not "${text}"`)
   }
   return Number(text)
+}
+
+function forwarderOf(text: string): ForwarderKind {
+  const kind = forwarderKinds.find(one => one === (text || 'wire'))
+  if (kind === undefined) throw new Refused(`WEIR_FORWARDER must be one of ${forwarderKinds.join(', ')}, not "${text}"`)
+  return kind
 }
 
 function channelOf(text: string): Settings['channel'] {
@@ -69,6 +78,7 @@ export function readSettings(env: NodeJS.ProcessEnv, hostname: string): Settings
     channel: channelOf(env['WEIR_CHANNEL'] ?? ''),
     workers: workersOf(env['WEIR_WORKERS'] ?? ''),
     accessLogPath: accessLog === '' || accessLog === '-' ? accessLog : resolve(accessLog),
+    forwarder: forwarderOf(env['WEIR_FORWARDER'] ?? ''),
     name
   }
 }

@@ -1,6 +1,7 @@
 /** What the agent thread and a data-plane worker say to each other over their port. An order is answered by a fact of its kind. */
 import type { Violation } from '#model/resource/violation.ts'
 import type { Snapshot } from '#model/snapshot/snapshot.ts'
+import type { ForwarderKind } from '../dataplane/exchange/forwarder.ts'
 import type { AccessRecord, Slots } from '#engine/meter/shared.ts'
 
 export type WorkerOrder =
@@ -31,4 +32,6 @@ export interface WorkerSetup {
   readonly reusePort: boolean
   /** 48 secret bytes, the same for all workers of the engine. */
   readonly ticketKeys: Uint8Array
+  /** Which codec it runs; the default when not told. */
+  readonly forwarder?: ForwarderKind
 }

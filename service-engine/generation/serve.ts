@@ -4,7 +4,7 @@ import { systemClock, type Clock } from '#model/base/clock.ts'
 import { silentLog, type Log } from '#model/base/log.ts'
 import { attachMemory, type AccessRecord } from '#engine/meter/shared.ts'
 import type { Forwarder } from '../dataplane/exchange/forwarder.ts'
-import { makeStockForwarder } from '../dataplane/http/stock/stock.ts'
+import { makeForwarder } from '../dataplane/http/forwarders.ts'
 import { openDataPlane } from './generation.ts'
 import type { WorkerFact, WorkerOrder, WorkerSetup } from './orders.ts'
 
@@ -30,7 +30,7 @@ export interface WorkerOptions {
  * `stopped`, closes the port, and nothing of it keeps the thread alive.
  */
 export function startWorker(port: OrderPort, setup: WorkerSetup, options: WorkerOptions = {}): void {
-  const { clock = systemClock, log = silentLog, forwarder = makeStockForwarder() } = options
+  const { clock = systemClock, log = silentLog, forwarder = makeForwarder(setup.forwarder ?? 'wire', { clock }) } = options
   let waiting: AccessRecord[] = []
   let dropped = 0
   const flush = (): void => {

@@ -14,12 +14,12 @@ import { request as httpsRequest, type RequestOptions as TlsRequestOptions } fro
 import { connect, createServer as createTcpServer, type AddressInfo, type Socket } from 'node:net'
 import { text } from 'node:stream/consumers'
 import type { Test } from 'tap'
-import { systemClock } from '#model/base/clock.ts'
+import { systemClock, type Clock } from '#model/base/clock.ts'
 import { makeLog } from '#model/base/log.ts'
 import type { Violation } from '#model/resource/violation.ts'
 import type { Snapshot } from '#model/snapshot/snapshot.ts'
-import type { Forwarder } from '#engine/dataplane/exchange/forwarder.ts'
-import { makeStockForwarder } from '#engine/dataplane/http/stock/stock.ts'
+import type { Forwarder, ForwarderKind } from '#engine/dataplane/exchange/forwarder.ts'
+import { makeForwarder } from '#engine/dataplane/http/forwarders.ts'
 import { openDataPlane, type DataPlane } from '#engine/generation/generation.ts'
 import { attachMemory, makeMemory, type AccessRecord, type Memory } from '#engine/meter/shared.ts'
 
@@ -38,17 +38,18 @@ export interface DataPlaneUnderTest {
 
 export function openTestPlane(
   t: Scope,
-  options: { readonly forwarder?: Forwarder; readonly reusePort?: boolean } = {}
+  options: { readonly forwarder?: Forwarder; readonly reusePort?: boolean; readonly clock?: Clock } = {}
 ): DataPlaneUnderTest {
+  const { clock = systemClock } = options
   const memory = makeMemory({ workers: 1, nowMs: () => performance.now() })
   const records: AccessRecord[] = []
   const bugs: string[] = []
   const plane = openDataPlane({
-    clock: systemClock,
+    clock,
     random: Math.random,
     log: makeLog(line => bugs.push(line)),
     makeId: randomUUID,
-    forwarder: options.forwarder ?? makeStockForwarder(),
+    forwarder: options.forwarder ?? makeForwarder('wire', { clock }),
     record: record => records.push(record),
     reusePort: options.reusePort ?? false,
     ticketKeys: null
@@ -68,6 +69,13 @@ export function openTestPlane(
     },
     port: (serviceId = 'vs-1') => plane.bound().find(door => door.virtualServiceId === serviceId)?.port ?? 0
   }
+}
+
+export type OpenPlane = (t: Scope) => DataPlaneUnderTest
+
+/** Opens planes that run one of the codecs. */
+export function openerOf(kind: ForwarderKind): OpenPlane {
+  return t => openTestPlane(t, { forwarder: makeForwarder(kind, { clock: systemClock }) })
 }
 
 export interface HttpServerUnderTest {

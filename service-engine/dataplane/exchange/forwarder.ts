@@ -7,8 +7,12 @@ import type { Fault } from '#engine/base/fault.ts'
 import type { HttpSpec, UpstreamTlsSpec } from '#model/snapshot/snapshot.ts'
 import type { Downstream, Exchange, RequestHead } from './exchange.ts'
 
+/** `wire`: at byte level; `stock`: `node:http` and `http-proxy-3`, the reference that it is held against. */
+export const forwarderKinds = ['wire', 'stock'] as const
+export type ForwarderKind = (typeof forwarderKinds)[number]
+
 export interface Forwarder {
-  readonly kind: string
+  readonly kind: ForwarderKind
   /** The server side under one set of limits; takes connections that are accepted and through with TLS. */
   readonly openEntrance: (limits: HttpSpec, spine: EntranceSpine) => Entrance
   /** A destination that gets no new requests: idle connections close, busy ones close when they are done. */

@@ -5,6 +5,7 @@
  *   each may go to ended by a fault; a WebSocket goes from waiting to a splice of both connections
  */
 import { createHash } from 'node:crypto'
+import type { Socket } from 'node:net'
 import { Fault, type FaultCode } from '#engine/base/fault.ts'
 import type { Exchange } from '../../exchange/exchange.ts'
 import type { Destination, ForwardEvents } from '../../exchange/forwarder.ts'
@@ -12,11 +13,10 @@ import { hasToken, headerOf, stripHopByHop } from '../../exchange/headers.ts'
 import { splice } from '../../l4/splice.ts'
 import { BodyReader, type Framing } from './body-reader.ts'
 import { EMPTY } from './bytes.ts'
-import type { ClientConnection } from './client.ts'
 import { isFraming, lastChunk, requestText, responseText, UPGRADE } from './compose.ts'
 import { INCOMPLETE, ResponseReader } from './head-reader.ts'
 import type { WireParts } from './parts.ts'
-import { ServerConnection, type IdleServers } from './server.ts'
+import { ServerConnection, type IdleServers, type ServerUser } from './server.ts'
 
 /** RFC 6455 §1.3. */
 const WEBSOCKET_GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11'
@@ -31,8 +31,40 @@ const CONTINUE = 100
 export const makeResponseReader = (): ResponseReader =>
   new ResponseReader({ maxHeaderBytes: MAX_HEADER_BYTES, maxHeaderCount: MAX_HEADER_COUNT })
 
-export class Attempt {
-  readonly #client: ClientConnection
+/** The client's connection, as an attempt needs it. */
+export interface ClientSide {
+  readonly socket: Socket
+  readonly parts: WireParts
+  readonly idle: IdleServers
+  /** The request asks for a tunnel, and may. */
+  readonly isUpgrade: boolean
+  /** What is said about the connection in the response's head, which is about to be sent. */
+  readonly respond: (isKeepable: boolean) => string
+  readonly write: (text: string) => boolean
+  /**
+   * Sends the head, or a part of the body, or both.
+   *
+   * Shapes  text: the head, '' when it is out. trailers: with the body's end; null before it
+   * Returns false when the client cannot take more for now
+   */
+  readonly send: (text: string, bytes: Buffer, from: number, to: number, isChunked: boolean, trailers: readonly string[] | null) => boolean
+  /** The response is whole: says so, by `flushed`, once the kernel has all of it. */
+  readonly flush: () => void
+  /** The request's body is wanted. */
+  readonly flowBody: () => void
+  /** The server takes more of the body. */
+  readonly resumeBody: () => void
+  /** What was begun cannot be finished: truncation must look like one. */
+  readonly cut: (isDelimited: boolean) => void
+  /** The connection becomes a tunnel. Returns what came early. */
+  readonly detach: () => Buffer
+  readonly attemptEnded: (attempt: object) => void
+  /** An exchange is over, and so is its response. */
+  readonly next: () => void
+}
+
+export class Attempt implements ServerUser {
+  readonly #client: ClientSide
   readonly #exchange: Exchange
   readonly #destination: Destination
   readonly #events: ForwardEvents
@@ -56,7 +88,7 @@ export class Attempt {
   #isResponseWhole = false
   #isEnded = false
 
-  constructor(client: ClientConnection, exchange: Exchange, destination: Destination, events: ForwardEvents) {
+  constructor(client: ClientSide, exchange: Exchange, destination: Destination, events: ForwardEvents) {
     this.#client = client
     this.#exchange = exchange
     this.#destination = destination
@@ -77,7 +109,6 @@ export class Attempt {
     this.#parts.wheel.lane(this.#destination.connectTimeoutMs).arm(this.#server.timer)
   }
 
-  /** The new connection stands. */
   connected(): void {
     this.#server?.timer.disarm()
     this.#events.connected()
@@ -126,11 +157,6 @@ export class Attempt {
     this.#server?.socket.resume()
   }
 
-  /**
-   * Bytes from the server. They are not kept: what is not used at once is copied.
-   *
-   * Returns false when the client cannot take more for now
-   */
   onBytes(bytes: Buffer, size: number): boolean {
     if (!this.#isStanding) {
       this.fail(new Fault('UPSTREAM_BAD_RESPONSE', 'a server that speaks before it is asked'))

@@ -8,7 +8,7 @@ import type { Destination, EntranceSpine, ForwardEvents, Wire } from '../../exch
 import { hasToken, headerOf } from '../../exchange/headers.ts'
 import { readHead } from '../head.ts'
 import { answerTo } from '../rescue.ts'
-import { Attempt } from './attempt.ts'
+import { Attempt, type ClientSide } from './attempt.ts'
 import { BodyReader } from './body-reader.ts'
 import { EMPTY, LF } from './bytes.ts'
 import { CLOSE, KEEP, lastChunk, responseText } from './compose.ts'
@@ -22,6 +22,7 @@ export interface EntranceParts {
   readonly limits: HttpSpec
   readonly spine: EntranceSpine
   readonly parts: WireParts
+  readonly idle: IdleServers
   readonly requests: RequestReader
   readonly lanes: EntranceLanes
   readonly closed: (connection: ClientConnection) => void
@@ -64,11 +65,10 @@ const NOBODY = 0
 const SERVER = 1
 const NOWHERE = 2
 
-export class ClientConnection implements Wire {
+export class ClientConnection implements Wire, ClientSide {
   readonly socket: Socket
   readonly parts: WireParts
   readonly idle: IdleServers
-  /** The request asks for a tunnel, and may. */
   isUpgrade = false
   onGone: ((fault: Fault) => void) | null = null
   readonly #entrance: EntranceParts
@@ -102,7 +102,7 @@ export class ClientConnection implements Wire {
   constructor(socket: Socket, downstream: Downstream, entrance: EntranceParts) {
     this.socket = socket
     this.parts = entrance.parts
-    this.idle = entrance.limits.isConnectionMultiplexed ? entrance.parts.idle : new IdleServers()
+    this.idle = entrance.limits.isConnectionMultiplexed ? entrance.idle : new IdleServers()
     this.#downstream = downstream
     this.#entrance = entrance
     socket.on('data', this.#onData).on('end', this.#onEnd).on('drain', this.#onDrain)
@@ -136,7 +136,6 @@ export class ClientConnection implements Wire {
 
   // What an attempt asks for.
 
-  /** What is said about the connection in the response's head, which is about to be sent. */
   respond(isKeepable: boolean): string {
     this.#keeps = isKeepable && this.#wantsKeep && !this.#isLast
     if (!this.#keeps) return CLOSE
@@ -147,12 +146,6 @@ export class ClientConnection implements Wire {
     return this.socket.write(text, 'latin1') || this.#blocked()
   }
 
-  /**
-   * Sends the head, or a part of the body, or both.
-   *
-   * Shapes  text: the head, '' when it is out. trailers: with the body's end; null before it
-   * Returns false when the client cannot take more for now
-   */
   send(text: string, bytes: Buffer, from: number, to: number, isChunked: boolean, trailers: readonly string[] | null): boolean {
     const size = to - from
     const end = isChunked && trailers !== null ? lastChunk(trailers) : ''
@@ -180,7 +173,6 @@ export class ClientConnection implements Wire {
     return isFlowing
   }
 
-  /** The response is whole: says so once the kernel has all of it. */
   flush(): void {
     if (this.socket.writableLength === 0) return this.#flushed()
     this.#blocked()
@@ -189,7 +181,6 @@ export class ClientConnection implements Wire {
     })
   }
 
-  /** The request's body is wanted. */
   flowBody(): void {
     if (this.#expects && this.#at === this.#bytes.length) {
       this.#expects = false
@@ -201,14 +192,13 @@ export class ClientConnection implements Wire {
     this.#settle()
   }
 
-  /** The server takes more of the body. */
   resumeBody(): void {
     if (!this.#isServerBlocked) return
     this.#startBody()
     this.#advance()
   }
 
-  attemptEnded(attempt: Attempt): void {
+  attemptEnded(attempt: object): void {
     if (this.#attempt !== attempt) return
     this.#attempt = null
     if (this.#bodyTo === SERVER) {
@@ -218,14 +208,12 @@ export class ClientConnection implements Wire {
     }
   }
 
-  /** What was begun cannot be finished: truncation must look like one. */
   cut(isDelimited: boolean): void {
     this.#phase = CLOSING
     if (isDelimited || this.socket instanceof TLSSocket) this.socket.destroy()
     else this.socket.resetAndDestroy()
   }
 
-  /** The connection becomes a tunnel. Returns what came early. */
   detach(): Buffer {
     const early = this.#bytes.subarray(this.#at)
     this.#phase = SPLICED
@@ -237,7 +225,6 @@ export class ClientConnection implements Wire {
     return early
   }
 
-  /** An exchange is over, and so is its response. */
   next(): void {
     if (this.#phase !== BUSY) return
     if (!this.#keeps) return this.#finish()
@@ -293,7 +280,7 @@ export class ClientConnection implements Wire {
     this.#bytes = EMPTY
     this.#at = 0
     if (!isTunnel) this.#gone(goneFault())
-    if (this.idle !== this.parts.idle) this.idle.close()
+    if (this.idle !== this.#entrance.idle) this.idle.close()
     this.#entrance.closed(this)
   }
 

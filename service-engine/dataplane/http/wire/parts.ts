@@ -2,7 +2,6 @@
 import type { Destination } from '../../exchange/forwarder.ts'
 import type { Dates } from './compose.ts'
 import type { ResponseReader } from './head-reader.ts'
-import type { IdleServers } from './server.ts'
 import type { Wheel } from './wheel.ts'
 
 export interface WireParts {
@@ -13,7 +12,6 @@ export interface WireParts {
   readonly buffers: Buffers
   /** A head is read in one go, and used up before the next is. */
   readonly responses: ResponseReader
-  readonly idle: IdleServers
   /** TLS sessions to go on with. */
   readonly sessions: WeakMap<Destination, Buffer>
 }

@@ -3,9 +3,20 @@ import { connect as netConnect, type OnReadOpts, type Socket } from 'node:net'
 import { connect as tlsConnect } from 'node:tls'
 import type { Destination } from '../../exchange/forwarder.ts'
 import { upstreamTlsOptions } from '../../upstream/tls.ts'
-import type { Attempt } from './attempt.ts'
 import type { WireParts } from './parts.ts'
 import { Timer } from './wheel.ts'
+
+/** Whom a connection serves: an attempt. */
+export interface ServerUser {
+  /** A new connection stands. */
+  readonly connected: () => void
+  /** Bytes that are not kept: what is not used at once is copied. False stops the reading. */
+  readonly onBytes: (bytes: Buffer, size: number) => boolean
+  readonly serverDrained: () => void
+  readonly serverEnded: () => void
+  readonly lost: (cause: Error | undefined) => void
+  readonly timedOut: () => void
+}
 
 /**
  *   connecting -> (securing ->) standing: serving <-> idle -> closed
@@ -15,7 +26,7 @@ export class ServerConnection {
   readonly timer: Timer = new Timer(() => this.#expired())
   readonly socket: Socket
   /** Whom it serves; null while it is idle. */
-  attempt: Attempt | null
+  attempt: ServerUser | null
   /** It served somebody before. */
   isReused = false
   isSecuring = false
@@ -26,7 +37,7 @@ export class ServerConnection {
   /**
    * Shapes  isTunnel: its bytes are to be had as a stream, not out of the buffer that all connections share
    */
-  constructor(attempt: Attempt, destination: Destination, idle: IdleServers, parts: WireParts, isTunnel: boolean) {
+  constructor(attempt: ServerUser, destination: Destination, idle: IdleServers, parts: WireParts, isTunnel: boolean) {
     this.attempt = attempt
     this.destination = destination
     this.#idle = idle
@@ -45,7 +56,7 @@ export class ServerConnection {
   }
 
   /** Taken from the idle ones. */
-  serve(attempt: Attempt): void {
+  serve(attempt: ServerUser): void {
     this.timer.disarm()
     this.attempt = attempt
   }

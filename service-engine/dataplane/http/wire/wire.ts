@@ -19,27 +19,27 @@ const LINGER_MS = 1_000
 
 export function makeWireForwarder(options: { readonly clock: Clock }): Forwarder {
   const { clock } = options
+  const idle = new IdleServers()
   const parts: WireParts = {
     wheel: new Wheel(clock),
     dates: new Dates(clock.nowEpochMs),
     readBuffer: Buffer.allocUnsafeSlow(READ_BYTES),
     buffers: new Buffers(),
     responses: makeResponseReader(),
-    idle: new IdleServers(),
     sessions: new WeakMap()
   }
   return {
     kind: 'wire',
-    openEntrance: (limits, spine) => openEntrance(limits, spine, parts),
-    forget: destination => parts.idle.forget(destination),
+    openEntrance: (limits, spine) => openEntrance(limits, spine, parts, idle),
+    forget: destination => idle.forget(destination),
     close: () => {
-      parts.idle.close()
+      idle.close()
       parts.wheel.stop()
     }
   }
 }
 
-function openEntrance(limits: HttpSpec, spine: EntranceSpine, parts: WireParts): Entrance {
+function openEntrance(limits: HttpSpec, spine: EntranceSpine, parts: WireParts, idle: IdleServers): Entrance {
   const { wheel } = parts
   const connections = new Set<ClientConnection>()
   let isRetiring = false
@@ -48,6 +48,7 @@ function openEntrance(limits: HttpSpec, spine: EntranceSpine, parts: WireParts):
     limits,
     spine,
     parts,
+    idle,
     requests: new RequestReader(limits),
     lanes: {
       firstHeader: wheel.lane(Math.min(limits.headerTimeoutMs, PATIENCE_MS)),
