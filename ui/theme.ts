@@ -8,6 +8,7 @@ const input = { defaultProps: { size: 'xs', inputWrapperOrder: ['label', 'input'
 const overlay = { defaultProps: { lockScroll: false, transitionProps: { duration: 120 }, overlayProps: { backgroundOpacity: 0.45 } } }
 
 export const theme = createTheme({
+  respectReducedMotion: true,
   components: {
     Button: dense,
     TextInput: input,

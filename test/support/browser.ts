@@ -43,6 +43,8 @@ export async function openBrowser(
     args: launchArguments,
     viewport: { width: options.width ?? 1440, height: options.height ?? 900 },
     colorScheme: options.colorScheme ?? 'dark',
+    // What fades in has no contrast yet.
+    reducedMotion: 'reduce',
     ignoreHTTPSErrors: true
   })
   context.setDefaultTimeout(TIMEOUT_MS)
