@@ -47,6 +47,8 @@ export interface Wire {
   readonly close: () => void
   /** Sends the request to the destination and relays its response. */
   readonly forward: (exchange: Exchange, destination: Destination, events: ForwardEvents) => void
+  /** Ends the attempt under way by a fault, as if the server had failed; nothing once its response has begun. */
+  readonly abandon: (fault: Fault) => void
   /** The client went before a response was begun: set by the spine while it waits for something itself. */
   onGone: ((fault: Fault) => void) | null
 }
@@ -54,8 +56,11 @@ export interface Wire {
 export interface ForwardEvents {
   /** A connection to the server stands; not called for a reused one. */
   readonly connected: () => void
-  /** `exchange.response` has the response's head and nothing of it was sent: it may be changed. */
-  readonly responded: () => void
+  /**
+   * `exchange.response` has the response's head and nothing of it was sent: it may be changed, or the attempt abandoned.
+   * `isReplayable`: the same request can be sent again, because what was taken of its body is still there.
+   */
+  readonly responded: (isReplayable: boolean) => void
   /** Exactly once: null when the whole response was sent. */
   readonly ended: (fault: Fault | null, progress: Progress) => void
 }

@@ -86,6 +86,10 @@ export class Attempt {
     )
   }
 
+  get isResponseBegun(): boolean {
+    return this.#isResponseBegun
+  }
+
   clientGone(): void {
     this.fail(new Fault('DOWNSTREAM_RESET', 'the client went'))
   }
@@ -205,7 +209,7 @@ export class Attempt {
     const { response } = this.#passage.arrival
     const head = headOf(incoming)
     this.#exchange.response = head
-    this.#events.responded()
+    this.#events.responded(!this.#isBodyConsumed)
     if (this.#isEnded || response.destroyed) return void incoming.on('error', () => undefined).destroy()
     // What is left of the request is not waited for once its answer is here.
     if (!this.#isBodyDone || this.#passage.connection.isLast) response.shouldKeepAlive = false
@@ -268,7 +272,7 @@ export class Attempt {
     this.#isResponseWhole = true
     const answer = headOf(incoming)
     this.#exchange.response = answer
-    this.#events.responded()
+    this.#events.responded(!this.#isBodyConsumed)
     this.#isResponseBegun = true
     const client = upgrade.socket
     response.detachSocket(client)

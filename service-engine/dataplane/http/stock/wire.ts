@@ -127,6 +127,10 @@ export class StockWire implements Wire, Passage {
     this.connection.socket.destroy()
   }
 
+  abandon(fault: Fault): void {
+    if (this.#attempt?.isResponseBegun === false) this.#attempt.fail(fault)
+  }
+
   /** What came after the head was not HTTP. */
   broken(fault: Fault): void {
     const { response } = this.arrival

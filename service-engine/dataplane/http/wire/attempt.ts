@@ -5,12 +5,12 @@
  *   each may go to ended by a fault; a WebSocket goes from waiting to a splice of both connections
  */
 import { createHash } from 'node:crypto'
-import type { Socket } from 'node:net'
 import { Fault, type FaultCode } from '#engine/base/fault.ts'
 import type { Exchange } from '../../exchange/exchange.ts'
 import type { Destination, ForwardEvents } from '../../exchange/forwarder.ts'
 import { hasToken, headerOf, stripHopByHop } from '../../exchange/headers.ts'
 import { splice } from '../../l4/splice.ts'
+import type { ClientSide, ServerSide } from '../sides.ts'
 import { BodyReader, type Framing } from './body-reader.ts'
 import { EMPTY } from './bytes.ts'
 import { isFraming, lastChunk, requestText, responseText, UPGRADE } from './compose.ts'
@@ -31,39 +31,7 @@ const CONTINUE = 100
 export const makeResponseReader = (): ResponseReader =>
   new ResponseReader({ maxHeaderBytes: MAX_HEADER_BYTES, maxHeaderCount: MAX_HEADER_COUNT })
 
-/** The client's connection, as an attempt needs it. */
-export interface ClientSide {
-  readonly socket: Socket
-  readonly parts: WireParts
-  readonly idle: IdleServers
-  /** The request asks for a tunnel, and may. */
-  readonly isUpgrade: boolean
-  /** What is said about the connection in the response's head, which is about to be sent. */
-  readonly respond: (isKeepable: boolean) => string
-  readonly write: (text: string) => boolean
-  /**
-   * Sends the head, or a part of the body, or both.
-   *
-   * Shapes  text: the head, '' when it is out. trailers: with the body's end; null before it
-   * Returns false when the client cannot take more for now
-   */
-  readonly send: (text: string, bytes: Buffer, from: number, to: number, isChunked: boolean, trailers: readonly string[] | null) => boolean
-  /** The response is whole: says so, by `flushed`, once the kernel has all of it. */
-  readonly flush: () => void
-  /** The request's body is wanted. */
-  readonly flowBody: () => void
-  /** The server takes more of the body. */
-  readonly resumeBody: () => void
-  /** What was begun cannot be finished: truncation must look like one. */
-  readonly cut: (isDelimited: boolean) => void
-  /** The connection becomes a tunnel. Returns what came early. */
-  readonly detach: () => Buffer
-  readonly attemptEnded: (attempt: object) => void
-  /** An exchange is over, and so is its response. */
-  readonly next: () => void
-}
-
-export class Attempt implements ServerUser {
+export class Attempt implements ServerUser, ServerSide {
   readonly #client: ClientSide
   readonly #exchange: Exchange
   readonly #destination: Destination
@@ -96,6 +64,10 @@ export class Attempt implements ServerUser {
     this.#parts = client.parts
     this.#idle = client.idle
     this.#isTunnel = exchange.request.isWebSocket && client.isUpgrade
+  }
+
+  get isResponseBegun(): boolean {
+    return this.#isResponseBegun
   }
 
   start(): void {
@@ -267,9 +239,9 @@ export class Attempt implements ServerUser {
   #interim(status: number, reason: string, headers: string[]): void {
     if (++this.#interims > MAX_INTERIM) return this.fail(new Fault('UPSTREAM_BAD_RESPONSE', 'interim responses without end'))
     // 100 was said by us, when it was asked for.
-    if (status === CONTINUE || this.#exchange.request.version !== '1.1') return
+    if (status === CONTINUE || this.#exchange.request.version === '1.0') return
     stripHopByHop(headers)
-    this.#client.write(responseText({ status, reason, headers }, { length: -1, isChunked: false, connection: '' }, ''))
+    this.#client.interim({ status, reason, headers })
   }
 
   #respond(status: number, reason: string, headers: string[], framing: ResponseFraming): void {
@@ -278,12 +250,11 @@ export class Attempt implements ServerUser {
     const exchange = this.#exchange
     const response = { status, reason, headers }
     exchange.response = response
-    this.#events.responded()
-    if (this.#isEnded || this.#client.socket.destroyed) return
+    this.#events.responded(!this.#isBodyConsumed)
+    if (this.#isEnded || this.#client.isGone()) return
     this.#isChunked = exchange.request.version === '1.1' && (framing.is === 'chunked' || framing.is === 'close')
     const isDelimited = this.#isChunked || framing.is === 'length' || framing.is === 'none'
-    const connection = this.#client.respond(this.#isBodyDone && isDelimited)
-    this.#text = responseText(response, { length: framing.length, isChunked: this.#isChunked, connection }, this.#parts.dates.now())
+    this.#text = this.#client.head(response, { length: framing.length, isChunked: this.#isChunked }, this.#isBodyDone && isDelimited)
     const body = new BodyReader()
     body.begin(framing.is, Math.max(0, framing.is === 'none' ? 0 : framing.length))
     this.#body = body
@@ -296,7 +267,6 @@ export class Attempt implements ServerUser {
     if (!body.isDone) {
       at = body.read(bytes, from, to)
       if (body.isBroken) {
-        this.#isResponseBegun ||= this.#text === ''
         this.fail(new Fault('UPSTREAM_BAD_RESPONSE', 'a body that is not framed as it should be'))
         return false
       }
@@ -340,22 +310,21 @@ export class Attempt implements ServerUser {
     stripHopByHop(headers)
     const response = { status: SWITCHING_PROTOCOLS, reason, headers }
     exchange.response = response
-    this.#events.responded()
-    if (this.#isEnded || this.#client.socket.destroyed) return
+    this.#events.responded(!this.#isBodyConsumed)
+    if (this.#isEnded || this.#client.isGone()) return
     this.#isResponseBegun = true
     this.#isResponseWhole = true
     this.#server = null
     server.attempt = null
     const { socket } = server
     socket.removeAllListeners('data').removeAllListeners('end').removeAllListeners('drain')
-    const client = this.#client
-    client.write(responseText(response, { length: -1, isChunked: false, connection: UPGRADE }, ''))
-    const early = client.detach()
-    if (rest.length > 0) client.socket.write(rest)
+    const { socket: client, early } = this.#client.detach()
+    client.write(responseText(response, { length: -1, isChunked: false, connection: UPGRADE }, ''), 'latin1')
+    if (rest.length > 0) client.write(rest)
     if (early.length > 0) socket.write(early)
     exchange.bytesIn += early.length
     exchange.bytesOut += rest.length
-    splice(client.socket, socket, {
+    splice(client, socket, {
       idleTimeoutMs: 0,
       upBytes: count => (exchange.bytesIn += count),
       downBytes: count => (exchange.bytesOut += count),

@@ -8,7 +8,8 @@ import type { Destination, EntranceSpine, ForwardEvents, Wire } from '../../exch
 import { hasToken, headerOf } from '../../exchange/headers.ts'
 import { readHead } from '../head.ts'
 import { answerTo } from '../rescue.ts'
-import { Attempt, type ClientSide } from './attempt.ts'
+import type { BodyDelivery, ClientSide, ServerSide } from '../sides.ts'
+import { Attempt } from './attempt.ts'
 import { BodyReader } from './body-reader.ts'
 import { EMPTY, LF } from './bytes.ts'
 import { CLOSE, KEEP, lastChunk, responseText } from './compose.ts'
@@ -95,7 +96,7 @@ export class ClientConnection implements Wire, ClientSide {
   #expects = false
   #keeps = false
   #unread = 0
-  #attempt: Attempt | null = null
+  #attempt: ServerSide | null = null
   #onSent: ((fault: Fault | null) => void) | null = null
   #held: Buffer[] | null = null
 
@@ -134,7 +135,23 @@ export class ClientConnection implements Wire, ClientSide {
     this.socket.destroy()
   }
 
+  abandon(fault: Fault): void {
+    if (this.#attempt?.isResponseBegun === false) this.#attempt.fail(fault)
+  }
+
   // What an attempt asks for.
+
+  isGone(): boolean {
+    return this.socket.destroyed
+  }
+
+  interim(head: ResponseHead): void {
+    this.write(responseText(head, { length: -1, isChunked: false, connection: '' }, ''))
+  }
+
+  head(head: ResponseHead, { length, isChunked }: BodyDelivery, isKeepable: boolean): string {
+    return responseText(head, { length, isChunked, connection: this.respond(isKeepable) }, this.parts.dates.now())
+  }
 
   respond(isKeepable: boolean): string {
     this.#keeps = isKeepable && this.#wantsKeep && !this.#isLast
@@ -198,7 +215,7 @@ export class ClientConnection implements Wire, ClientSide {
     this.#advance()
   }
 
-  attemptEnded(attempt: object): void {
+  attemptEnded(attempt: ServerSide): void {
     if (this.#attempt !== attempt) return
     this.#attempt = null
     if (this.#bodyTo === SERVER) {
@@ -214,7 +231,7 @@ export class ClientConnection implements Wire, ClientSide {
     else this.socket.resetAndDestroy()
   }
 
-  detach(): Buffer {
+  detach(): { socket: Socket; early: Buffer } {
     const early = this.#bytes.subarray(this.#at)
     this.#phase = SPLICED
     this.#bytes = EMPTY
@@ -222,7 +239,7 @@ export class ClientConnection implements Wire, ClientSide {
     this.#timer.disarm()
     this.#readerTimer.disarm()
     this.socket.removeListener('data', this.#onData).removeListener('end', this.#onEnd).removeListener('drain', this.#onDrain)
-    return early
+    return { socket: this.socket, early }
   }
 
   next(): void {
