@@ -69,6 +69,9 @@ async function start(
         }
       ]
     })
+    // Kept until somebody was told: a start that fails after this one must not lock everybody out.
+    const untold = store.table<string>('first-start')
+    if (first.generatedPassword !== undefined) untold.set('admin-password', seal.seal(first.generatedPassword))
     if (settings.demo !== undefined) await followDemo(store, change, settings.demo, log)
 
     const telemetry = openTelemetry({ series: store.series, clock, log })
@@ -113,8 +116,9 @@ async function start(
     log.info('the controller is up', { port, enginePort: fleet.port, version, revision: store.revision() })
 
     const announce = (tell: (message: object) => void): void => {
-      const adminPassword = first.generatedPassword
-      tell({ type: 'ready', version, port, enginePort: fleet.port, ...(adminPassword === undefined ? {} : { adminPassword }) })
+      const sealed = untold.get('admin-password')
+      tell({ type: 'ready', version, port, enginePort: fleet.port, ...(sealed === undefined ? {} : { adminPassword: seal.open(sealed) }) })
+      untold.delete('admin-password')
       process.on('message', message => {
         if (typeof message !== 'object' || message === null || !('type' in message) || message.type !== 'join-token-wanted') return
         localToken(change, authority).then(

@@ -2,10 +2,11 @@
  * `make run`: a controller, one engine that joined it, and a demo service over two servers, as processes of their own,
  * in the foreground. A part that dies is started again; Ctrl-C stops everything. Imports nothing of the product.
  */
-import { accessSync, constants, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { accessSync, constants, existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { get } from 'node:http'
 import { createServer } from 'node:net'
 import { join, resolve } from 'node:path'
+import { makeFolder } from './folder.ts'
 import { Part } from './part.ts'
 import { readSettings, Refused, type Settings } from './settings.ts'
 
@@ -16,8 +17,8 @@ const PATIENCE_MS = 60_000
 
 function makeDataFolder(path: string): void {
   try {
-    mkdirSync(path, { recursive: true, mode: 0o700 })
-    mkdirSync(join(path, 'log'), { recursive: true, mode: 0o700 })
+    makeFolder(path)
+    makeFolder(join(path, 'log'))
     accessSync(path, constants.W_OK | constants.X_OK)
   } catch (error) {
     throw new Refused(
