@@ -81,6 +81,7 @@ export function labelOf(name: string): string {
     .split('_')
     .filter(word => word !== '')
   return words
+    .map(word => (word === 'vsvip' ? 'VS VIP' : word))
     .map((word, at) => (acronyms.has(word) ? word.toUpperCase() : at === 0 ? word.charAt(0).toUpperCase() + word.slice(1) : word))
     .join(' ')
 }
