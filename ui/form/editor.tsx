@@ -144,7 +144,14 @@ function Editor(props: {
         }
       />
       <p className="muted">{description}</p>
-      {problem && problem.violations.length === 0 && <Failure what="Not saved" problem={problem} />}
+      {problem && problem.violations.length === 0 && (
+        <Failure
+          what="Not saved"
+          problem={problem}
+          // Somebody was quicker: what is here was made from what is no more.
+          {...(problem.status === 412 ? { retry: 'Load what it is now', onRetry: () => location.reload() } : {})}
+        />
+      )}
       {problem && problem.violations.length > 0 && (
         <Failure
           what={`Not saved: ${problem.violations.length === 1 ? 'one thing is' : `${problem.violations.length} things are`} wrong`}

@@ -25,7 +25,13 @@ export function Empty(props: { readonly title: string; readonly children: ReactN
 }
 
 /** What failed, every violation, what to search the logs by, and the way to try again. */
-export function Failure(props: { readonly what: string; readonly problem: Problem; readonly onRetry?: () => void }): ReactNode {
+export function Failure(props: {
+  readonly what: string
+  readonly problem: Problem
+  readonly onRetry?: () => void
+  /** What trying again does, when it is more than that. */
+  readonly retry?: string
+}): ReactNode {
   const { problem } = props
   if (problem.status === 403) {
     return (
@@ -44,7 +50,7 @@ export function Failure(props: { readonly what: string; readonly problem: Proble
         </div>
         {props.onRetry && (
           <Button variant="default" onClick={props.onRetry}>
-            Try again
+            {props.retry ?? 'Try again'}
           </Button>
         )}
       </div>
