@@ -142,7 +142,8 @@ export function useLive(app: FastifyInstance, services: RestServices): LiveFeed 
         return runtime === undefined ? [] : [{ uuid, runtime }]
       })
       // An empty round is told as well: silence means to a client that its figures are old.
-      if (items.length > 0 || only === undefined) send(client, { type: 'runtime', kind, items, at: clock.nowEpochMs() } as unknown as LiveMessage)
+      if (items.length > 0 || only === undefined)
+        send(client, { type: 'runtime', kind, items, at: clock.nowEpochMs() } as unknown as LiveMessage)
     }
   }
 
