@@ -72,13 +72,13 @@ t.test('the main job', async t => {
   const session = await weir.signIn()
 
   await t.test('the demo answers through the engine, balanced over two servers', async t => {
-    const servers = new Set<unknown>()
+    const servers = new Set<string>()
     for (let i = 0; i < 8; i++) {
       const answer = await send(`http://127.0.0.1:${weir.demoPort}/`)
       t.equal(answer.status, 200)
       servers.add((answer.json() as { server: string }).server)
     }
-    t.same([...servers].toSorted(), ['demo-1', 'demo-2'])
+    t.same(servers, new Set(['demo-1', 'demo-2']))
   })
 
   await t.test('the data folder has the CA that the dashboard is trusted by', async t => {
@@ -167,7 +167,7 @@ t.test('the main job', async t => {
       }
     }
     await Promise.all(Array.from({ length: 8 }, lane))
-    t.same([...counts.keys()].toSorted(), [401, 429])
+    t.same(new Set(counts.keys()), new Set([401, 429]))
     t.ok((counts.get(429) ?? 0) > 800, 'most are told to wait')
     t.equal((await session.call('GET', '/api/pool')).status, 200, 'who is signed in goes on')
   })
