@@ -37,6 +37,8 @@ const rows = {
   UPSTREAM_RESET_UNANSWERED: { origin: 'upstream', status: 502, replay: 'on-another-server' },
   UPSTREAM_RESET: { origin: 'upstream', status: 502, replay: 'never' },
   UPSTREAM_RESPONSE_TIMEOUT: { origin: 'upstream', status: 504, replay: 'never' },
+  /** The answer itself says that another server should be asked. */
+  UPSTREAM_STATUS_RESELECTED: { origin: 'upstream', status: 503, replay: 'on-another-server' },
   UPSTREAM_BAD_RESPONSE: { origin: 'upstream', status: 502, replay: 'never' }
 } as const satisfies Record<string, FaultRow>
 

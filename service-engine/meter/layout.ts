@@ -9,6 +9,9 @@ export const CELL = {
   verdict: 0,
   cursor: 1,
   responseUs: 2,
+  /** Of a pool: thousandths of retries that it has saved up, and when it was last given some. */
+  retryCredit: 3,
+  retryPaidAtMs: 4,
   /** On a line of its own: every exchange writes it. */
   inFlight: 16
 } as const

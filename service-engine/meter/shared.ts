@@ -38,10 +38,14 @@ export interface ServerCell {
   /** Smoothed time to first byte in microseconds, 0 before the first; any worker may write. */
   readonly responseUs: () => number
   readonly responded: (firstByteUs: number) => void
+  /** By CELL; all workers touch it, with Atomics only. */
+  readonly cells: Int32Array
 }
 
 /** Shared state of one pool: the cursor of round robin over all workers. */
 export interface PoolCell {
+  /** By CELL; all workers touch it, with Atomics only. */
+  readonly cells: Int32Array
   /** Adds one and returns the count before, wrapping at 2^32. */
   readonly nextTurn: () => number
 }
@@ -63,7 +67,7 @@ export interface AccessRecord {
   readonly clientIp: string
   readonly clientPort: number
   readonly method: string
-  readonly scheme: 'http' | 'https' | 'tcp' | 'tls'
+  readonly scheme: 'http' | 'https' | 'tcp' | 'tls' | 'udp'
   readonly host: string
   readonly path: string
   readonly protocol: string
@@ -159,6 +163,7 @@ class RowMeter implements TrafficMeter {
 
 function makeServerCell({ cells, row }: SlotViews): ServerCell {
   return {
+    cells,
     inFlight: () => Atomics.load(cells, CELL.inFlight),
     acquire: () => {
       row[COUNTER.inFlight]! += 1
@@ -199,7 +204,7 @@ export function attachMemory(buffer: SharedArrayBuffer, worker: number, workers:
     serverCell: (poolId, serverId) => makeServerCell(view(slots.servers, serverKey(poolId, serverId))),
     poolCell: poolId => {
       const { cells } = view(slots.pools, poolId)
-      return { nextTurn: () => Atomics.add(cells, CELL.cursor, 1) >>> 0 }
+      return { cells, nextTurn: () => Atomics.add(cells, CELL.cursor, 1) >>> 0 }
     }
   }
 }

@@ -6,6 +6,7 @@
  */
 import { STATUS_CODES } from 'node:http'
 import type { Clock } from '#model/base/clock.ts'
+import type { Random } from '#model/base/random.ts'
 import type { FailAction } from '#model/snapshot/snapshot.ts'
 import { Fault, faultIn } from '#engine/base/fault.ts'
 import type { AccessRecord } from '#engine/meter/shared.ts'
@@ -16,12 +17,13 @@ import { headerBytes, headerOf, removeHeader } from '../exchange/headers.ts'
 import { runEnd, runRequest, runResponse } from '../filter/filter.ts'
 import type { Lease, Pool } from '../upstream/pool.ts'
 import type { Targets } from '../upstream/targets.ts'
-import { replayOf } from './forward.ts'
+import { backoffOf, isReselected, replayOf } from './forward.ts'
 import { answerTo } from './rescue.ts'
 import type { Site } from './site.ts'
 
 export interface SpineServices {
   readonly clock: Clock
+  readonly random: Random
   readonly makeId: () => string
   /** The pool as the running generation has it. */
   readonly poolOf: (id: string) => Pool | undefined
@@ -75,6 +77,8 @@ class ExchangeLife {
   /** When the attempt under way began. */
   #sentUs = 0
   #tried: string[] | null = null
+  /** Of a try that is limited, or of a retry that waits. */
+  #cancelTimer: (() => void) | null = null
   #lastFault: Fault | null = null
   #isWaiting = false
   #isEnded = false
@@ -165,33 +169,69 @@ class ExchangeLife {
       this.#wire.close()
     }
     exchange.serverId = lease.serverId
-    exchange.attempts++
+    if (exchange.attempts++ === 0) lease.pool.requestBegan()
     this.#sentUs = this.#nowUs()
+    this.#limitTry(lease)
     this.#wire.forward(exchange, lease.destination, {
       connected: () => {
         exchange.connectedUs = this.#nowUs()
       },
-      responded: () => this.#guarded(() => this.#responded(lease)),
+      responded: isReplayable => this.#guarded(() => this.#responded(lease, isReplayable)),
       ended: (fault, progress) => this.#guarded(() => this.#forwarded(lease, fault, progress))
     })
   }
 
-  #responded(lease: Lease): void {
+  #limitTry({ pool, serverId }: Lease): void {
+    const { reselect } = pool.part
+    if (reselect === undefined) return
+    const limitMs = this.#tried === null ? reselect.tryTimeoutMs : reselect.retryTimeoutMs
+    if (limitMs === null) return
+    this.#cancelTimer = this.#services.clock.after(limitMs, () =>
+      this.#wire.abandon(new Fault('UPSTREAM_RESPONSE_TIMEOUT', `no answer of ${serverId} within ${limitMs} ms`))
+    )
+  }
+
+  #stopTimer(): void {
+    this.#cancelTimer?.()
+    this.#cancelTimer = null
+  }
+
+  #responded(lease: Lease, isReplayable: boolean): void {
     const exchange = this.#exchange
+    const { status } = exchange.response!
+    this.#stopTimer()
     exchange.firstByteUs = this.#nowUs()
-    lease.responded(exchange.firstByteUs - this.#sentUs)
+    // A failure that comes fast does not make a server a fast one.
+    if (status < 500) lease.responded(exchange.firstByteUs - this.#sentUs)
+    if (this.#isReselected(lease, status, isReplayable))
+      return this.#wire.abandon(new Fault('UPSTREAM_STATUS_RESELECTED', `${lease.serverId} answered ${status}`))
     runResponse(this.#site.filters, exchange)
     exchange.bytesOut = 16 + headerBytes(exchange.response!.headers)
   }
 
+  /** The answer is one that another server may better; else it is relayed as it is. */
+  #isReselected({ pool, serverId }: Lease, status: number, isReplayable: boolean): boolean {
+    const { reselect } = pool.part
+    if (reselect === undefined || !isReselected(reselect, status)) return false
+    const fault = new Fault('UPSTREAM_STATUS_RESELECTED', '')
+    const progress = { isRequestSent: true, isBodyConsumed: !isReplayable, isResponseBegun: false }
+    if (replayOf(this.#exchange, fault, progress, reselect, this.#tried?.length) === 'never') return false
+    return pool.hasOther(serverId, this.#tried) && pool.mayRetry()
+  }
+
   #forwarded(lease: Lease, fault: Fault | null, progress: Progress): void {
+    const { pool } = lease
     this.#lease = null
     lease.release()
+    this.#stopTimer()
     if (this.#isEnded) return
     this.#meterServer(lease, fault)
     if (fault === null) return this.#end(null)
-    const replay = replayOf(this.#exchange, fault, progress)
-    if (replay === 'never') {
+    const retries = this.#tried?.length ?? 0
+    const replay = replayOf(this.#exchange, fault, progress, pool.part.reselect, retries)
+    // An answer that was given up for a retry has paid for it.
+    const isPaid = replay !== 'on-another-server' || fault.code === 'UPSTREAM_STATUS_RESELECTED' || pool.mayRetry()
+    if (replay === 'never' || !isPaid) {
       if (progress.isResponseBegun || fault.code === 'DOWNSTREAM_RESET') this.#end(fault)
       else this.#rescue(fault)
       return
@@ -201,6 +241,11 @@ class ExchangeLife {
     if (replay === 'on-another-server') {
       this.#tried ??= []
       this.#tried.push(lease.serverId)
+      const delayMs = pool.part.reselect === undefined ? 0 : backoffOf(pool.part.reselect, retries, this.#services.random)
+      if (delayMs > 0) {
+        this.#cancelTimer = this.#services.clock.after(delayMs, () => this.#guarded(() => this.#balance()))
+        return
+      }
     }
     this.#balance()
   }
@@ -268,6 +313,7 @@ class ExchangeLife {
   #end(fault: Fault | null): void {
     if (this.#isEnded) return
     this.#isEnded = true
+    this.#stopTimer()
     this.#wire.onGone = null
     const exchange = this.#exchange
     const { meter, filters } = this.#site

@@ -1,12 +1,14 @@
 /** A pool in one generation: which servers are available, which one is next, and who waits for one. */
 import type { Clock } from '#model/base/clock.ts'
 import type { Random } from '#model/base/random.ts'
+import type { Resilience } from '#model/snapshot/resilience.ts'
 import type { PoolPart } from '#model/snapshot/snapshot.ts'
 import type { TrafficMeter, WorkerMemory } from '#engine/meter/shared.ts'
 import type { Balancer, Question } from '../balance/balancer.ts'
 import { makeBalancer } from '../balance/catalog.ts'
 import { lowest } from '../balance/least-connections.ts'
 import type { Destination, DestinationTls } from '../exchange/forwarder.ts'
+import { RetryBudget } from './retry-budget.ts'
 import { UpstreamServer, type AddressBook, type Cuttable, type Member } from './server.ts'
 
 /** How long a change of verdict may go unseen; a server that is picked is asked again anyway. */
@@ -44,11 +46,12 @@ interface Waiter {
 }
 
 export class Pool {
-  readonly part: PoolPart
+  readonly part: PoolPart & Resilience
   readonly meter: TrafficMeter
   readonly #services: PoolServices
   readonly #balancer: Balancer
   readonly #members: readonly Member[]
+  readonly #budget: RetryBudget | null
   readonly #waiters: Waiter[] = []
   #available: readonly Member[] = []
   #lookedAtMs = -Infinity
@@ -58,12 +61,20 @@ export class Pool {
    * Shapes  previous: the pool's last generation; servers whose make did not change are taken over with their connections
    *         tls: how to reach its servers, keys resolved
    */
-  constructor(part: PoolPart, services: PoolServices, tlsOf: (serverHost: string) => DestinationTls | null, previous: Pool | undefined) {
+  constructor(
+    part: PoolPart & Resilience,
+    services: PoolServices,
+    tlsOf: (serverHost: string) => DestinationTls | null,
+    previous: Pool | undefined
+  ) {
     const { memory, addresses, random } = services
     this.part = part
     this.#services = services
     this.meter = memory.poolMeter(part.id)
-    this.#balancer = makeBalancer(part.algorithm, { nextTurn: memory.poolCell(part.id).nextTurn, random })
+    const cell = memory.poolCell(part.id)
+    const budget = part.reselect?.budget ?? null
+    this.#budget = budget === null ? null : new RetryBudget(budget, cell.cells, services.clock.nowEpochMs)
+    this.#balancer = makeBalancer(part.algorithm, { nextTurn: cell.nextTurn, random })
     const kept = new Map(previous?.servers().map(server => [server.fingerprint, server]))
     this.#members = part.servers.map(spec => {
       const make = { pool: part, spec, tls: tlsOf(spec.host) }
@@ -84,6 +95,21 @@ export class Pool {
 
   hasAvailable(): boolean {
     return this.#look(false).length > 0
+  }
+
+  /** Whether a server other than `serverId` and those that were tried could be asked. */
+  hasOther(serverId: string, tried: readonly string[] | null): boolean {
+    return this.#look(false).some(member => member.id !== serverId && tried?.includes(member.id) !== true)
+  }
+
+  /** A request goes to one of its servers for the first time. */
+  requestBegan(): void {
+    this.#budget?.requestBegan()
+  }
+
+  /** Takes one retry out of the budget; false when it is used up. */
+  mayRetry(): boolean {
+    return this.#budget?.take() ?? true
   }
 
   /**

@@ -1,6 +1,7 @@
 import t from 'tap'
+import type { ReselectSpec } from '#model/snapshot/resilience.ts'
 import { Fault, faultCodes, type FaultCode } from '#engine/base/fault.ts'
-import { MAX_ATTEMPTS, replayOf } from '#engine/dataplane/http/forward.ts'
+import { backoffOf, isReselected, MAX_ATTEMPTS, replayOf } from '#engine/dataplane/http/forward.ts'
 import { answerTo } from '#engine/dataplane/http/rescue.ts'
 import { anExchange } from '#test/support/exchange.ts'
 
@@ -22,6 +23,54 @@ t.test('replayOf repeats what nobody acted on, and what may be acted on twice', 
   t.equal(of('GET', 'UPSTREAM_RESET', { ...sent, isResponseBegun: true }), 'never')
   t.equal(of('GET', 'UPSTREAM_RESPONSE_TIMEOUT', sent), 'never')
   t.equal(of('GET', 'UPSTREAM_CONNECT_REFUSED', untouched, MAX_ATTEMPTS), 'never')
+})
+
+const rules: ReselectSpec = {
+  maxRetries: 2,
+  retriesNonIdempotent: false,
+  statuses: [
+    { from: 500, to: 503 },
+    { from: 429, to: 429 }
+  ],
+  tryTimeoutMs: null,
+  retryTimeoutMs: null,
+  budget: null,
+  backoff: { baseMs: 10, maxMs: 50 }
+}
+
+t.test('replayOf asks another server as the rules of the pool say', async t => {
+  const of = (method: string, code: FaultCode, progress: typeof sent, retries = 0, given: Partial<ReselectSpec> = {}) =>
+    replayOf(anExchange({ method }), new Fault(code, 'x'), progress, { ...rules, ...given }, retries)
+  t.equal(of('GET', 'UPSTREAM_RESPONSE_TIMEOUT', sent), 'on-another-server')
+  t.equal(of('GET', 'UPSTREAM_BAD_RESPONSE', sent, 1), 'on-another-server')
+  t.equal(of('GET', 'UPSTREAM_STATUS_RESELECTED', sent, 2), 'never', 'all retries are used')
+  t.equal(of('POST', 'UPSTREAM_STATUS_RESELECTED', sent), 'never')
+  t.equal(of('POST', 'UPSTREAM_CONNECT_REFUSED', untouched), 'on-another-server', 'nobody has seen it')
+  t.equal(of('POST', 'UPSTREAM_STATUS_RESELECTED', sent, 0, { retriesNonIdempotent: true }), 'on-another-server')
+  t.equal(of('GET', 'UPSTREAM_RESET', { ...sent, isResponseBegun: true }), 'never')
+  t.equal(of('PUT', 'UPSTREAM_RESET_UNANSWERED', { ...sent, isBodyConsumed: true }), 'never')
+  t.equal(of('GET', 'DOWNSTREAM_RESET', sent), 'never')
+  t.equal(of('GET', 'SERVER_WITHDRAWN', sent), 'never')
+  t.equal(of('GET', 'UPSTREAM_CONNECT_REFUSED', untouched, 0, { maxRetries: 0 }), 'never')
+})
+
+t.test('isReselected and backoffOf go by the rules', async t => {
+  t.same(
+    [200, 404, 429, 500, 503, 504].filter(status => isReselected(rules, status)),
+    [429, 500, 503]
+  )
+  t.same(
+    [0, 1, 2, 3, 50].map(retries => backoffOf(rules, retries, () => 1)),
+    [10, 20, 40, 50, 50]
+  )
+  t.equal(
+    backoffOf(rules, 3, () => 0.5),
+    25
+  )
+  t.equal(
+    backoffOf({ ...rules, backoff: null }, 3, () => 1),
+    0
+  )
 })
 
 t.test('answerTo has a response for every fault and tells nothing of our insides', async t => {
