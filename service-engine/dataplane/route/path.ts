@@ -3,7 +3,7 @@
 export interface NormalTarget {
   /** Sent on: unreserved characters decoded, dot segments resolved, query kept. */
   readonly target: string
-  /** Decided on: `target` without query, duplicate slashes merged. */
+  /** Decided on: `target` without query, escaped slashes decoded, duplicate slashes merged. */
   readonly path: string
   /** Without `?`. */
   readonly query: string
@@ -12,8 +12,8 @@ export interface NormalTarget {
 /** Anything that could need work: an escape, a parameter, a backslash, a dot or a slash after a slash. */
 const suspicious = /[%;\\]|\/[./]/
 const printable = /^[\x21-\x7e]*$/
-/** An escaped slash, backslash or NUL, or a bare backslash: servers disagree about what they separate. */
-const hidden = /%(?:2f|5c|00)|\\/i
+/** An escaped backslash or NUL, or a bare backslash: servers disagree about what they separate. */
+const hidden = /%(?:5c|00)|\\/i
 const badEscape = /%(?![0-9a-f]{2})/i
 const escape = /%[0-9a-f]{2}/gi
 const unreserved = /[A-Za-z0-9._~-]/
@@ -33,14 +33,26 @@ export function normalizeTarget(target: string): NormalTarget | string {
   if (!rawPath.startsWith('/')) return 'a target that is no path'
   if (!suspicious.test(rawPath)) return { target, path: rawPath, query }
   if (badEscape.test(rawPath)) return 'a path with a broken escape'
-  if (hidden.test(rawPath)) return 'a path with a hidden slash'
+  if (hidden.test(rawPath)) return 'a path with a hidden separator'
   const decoded = rawPath.replace(escape, found => {
     const character = String.fromCharCode(Number.parseInt(found.slice(1), 16))
     return unreserved.test(character) ? character : found.toUpperCase()
   })
   const resolved = resolveDots(decoded)
   if (resolved === undefined) return 'a path that climbs out'
-  return { target: mark < 0 ? resolved : `${resolved}?${query}`, path: resolved.replace(/\/{2,}/g, '/'), query }
+  const path = decodeSlashes(resolved)
+  if (path === undefined) return 'a path that climbs by escaped slashes'
+  return { target: mark < 0 ? resolved : `${resolved}?${query}`, path: path.replace(/\/{2,}/g, '/'), query }
+}
+
+/**
+ * Registries, git hosts and message brokers put names with slashes into one segment (`/@scope%2Fname`): that goes on as it is.
+ * Rules see the slash, as a server that decodes it would. Undefined when that would uncover a dot segment.
+ */
+function decodeSlashes(path: string): string | undefined {
+  if (!path.includes('%2F')) return path
+  const decoded = path.replaceAll('%2F', '/')
+  return /\/\.{1,2}(?:[/;]|$)/.test(decoded) ? undefined : decoded
 }
 
 /** Undefined when the path climbs out, or hides dots behind a parameter (`/..;x/`) that some servers drop. */

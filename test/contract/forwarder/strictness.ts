@@ -29,7 +29,8 @@ const refused: readonly (readonly [what: string, bytes: string, status: number])
   ['a host that is none', 'GET / HTTP/1.1\r\nHost: a/b\r\n\r\n', 400],
   ['a target for another host', 'GET http://b/ HTTP/1.1\r\nHost: a\r\n\r\n', 400],
   ['a target in no form', 'GET a/b HTTP/1.1\r\nHost: a\r\n\r\n', 400],
-  ['a hidden slash', 'GET /a%2fb HTTP/1.1\r\nHost: a\r\n\r\n', 400],
+  ['a hidden climb', 'GET /a%2f..%2fb HTTP/1.1\r\nHost: a\r\n\r\n', 400],
+  ['a hidden backslash', 'GET /a%5cb HTTP/1.1\r\nHost: a\r\n\r\n', 400],
   ['a hidden NUL', 'GET /a%00b HTTP/1.1\r\nHost: a\r\n\r\n', 400],
   ['a path that climbs out', 'GET /a/../../b HTTP/1.1\r\nHost: a\r\n\r\n', 400],
   ['a chunk size that is none', 'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0x5\r\nhello\r\n0\r\n\r\n', 400],
@@ -132,6 +133,8 @@ export function strictnessContract(t: Test, open: OpenPlane): void {
       '/admin;x=1',
       '///a/..//admin/b',
       '/admin?x',
+      '/%2fadmin',
+      '/admin%2Fx',
       'http://a/admin',
       'HTTP://A//admin'
     ]
@@ -146,6 +149,7 @@ export function strictnessContract(t: Test, open: OpenPlane): void {
       t.equal((await sendRaw(port(), `GET ${way} HTTP/1.1\r\nHost: a\r\n\r\n`)).text, '', way)
     t.same(web.requests, [])
     t.match((await sendRaw(port(), 'GET /x/../b%41//c HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n')).text, /reached \/bA\/\/c/)
+    t.match((await sendRaw(port(), 'GET /@x%2fy HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n')).text, /reached \/@x%2Fy/)
   })
 
   t.test('the answer of a server that is not understood exactly does not pass', async t => {
