@@ -186,7 +186,7 @@ export class Attempt implements ServerUser, ServerSide {
     this.#isStanding = true
     this.#isRequestSent = true
     const text = requestText(this.#exchange, this.#destination, this.#isTunnel)
-    if (this.#exchange.request.framing === 'none') {
+    if (this.#exchange.request.contentLength === 0) {
       socket.write(text, 'latin1')
       return this.#bodySent()
     }

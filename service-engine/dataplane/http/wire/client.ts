@@ -6,10 +6,10 @@ import { Fault } from '#engine/base/fault.ts'
 import type { Downstream, Exchange, ResponseHead } from '../../exchange/exchange.ts'
 import type { Destination, EntranceSpine, ForwardEvents, Wire } from '../../exchange/forwarder.ts'
 import { hasToken, headerOf } from '../../exchange/headers.ts'
+import { makeAttempt } from '../attempts.ts'
 import { readHead } from '../head.ts'
 import { answerTo } from '../rescue.ts'
 import type { BodyDelivery, ClientSide, ServerSide } from '../sides.ts'
-import { Attempt } from './attempt.ts'
 import { BodyReader } from './body-reader.ts'
 import { EMPTY, LF } from './bytes.ts'
 import { CLOSE, KEEP, lastChunk, responseText } from './compose.ts'
@@ -114,7 +114,7 @@ export class ClientConnection implements Wire, ClientSide {
   // What the spine asks for.
 
   forward(exchange: Exchange, destination: Destination, events: ForwardEvents): void {
-    const attempt = new Attempt(this, exchange, destination, events)
+    const attempt = makeAttempt(this, exchange, destination, events)
     this.#attempt = attempt
     if (this.#phase === CLOSED) attempt.fail(goneFault())
     else attempt.start()

@@ -126,17 +126,19 @@ export class RequestReader {
     const start = at
     while (at < to && TOKEN[bytes[at]!] === 1) at++
     const methodEnd = at
+    if (at - from > this.#size.maxHeaderBytes) return this.overflow(Infinity, true)!
     if (at < to && (bytes[at] !== SP || at === start)) return bad('a method that is no token')
     const targetAt = at + 1
     at = targetAt
     while (at < to && TARGET[bytes[at]!] === 1) at++
-    if (at >= to) return this.overflow(to - from, true) ?? INCOMPLETE
     const targetEnd = at
+    if (at - from > this.#size.maxHeaderBytes) return this.overflow(Infinity, true)!
+    if (at >= to) return INCOMPLETE
     if (bytes[at] !== SP || at === targetAt) return bad('a request line that is none')
     const versionAt = at + 1
     const lineEnd = versionAt + 8
     for (let i = 0; i < 10; i++) {
-      if (versionAt + i >= to) return this.overflow(to - from, true) ?? INCOMPLETE
+      if (versionAt + i >= to) return INCOMPLETE
       const byte = bytes[versionAt + i]!
       if (i === 8 ? byte !== CR : i === 9 ? byte !== LF : i === 5 || i === 7 ? !isDigit(byte) : byte !== (i === 6 ? 46 : VERSION[i]))
         return bad('a request line that is none')

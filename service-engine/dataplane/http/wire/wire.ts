@@ -1,7 +1,9 @@
-/** The forwarder at byte level: HTTP/1.1 on sockets, towards clients and towards servers. */
+/** The forwarder at byte level: HTTP/1.1 on sockets, towards clients and towards servers; HTTP/2 beside it. */
 import type { Clock } from '#model/base/clock.ts'
 import type { HttpSpec } from '#model/snapshot/snapshot.ts'
 import type { Entrance, EntranceSpine, Forwarder } from '../../exchange/forwarder.ts'
+import { joinEntrances } from '../entrances.ts'
+import { openHttp2Entrance } from '../http2/entrance.ts'
 import { makeResponseReader } from './attempt.ts'
 import { ClientConnection, type EntranceParts } from './client.ts'
 import { Dates } from './compose.ts'
@@ -30,7 +32,9 @@ export function makeWireForwarder(options: { readonly clock: Clock }): Forwarder
   }
   return {
     kind: 'wire',
-    openEntrance: (limits, spine) => openEntrance(limits, spine, parts, idle),
+    speaksHttp2: true,
+    openEntrance: (limits, spine) =>
+      joinEntrances(openEntrance(limits, spine, parts, idle), openHttp2Entrance(limits, spine, parts, idle)),
     forget: destination => idle.forget(destination),
     close: () => {
       idle.close()
