@@ -111,6 +111,22 @@ export interface HttpSpec {
   /** Null: unlimited. */
   readonly maxBodyBytes: number | null
   readonly isConnectionMultiplexed: boolean
+  /** Where a listener speaks HTTP/2; left out: its defaults. */
+  readonly http2?: Http2Spec
+}
+
+/** Bounds on one connection of a client. */
+export interface Http2Spec {
+  /** What a client may send on a stream before it is told to go on. */
+  readonly initialWindowBytes: number
+  /** Streams at a time. */
+  readonly maxStreams: number
+  /** 0: without bound. */
+  readonly maxControlFrames: number
+  /** 0: without bound. */
+  readonly maxEmptyDataFrames: number
+  /** 0: without bound. */
+  readonly maxRequests: number
 }
 
 export interface TcpSpec {

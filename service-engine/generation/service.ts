@@ -14,6 +14,7 @@ import { runFlow } from '../dataplane/l4/flow.ts'
 import { cut } from '../dataplane/l4/splice.ts'
 import { readProxied } from '../dataplane/listen/proxied.ts'
 import type { Endpoint } from '../dataplane/listen/proxy-protocol.ts'
+import { peekPreface } from '../dataplane/listen/preface.ts'
 import { makeTerminator, type Terminator } from '../dataplane/listen/tls.ts'
 import { compileRules } from '../dataplane/route/rules.ts'
 
@@ -136,7 +137,7 @@ export class RunningService {
       virtualServiceId: id,
       spec: tls,
       certificates: plan.certificates,
-      protocols: application === 'http' ? ['http/1.1'] : [],
+      protocols: application === 'http' ? this.#protocols(spec) : [],
       ticketKeys: this.#parts.ticketKeys
     }
     return makeTerminator(parts, socket => {
@@ -166,7 +167,7 @@ export class RunningService {
     })
     if (isTrusted !== undefined) return this.#readProxied(socket, spec, terminator, peer)
     if (terminator !== null) return terminator.terminate(socket)
-    this.#serve(socket, spec, null)
+    this.#servePlain(socket, spec)
   }
 
   #isDenied(clientIp: string, port: number): boolean {
@@ -191,7 +192,7 @@ export class RunningService {
         })
       }
       if (terminator !== null) terminator.terminate(socket)
-      else this.#serve(socket, spec, null)
+      else this.#servePlain(socket, spec)
     }
     readProxied(socket, clock, begin, refused)
   }
@@ -218,7 +219,19 @@ export class RunningService {
     told()
   }
 
-  #serve(socket: Socket, spec: ListenerSpec, tls: TLSSocket | null): void {
+  /** What is offered in a handshake. */
+  #protocols(spec: ListenerSpec): string[] {
+    return spec.isHttp2 && this.#parts.forwarder.speaksHttp2 === true ? ['h2', 'http/1.1'] : ['http/1.1']
+  }
+
+  /** Without a handshake its first bytes tell what a connection speaks. */
+  #servePlain(socket: Socket, spec: ListenerSpec): void {
+    const { spine, forwarder } = this.#parts
+    if (!spec.isHttp2 || this.#plan.part.application !== 'http' || forwarder.speaksHttp2 !== true) return this.#serve(socket, spec, null)
+    peekPreface(socket, spine.clock, isHttp2 => this.#serve(socket, spec, null, isHttp2))
+  }
+
+  #serve(socket: Socket, spec: ListenerSpec, tls: TLSSocket | null, isHttp2 = tls?.alpnProtocol === 'h2'): void {
     const { remoteAddress, remotePort, localPort } = socket
     if (remoteAddress === undefined || remotePort === undefined || localPort === undefined) return void socket.destroy()
     const client = this.#clients.size === 0 ? undefined : this.#clients.get(connectionKey(socket))
@@ -231,7 +244,8 @@ export class RunningService {
       isTls: tls !== null,
       serverName: typeof name === 'string' ? name.toLowerCase() : null,
       tlsVersion: tls?.getProtocol() ?? '',
-      tlsCipher: tls?.getCipher().name ?? ''
+      tlsCipher: tls?.getCipher().name ?? '',
+      isHttp2
     }
     if (this.#plan.part.application === 'http') return this.#entranceFor(spec).accept(socket, downstream)
     runFlow(this.#parts.spine, this.#plan.site, socket, downstream)

@@ -49,6 +49,8 @@ export interface Downstream {
   /** 'TLSv1.3' and the like; '' without TLS. */
   readonly tlsVersion: string
   readonly tlsCipher: string
+  /** The connection speaks HTTP/2. */
+  readonly isHttp2?: boolean
 }
 
 /** One request and its response, from the first header byte to the last body byte. */

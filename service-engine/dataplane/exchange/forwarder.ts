@@ -13,6 +13,8 @@ export type ForwarderKind = (typeof forwarderKinds)[number]
 
 export interface Forwarder {
   readonly kind: ForwarderKind
+  /** Takes connections of HTTP/2, and speaks it to servers. */
+  readonly speaksHttp2?: boolean
   /** The server side under one set of limits; takes connections that are accepted and through with TLS. */
   readonly openEntrance: (limits: HttpSpec, spine: EntranceSpine) => Entrance
   /** A destination that gets no new requests: idle connections close, busy ones close when they are done. */

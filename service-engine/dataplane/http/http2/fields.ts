@@ -1,0 +1,163 @@
+/** Fields of HTTP/2 messages, from what `node:http2` gives into what everything else works on, and back. RFC 9113 §8. */
+import { Fault } from '#engine/base/fault.ts'
+import type { RequestHead, ResponseHead } from '../../exchange/exchange.ts'
+import { headerOf } from '../../exchange/headers.ts'
+import { readHead, type HeadLimits } from '../head.ts'
+
+const bad = (what: string): Fault => new Fault('DOWNSTREAM_BAD_REQUEST', what)
+
+/** RFC 9113 §8.2.2: they say how a connection of HTTP/1.1 is used, and are none of a message here. */
+const connectionSpecific = new Set(['connection', 'proxy-connection', 'keep-alive', 'transfer-encoding', 'upgrade', 'http2-settings'])
+
+export interface StreamHead {
+  readonly head: RequestHead
+  /** The client waits for a 100 before it sends the body. */
+  readonly expectsContinue: boolean
+}
+
+interface Pseudo {
+  method: string | undefined
+  scheme: string | undefined
+  authority: string | undefined
+  path: string | undefined
+}
+
+/**
+ * The head of a request on a stream, brought into the one form that everything else works on. What would become another
+ * message in HTTP/1.1 is refused here, whatever the library has checked before.
+ *
+ * Shapes  fields: flat, as received. hasBody: the stream did not end with its head
+ * Source  RFC 9113 §8.2, §8.3; cookies that came apart are joined (§8.2.3)
+ */
+export function readStreamHead(fields: readonly string[], hasBody: boolean, limits: HeadLimits): StreamHead | Fault {
+  const pseudo: Pseudo = { method: undefined, scheme: undefined, authority: undefined, path: undefined }
+  const headers: string[] = []
+  let host: string | undefined
+  let cookie: string | undefined
+  let expectation: string | undefined
+  for (let i = 0; i < fields.length; i += 2) {
+    const name = fields[i]!
+    const value = fields[i + 1]!
+    if (name.startsWith(':')) {
+      const key = name.slice(1)
+      if (headers.length > 0 || host !== undefined || cookie !== undefined) return bad('a pseudo-header field after a header field')
+      if (!isPseudo(key)) return bad('a pseudo-header field that is not known')
+      if (pseudo[key] !== undefined) return bad('a pseudo-header field twice')
+      pseudo[key] = value
+      continue
+    }
+    if (connectionSpecific.has(name)) return bad(`${name} in HTTP/2`)
+    if (name === 'te') {
+      if (value.toLowerCase() !== 'trailers') return bad('te other than trailers')
+    } else if (name === 'host') {
+      if (host !== undefined) return bad('not exactly one host')
+      host = value
+    } else if (name === 'cookie') cookie = cookie === undefined ? value : `${cookie}; ${value}`
+    else if (name === 'expect') expectation = expectation === undefined ? value.toLowerCase() : 'more than one'
+    else headers.push(name, value)
+  }
+  if (cookie !== undefined) headers.push('cookie', cookie)
+  const { method, scheme, authority, path } = pseudo
+  if (method === 'CONNECT') return new Fault('DOWNSTREAM_METHOD_REFUSED', 'CONNECT is not served')
+  if (method === undefined || scheme === undefined || path === undefined) return bad('a request without its pseudo-header fields')
+  if (scheme !== 'https' && scheme !== 'http') return bad('a scheme that is not served')
+  if (path !== '*' && !path.startsWith('/')) return bad('a path that is none')
+  if (host !== undefined && authority !== undefined && host.toLowerCase() !== authority.toLowerCase())
+    return bad('an authority other than the host')
+  const given = authority ?? host
+  if (given === undefined || given === '') return bad('not exactly one host')
+  if (expectation !== undefined && expectation !== '100-continue')
+    return new Fault('DOWNSTREAM_EXPECTATION_FAILED', 'an expectation that is not known')
+
+  const head = readHead({ method, target: path, version: '2', headers: ['host', given, ...headers] }, limits)
+  if (head instanceof Fault) return head
+  const isFramed = head.framing === 'length'
+  if (isFramed && !hasBody && head.contentLength > 0) return bad('a content-length without a body')
+  const framed: RequestHead = hasBody && !isFramed ? { ...head, framing: 'chunked', contentLength: -1 } : head
+  return { head: framed, expectsContinue: expectation !== undefined && hasBody }
+}
+
+const isPseudo = (key: string): key is keyof Pseudo => key === 'method' || key === 'scheme' || key === 'authority' || key === 'path'
+
+/** Not fields of a message in HTTP/2, whoever has put them there. */
+const isConnectionField = (name: string): boolean => connectionSpecific.has(name) || name === 'te' || name === 'content-length'
+
+/**
+ * A response's head as a stream is given it.
+ *
+ * Shapes  length: what is said of the body; -1 says nothing
+ */
+export function responseFields({ status, headers }: ResponseHead, length: number): string[] {
+  const fields = [':status', String(status)]
+  for (let i = 0; i < headers.length; i += 2) {
+    const name = headers[i]!.toLowerCase()
+    if (name === 'host' || isConnectionField(name)) continue
+    fields.push(name, headers[i + 1]!)
+  }
+  if (length >= 0) fields.push('content-length', String(length))
+  return fields
+}
+
+const trailerName = /^[!#$%&'*+.^_`|~0-9a-z-]+$/
+const trailerValue = /^[\t\x20-\x7e\x80-\xff]*$/
+/** What a trailer may not say: where a message ends, for whom it is, who asks (RFC 9110 §6.5.1). */
+const neverTrailing = new Set([
+  ...connectionSpecific,
+  'authorization',
+  'cache-control',
+  'content-encoding',
+  'content-length',
+  'content-range',
+  'content-type',
+  'cookie',
+  'expect',
+  'host',
+  'set-cookie',
+  'te',
+  'trailer'
+])
+
+/** Trailers that may pass, flat; those that may not, or are not well formed, are left out. */
+export function passableTrailers(fields: readonly string[]): string[] {
+  const kept: string[] = []
+  for (let i = 0; i < fields.length; i += 2) {
+    const name = fields[i]!
+    const value = fields[i + 1]!
+    if (trailerName.test(name) && trailerValue.test(value) && !neverTrailing.has(name)) kept.push(name, value)
+  }
+  return kept
+}
+
+/** As `sendTrailers` wants them. */
+export function trailerObject(fields: readonly string[]): Record<string, string | string[]> {
+  const object: Record<string, string | string[]> = Object.create(null) as Record<string, string | string[]>
+  for (let i = 0; i < fields.length; i += 2) {
+    const name = fields[i]!
+    const value = fields[i + 1]!
+    const known = object[name]
+    object[name] = known === undefined ? value : Array.isArray(known) ? [...known, value] : [known, value]
+  }
+  return object
+}
+
+/** Whether a request is a call of gRPC, which is answered in its own way. */
+export function isGrpc(request: RequestHead): boolean {
+  const type = headerOf(request.headers, 'content-type')
+  return type !== undefined && /^application\/grpc(?:$|[+;\s])/i.test(type)
+}
+
+const grpcStatusOf: Readonly<Record<number, number>> = { 400: 13, 401: 16, 403: 7, 404: 12, 429: 14, 502: 14, 503: 14, 504: 14 }
+const UNKNOWN = 2
+
+/**
+ * An answer of ours to a gRPC call: its status is said in what ends the response, and nothing comes before that.
+ *
+ * Source  gRPC over HTTP/2, Trailers-Only; doc/http-grpc-status-mapping.md
+ */
+export function grpcFields({ status, reason, headers }: ResponseHead): string[] {
+  const fields = [':status', '200', 'content-type', 'application/grpc', 'grpc-status', String(grpcStatusOf[status] ?? UNKNOWN)]
+  fields.push('grpc-message', encodeURIComponent(`${status} ${reason}`).replaceAll('%20', ' '))
+  const id = headerOf(headers, 'x-request-id')
+  if (id !== undefined) fields.push('x-request-id', id)
+  return fields
+}
