@@ -83,7 +83,7 @@ t.test('a byte at a time changes nothing', async t => {
   for (let from = 0; from < small.length; from += 16) {
     const batch = small.slice(from, from + 16)
     server.requests.length = 0
-    const texts = await Promise.all(batch.map(one => send(port, [...(one.bytes + AFTER)])))
+    const texts = await Promise.all(batch.map(one => send(port, (one.bytes + AFTER).split(''))))
     for (const [index, one] of batch.entries()) t.same(statuses(texts[index]!), due(one, server).answers, one.what)
     t.same(server.requests.toSorted(), batch.flatMap(one => due(one, server).reaches).toSorted(), batch.map(one => one.what).join())
   }
