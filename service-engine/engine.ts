@@ -19,7 +19,7 @@ import { makeMemory, MemoryFull, serverKey, type Tenants } from './meter/shared.
 import { makeProbe } from './monitor/catalogue.ts'
 import { watchNames, type LookUp } from './monitor/resolve.ts'
 import { monitorViolations, startMonitors } from './monitor/schedule.ts'
-import { portViolations, type ProbePort } from './ports.ts'
+import { LeftPorts, portViolations, type ProbePort } from './ports.ts'
 import { ownAddresses } from './vip/addresses.ts'
 
 export interface EngineOptions {
@@ -46,7 +46,7 @@ export interface Engine {
 }
 
 /** What this build can do, for the controller's placement. */
-const ABILITIES = ['tcp', 'tls', 'ipv4', 'ipv6'] as const
+const ABILITIES = ['tcp', 'udp', 'proxy-protocol', 'tls', 'ipv4', 'ipv6'] as const
 
 const noSnapshot: Tenants = { virtualServices: [], pools: [] }
 
@@ -66,6 +66,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
   const memory = makeMemory({ workers, nowMs: clock.nowMs })
   const accessLog = openAccessLog({ path: options.accessLogPath, clock })
   scope.add(accessLog.stop)
+  const leftPorts = new LeftPorts()
   let running: Snapshot | null = null
   let droppedRecords = 0
   let agent: AgentSide | null = null
@@ -118,7 +119,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     const probeServices = { certificate: (id: string) => certificates.get(id) }
     const violations = [
       ...monitorViolations(snapshot.pools, probeServices, makeProbe),
-      ...(await portViolations(snapshot, running, options.probePort))
+      ...(await portViolations(snapshot, running, options.probePort, leftPorts.places(clock.nowMs())))
     ]
     if (violations.length > 0) return violations
     try {
@@ -132,6 +133,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       if (error instanceof MemoryFull) return [{ pointer: '', message: `must fit into this engine: ${error.message}` }]
       throw error
     }
+    leftPorts.swapped(running, snapshot, clock.nowMs())
     running = snapshot
     names.watch(
       new Set(snapshot.pools.flatMap(pool => pool.servers.filter(server => server.isName && server.isEnabled).map(server => server.host)))

@@ -5,7 +5,7 @@ import { SNAPSHOT_VERSION } from '#model/snapshot/snapshot.ts'
 import type { Manifest, Part, PartEntry } from '#model/snapshot/snapshot.ts'
 import { PartCache } from './cache.ts'
 import type { Made, NotMade } from './cache.ts'
-import { addressesOf as vipsOf } from '#model/resource/conflict.ts'
+import { addressesOf as vipsOf, protocolOf } from '#model/resource/conflict.ts'
 import { addressSet, listenersOf } from './listen.ts'
 import { groupRanges } from './match.ts'
 import { poolPart } from './pool.ts'
@@ -128,13 +128,18 @@ function buildService(
   const service = remember(input, cache, serviceKey(input, uuid, addresses), reader => {
     const read = reader.need('virtualservice', uuid)
     const vsvip = reader.need('vsvip', read.body.vsvip_ref)
-    return { ...servicePart(reader, read), listeners: listenersOf(read.body, vsvip.raw, addresses, group => groupRanges(reader, group)) }
+    const part = servicePart(reader, read)
+    const protocol = part.application === 'udp' ? 'UDP' : 'TCP'
+    return { ...part, listeners: listenersOf(read.body, vsvip.raw, addresses, protocol, group => groupRanges(reader, group)) }
   })
   if ('problem' in service) return service
   const all = [service]
   const pools = service.poolIds.map(id => remember(input, cache, `pool ${id}`, reader => poolPart(reader, reader.need('pool', id))))
   for (const pool of pools) {
     if ('problem' in pool) return pool
+    const { part } = pool
+    if (part.kind === 'pool' && part.usesServicePort === true && isHttp(service.part))
+      return { problem: `pool ${part.name} has use_service_port, which needs an application profile of layer 4` }
     all.push(pool)
   }
   const certificateIds = new Set(all.flatMap(made => made.certificateIds))
@@ -148,10 +153,14 @@ function buildService(
   return { all }
 }
 
+const isHttp = (part: Part): boolean => part.kind === 'virtual-service' && part.application === 'http'
+
 /** Engines that bind the same addresses for it share a part. */
 function serviceKey({ resources }: CompileInput, uuid: string, addresses: ReadonlySet<string>): string {
-  const ref = resources.get('virtualservice', uuid)?.body['vsvip_ref']
+  const body = resources.get('virtualservice', uuid)?.body ?? {}
+  const ref = body['vsvip_ref']
   const vsvip = typeof ref === 'string' ? resources.get('vsvip', ref)?.body : undefined
-  const own = vipsOf(vsvip).filter(address => addresses.has(address))
+  const isUdp = protocolOf(body, { resource: (kind, id) => resources.get(kind, id)?.body }) === 'UDP'
+  const own = isUdp ? [...addresses] : vipsOf(vsvip).filter(address => addresses.has(address))
   return `virtual-service ${uuid} ${own.join(' ')}`
 }

@@ -1,6 +1,7 @@
 /** Where a virtual service listens on one engine, by the address mode HOST. */
 import { canonicalAddress, isLoopback, parseAddress } from '#model/resource/address.ts'
-import { addressesOf } from '#model/resource/conflict.ts'
+import { addressesOf, portsOf } from '#model/resource/conflict.ts'
+import type { Protocol } from '#model/resource/conflict.ts'
 import type { FilledKind } from '#model/resource/catalogue.ts'
 import type { JsonObject } from '#model/resource/kind.ts'
 import type { ListenerSpec } from '#model/snapshot/snapshot.ts'
@@ -10,6 +11,17 @@ export function boundAddress(vip: string, engineAddresses: ReadonlySet<string>):
   const address = parseAddress(vip)
   if (address === undefined || engineAddresses.has(vip) || isLoopback(address)) return vip
   return address.family === 6 ? '::' : '0.0.0.0'
+}
+
+/**
+ * For datagrams: an answer leaves from the address that its socket is bound to, so that all addresses of a family are each
+ * bound by itself.
+ */
+function eachAddress(vip: string, engineAddresses: ReadonlySet<string>): readonly string[] {
+  const address = boundAddress(vip, engineAddresses)
+  if (address !== '0.0.0.0' && address !== '::') return [address]
+  const own = [...engineAddresses].filter(one => one.includes(':') === address.includes(':'))
+  return own.length === 0 ? [address] : own
 }
 
 export const addressSet = (addresses: readonly string[]): ReadonlySet<string> => new Set(addresses.map(canonicalAddress))
@@ -22,8 +34,11 @@ export function listenersOf(
   service: FilledKind['virtualservice'],
   vsvip: JsonObject | undefined,
   engineAddresses: ReadonlySet<string>,
+  protocol: Protocol,
   addressesIn: (group: string) => readonly string[]
 ): ListenerSpec[] {
+  const bound = (vip: string): readonly string[] =>
+    protocol === 'UDP' ? eachAddress(vip, engineAddresses) : [boundAddress(vip, engineAddresses)]
   const proxyOf = (one: FilledKind['virtualservice']['services'][number]): Pick<ListenerSpec, 'proxyProtocol'> => {
     if (!one.accept_proxy_protocol) return {}
     const trusted = one.proxy_protocol_trusted_ref
@@ -32,10 +47,12 @@ export function listenersOf(
   const listeners = new Map<string, ListenerSpec>()
   for (const vip of addressesOf(vsvip))
     for (const one of service.services) {
-      const { port, enable_ssl: isTls } = one
-      const address = boundAddress(vip, engineAddresses)
-      const key = `${address} ${port}`
-      if (!listeners.has(key)) listeners.set(key, { address, port, isTls, isHttp2: false, vip, ...proxyOf(one) })
+      for (const address of bound(vip))
+        for (const port of portsOf(one)) {
+          const key = `${address} ${port}`
+          const shared = { isTls: one.enable_ssl, isHttp2: false, vip, ...proxyOf(one) }
+          if (!listeners.has(key)) listeners.set(key, { address, port, ...(protocol === 'UDP' ? { protocol: 'udp' } : {}), ...shared })
+        }
     }
   const isCovered = ({ address, port }: ListenerSpec): boolean => {
     const all = address.includes(':') ? '::' : '0.0.0.0'

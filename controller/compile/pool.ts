@@ -50,7 +50,8 @@ export function poolPart(reader: Reader, { uuid, name, tenant, body }: Read<'poo
     rewritesHost: body.rewrite_host_header_to_sni ? 'sni' : body.rewrite_host_header_to_server_name ? 'server-name' : 'no',
     queue: body.request_queue_enabled ? { depth: body.request_queue_depth } : null,
     failAction: failActionOf(body.fail_action),
-    gracefulDisableS: body.graceful_disable_timeout < 0 ? WITHOUT_END_S : body.graceful_disable_timeout * 60
+    gracefulDisableS: body.graceful_disable_timeout < 0 ? WITHOUT_END_S : body.graceful_disable_timeout * 60,
+    ...(body.use_service_port ? { usesServicePort: true } : {})
   }
 }
 
@@ -156,6 +157,15 @@ function probeOf(reader: Reader, monitor: Monitor, poolTls: UpstreamTlsSpec | nu
         response: tcp?.tcp_response ?? null,
         maintenanceResponse: tcp?.maintenance_response ?? null,
         isHalfOpen: tcp?.tcp_half_open ?? false
+      }
+    }
+    case 'HEALTH_MONITOR_UDP': {
+      const udp = monitor.udp_monitor
+      return {
+        is: 'udp',
+        request: udp?.udp_request ?? null,
+        response: udp?.udp_response ?? null,
+        maintenanceResponse: udp?.maintenance_response ?? null
       }
     }
     case 'HEALTH_MONITOR_HTTP':

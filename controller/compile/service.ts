@@ -29,7 +29,7 @@ export function servicePart(reader: Reader, { uuid, name, tenant, body }: Read<'
     id: uuid,
     name,
     tenant,
-    application: isHttp ? 'http' : 'tcp',
+    application: isHttp ? 'http' : protocolOf(networkProfileOf(reader, body)),
     isTrafficEnabled: body.traffic_enabled,
     tls: body.services.some(service => service.enable_ssl) ? clientTls(reader, body) : null,
     http: httpOf(profile?.http_profile),
@@ -71,6 +71,15 @@ function httpOf(given: HttpProfile | undefined): HttpSpec {
   }
 }
 
+type NetworkProfile = FilledKind['networkprofile']['profile']
+
+function networkProfileOf(reader: Reader, body: Service): NetworkProfile | undefined {
+  return reader.orSystem('networkprofile', body.network_profile_ref, 'System-TCP-Proxy')?.body.profile
+}
+
+const protocolOf = (profile: NetworkProfile | undefined): 'tcp' | 'udp' =>
+  profile?.type === 'PROTOCOL_TYPE_UDP_FAST_PATH' || profile?.type === 'PROTOCOL_TYPE_UDP_PROXY' ? 'udp' : 'tcp'
+
 const proxyProtocolOf = { PROXY_PROTOCOL_VERSION_1: 1, PROXY_PROTOCOL_VERSION_2: 2 } as const
 
 function tcpOf(reader: Reader, body: Service, profile: FilledKind['applicationprofile'] | undefined): TcpSpec {
@@ -86,12 +95,18 @@ function tcpOf(reader: Reader, body: Service, profile: FilledKind['applicationpr
 
 /** 0: without end. */
 function idleTimeoutMs(reader: Reader, body: Service): number {
-  const profile = reader.orSystem('networkprofile', body.network_profile_ref, 'System-TCP-Proxy')?.body.profile
-  const seconds =
-    profile?.type === 'PROTOCOL_TYPE_TCP_FAST_PATH'
-      ? (profile.tcp_fast_path_profile?.session_idle_timeout ?? 300)
-      : (profile?.tcp_proxy_profile?.idle_connection_timeout ?? 600)
-  return seconds * 1000
+  const profile = networkProfileOf(reader, body)
+  switch (profile?.type) {
+    case 'PROTOCOL_TYPE_TCP_FAST_PATH':
+      return (profile.tcp_fast_path_profile?.session_idle_timeout ?? 300) * 1000
+    case 'PROTOCOL_TYPE_UDP_FAST_PATH':
+      return (profile.udp_fast_path_profile?.session_idle_timeout ?? 10) * 1000
+    case 'PROTOCOL_TYPE_UDP_PROXY':
+      return (profile.udp_proxy_profile?.session_idle_timeout ?? 10) * 1000
+    case 'PROTOCOL_TYPE_TCP_PROXY':
+    case undefined:
+      return (profile?.tcp_proxy_profile?.idle_connection_timeout ?? 600) * 1000
+  }
 }
 
 function accessLogOf(reader: Reader, body: Service): AccessLogSpec {

@@ -60,11 +60,19 @@ export function addressesOf(vsvip: JsonObject | undefined): string[] {
     .map(canonicalAddress)
 }
 
+/** Every port of a service: one, or a range. */
+export function portsOf(service: { readonly port?: unknown; readonly port_range_end?: unknown }): number[] {
+  const { port, port_range_end: end } = service
+  if (typeof port !== 'number') return []
+  const last = typeof end === 'number' && end > port ? Math.min(end, 65_535) : port
+  return Array.from({ length: last - port + 1 }, (_, i) => port + i)
+}
+
 /** What a virtual service listens for; nothing when it is disabled. */
 export function listenersOf(body: JsonObject, context: Lookup): Listener[] {
   if (body['enabled'] === false) return []
   const protocol = protocolOf(body, context)
-  const ports = objectsIn(body['services']).flatMap(service => (typeof service['port'] === 'number' ? [service['port']] : []))
+  const ports = objectsIn(body['services']).flatMap(portsOf)
   return addressesOf(context.resource('vsvip', textIn(body['vsvip_ref']))).flatMap(address =>
     ports.map(port => ({ address, protocol, port }))
   )
@@ -102,7 +110,7 @@ export function conflictsOf(
   const written = new Set(candidates.map(({ uuid }) => uuid))
   const ports = new Set([...taken.values()].flatMap(service => service.listeners.map(({ port }) => port)))
   for (const { uuid, body } of context.all('virtualservice')) {
-    if (written.has(uuid) || !objectsIn(body['services']).some(({ port }) => typeof port === 'number' && ports.has(port))) continue
+    if (written.has(uuid) || !objectsIn(body['services']).some(service => portsOf(service).some(port => ports.has(port)))) continue
     const group = groupOf(body)
     for (const listener of listenersOf(body, context)) {
       const holder = taken.get(keyOf(group, listener))

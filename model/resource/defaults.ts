@@ -139,6 +139,10 @@ const documents: readonly Document[] = [
     kind: 'healthmonitor',
     body: { name: 'System-TCP', type: 'HEALTH_MONITOR_TCP', failed_checks: 3, successful_checks: 3, tcp_monitor: {} }
   },
+  {
+    kind: 'healthmonitor',
+    body: { name: 'System-UDP', type: 'HEALTH_MONITOR_UDP', failed_checks: 3, successful_checks: 3, udp_monitor: {} }
+  },
   { kind: 'healthmonitor', body: { name: 'System-Ping', type: 'HEALTH_MONITOR_PING', failed_checks: 3, successful_checks: 3 } },
 
   {

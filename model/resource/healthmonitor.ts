@@ -10,6 +10,14 @@ export const tcpMonitor = shape('tcp monitor', {
   tcp_half_open: flag('Do not finish the connection.', { default: false })
 })
 
+export const udpMonitor = shape('udp monitor', {
+  udp_request: text('Sent as one datagram; an empty one when left out.', { maxLength: 4096 }),
+  udp_response: text('Must be in an answer; when left out, a server is up as long as nothing says that nobody listens there.', {
+    maxLength: 4096
+  }),
+  maintenance_response: text('The server is in maintenance when this comes back.', { maxLength: 4096 })
+})
+
 export const monitorTls = shape('TLS of the monitor', {
   ssl_profile_ref: ref('sslprofile', 'TLS versions and ciphers.', { required: true }),
   pki_profile_ref: ref('pkiprofile', 'Roots that the certificate must lead to; not verified without.', {}),
@@ -53,30 +61,33 @@ export const healthmonitor = defineKind({
   scope: 'tenant',
   fields: {
     ...inTenant,
-    type: oneOf(['HEALTH_MONITOR_HTTP', 'HEALTH_MONITOR_HTTPS', 'HEALTH_MONITOR_TCP', 'HEALTH_MONITOR_PING'], 'How it asks.', {
-      required: true,
-      first: true,
-      unsupported: [
-        'HEALTH_MONITOR_EXTERNAL',
-        'HEALTH_MONITOR_UDP',
-        'HEALTH_MONITOR_DNS',
-        'HEALTH_MONITOR_GSLB',
-        'HEALTH_MONITOR_SIP',
-        'HEALTH_MONITOR_RADIUS',
-        'HEALTH_MONITOR_SMTP',
-        'HEALTH_MONITOR_SMTPS',
-        'HEALTH_MONITOR_POP3',
-        'HEALTH_MONITOR_POP3S',
-        'HEALTH_MONITOR_IMAP',
-        'HEALTH_MONITOR_IMAPS',
-        'HEALTH_MONITOR_FTP',
-        'HEALTH_MONITOR_FTPS',
-        'HEALTH_MONITOR_LDAP',
-        'HEALTH_MONITOR_LDAPS',
-        'HEALTH_MONITOR_SCTP',
-        'HEALTH_MONITOR_GRPC'
-      ]
-    }),
+    type: oneOf(
+      ['HEALTH_MONITOR_HTTP', 'HEALTH_MONITOR_HTTPS', 'HEALTH_MONITOR_TCP', 'HEALTH_MONITOR_UDP', 'HEALTH_MONITOR_PING'],
+      'How it asks.',
+      {
+        required: true,
+        first: true,
+        unsupported: [
+          'HEALTH_MONITOR_EXTERNAL',
+          'HEALTH_MONITOR_DNS',
+          'HEALTH_MONITOR_GSLB',
+          'HEALTH_MONITOR_SIP',
+          'HEALTH_MONITOR_RADIUS',
+          'HEALTH_MONITOR_SMTP',
+          'HEALTH_MONITOR_SMTPS',
+          'HEALTH_MONITOR_POP3',
+          'HEALTH_MONITOR_POP3S',
+          'HEALTH_MONITOR_IMAP',
+          'HEALTH_MONITOR_IMAPS',
+          'HEALTH_MONITOR_FTP',
+          'HEALTH_MONITOR_FTPS',
+          'HEALTH_MONITOR_LDAP',
+          'HEALTH_MONITOR_LDAPS',
+          'HEALTH_MONITOR_SCTP',
+          'HEALTH_MONITOR_GRPC'
+        ]
+      }
+    ),
     send_interval: integer('Time between two probes.', { default: 10, min: 1, max: 3600, unit: 's', first: true }),
     receive_timeout: integer('Time that an answer may take; below send_interval.', {
       default: 4,
@@ -96,6 +107,7 @@ export const healthmonitor = defineKind({
     http_monitor: nested(httpMonitor, 'For HEALTH_MONITOR_HTTP.', { first: true }),
     https_monitor: nested(httpMonitor, 'For HEALTH_MONITOR_HTTPS.', {}),
     tcp_monitor: nested(tcpMonitor, 'For HEALTH_MONITOR_TCP.', {}),
+    udp_monitor: nested(udpMonitor, 'For HEALTH_MONITOR_UDP.', {}),
     authentication: nested(
       shape('authentication', {
         username: text('User.', { required: true, minLength: 1, maxLength: 255 }),
@@ -122,8 +134,7 @@ export const healthmonitor = defineKind({
     sctp_monitor: {},
     sip_monitor: {},
     smtp_monitor: {},
-    smtps_monitor: {},
-    udp_monitor: {}
+    smtps_monitor: {}
   },
   check: body => {
     const violations: Violation[] = []
@@ -133,9 +144,10 @@ export const healthmonitor = defineKind({
       HEALTH_MONITOR_HTTP: 'http_monitor',
       HEALTH_MONITOR_HTTPS: 'https_monitor',
       HEALTH_MONITOR_TCP: 'tcp_monitor',
+      HEALTH_MONITOR_UDP: 'udp_monitor',
       HEALTH_MONITOR_PING: ''
     }
-    for (const name of ['http_monitor', 'https_monitor', 'tcp_monitor'] as const)
+    for (const name of ['http_monitor', 'https_monitor', 'tcp_monitor', 'udp_monitor'] as const)
       if (body[name] !== undefined && needed[body.type] !== name) say(`/${name}`, `must not be there, because type is ${body.type}`)
     for (const name of ['http_monitor', 'https_monitor'] as const)
       if (body[name]?.auth_type !== undefined && body.authentication === undefined)

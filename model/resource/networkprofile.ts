@@ -66,7 +66,7 @@ export const networkProfileUnion = shape(
   {
     type: oneOf(
       ['PROTOCOL_TYPE_TCP_PROXY', 'PROTOCOL_TYPE_TCP_FAST_PATH', 'PROTOCOL_TYPE_UDP_FAST_PATH', 'PROTOCOL_TYPE_UDP_PROXY'],
-      'How connections are carried. A virtual service cannot use a UDP profile yet.',
+      'How connections are carried; a UDP profile makes it a service of datagrams.',
       { required: true, first: true, unsupported: ['PROTOCOL_TYPE_SCTP_PROXY', 'PROTOCOL_TYPE_SCTP_FAST_PATH'] }
     ),
     tcp_proxy_profile: nested(tcpProxyProfile, 'For PROTOCOL_TYPE_TCP_PROXY.', {}),

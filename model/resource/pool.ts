@@ -86,6 +86,9 @@ export const pool = defineKind({
     servers: list(each(server), 'The servers.', { maxItems: 5000, first: true }),
     ipaddrgroup_ref: ref('ipaddrgroup', 'Servers from a group of addresses, beside those listed.', {}),
     default_server_port: integer('Port of servers that name none.', { default: 80, min: 1, max: 65535, first: true }),
+    use_service_port: flag('Connections go to the port that the client reached, not to that of the server; layer 4 only.', {
+      default: false
+    }),
     lb_algorithm: oneOf(
       [
         'LB_ALGORITHM_LEAST_CONNECTIONS',
@@ -208,11 +211,10 @@ export const pool = defineKind({
     server_reselect: { num_retries: 4 },
     sp_gs_info: {},
     tier1_lr: '',
-    use_service_port: false,
     use_service_ssl_mode: false,
     vrf_ref: ''
   },
-  check: body => {
+  check: (body, context) => {
     const violations: Violation[] = []
     const say = (pointer: string, message: string): number => violations.push({ pointer, message })
     const seen = new Map<string, number>()
@@ -238,6 +240,12 @@ export const pool = defineKind({
     if (body.ssl_profile_ref === undefined)
       for (const name of ['pki_profile_ref', 'ssl_key_and_certificate_ref'] as const)
         if (body[name] !== undefined) say(`/${name}`, 'needs ssl_profile_ref')
+    if (body.use_service_port)
+      for (const [i, ref] of (body.health_monitor_refs ?? []).entries()) {
+        const monitor = context.resource('healthmonitor', ref)
+        if (monitor !== undefined && monitor['type'] !== 'HEALTH_MONITOR_PING' && !(((monitor['monitor_port'] ?? 0) as number) > 0))
+          say(`/health_monitor_refs/${i}`, 'must have a monitor_port, because use_service_port is true')
+      }
     if (body.host_check_enabled && body.pki_profile_ref === undefined) say('/host_check_enabled', 'needs pki_profile_ref')
     if (body.rewrite_host_header_to_server_name && body.rewrite_host_header_to_sni)
       say('/rewrite_host_header_to_sni', 'must not be true beside rewrite_host_header_to_server_name')

@@ -1,7 +1,7 @@
 import type { Filled, Written } from './field.ts'
 import { defineKind } from './define.ts'
 import { cloudRef, each, flag, inTenant, integer, list, nested, oneOf, ref, shape, text, toolText } from './common.ts'
-import { conflictViolations, protocolOf } from './conflict.ts'
+import { conflictViolations, portsOf, protocolOf } from './conflict.ts'
 import type { CheckContext, JsonObject } from './kind.ts'
 import type { Violation } from './violation.ts'
 
@@ -9,6 +9,12 @@ export const service = shape(
   'service',
   {
     port: integer('Port that clients reach.', { required: true, min: 1, max: 65535, first: true }),
+    port_range_end: integer('Last of a range of ports that begins with port.', {
+      default: 0,
+      min: 0,
+      max: 65535,
+      special: { '0': 'one port' }
+    }),
     enable_ssl: flag('TLS on this port.', { default: false, first: true }),
     accept_proxy_protocol: flag(
       'Connections must begin with a PROXY protocol header, version 1 or 2; the client is who it says. Not a field of Avi.',
@@ -21,8 +27,7 @@ export const service = shape(
     horizon_internal_ports: false,
     is_active_ftp_data_port: false,
     override_application_profile_ref: '',
-    override_network_profile_ref: '',
-    port_range_end: 0
+    override_network_profile_ref: ''
   }
 )
 
@@ -183,10 +188,23 @@ export const virtualservice = defineKind({
   check: (body, context) => [...ownRules(body, context), ...conflicts(body, context)]
 })
 
+/** Each is a socket of its own in every worker. */
+const MAX_PORTS = 1024
+
 /** Type of the application profile; HTTP when none is named. */
 function applicationType(body: FilledVirtualService, context: CheckContext): unknown {
   if (body.application_profile_ref === undefined) return 'APPLICATION_PROFILE_TYPE_HTTP'
   return context.resource('applicationprofile', body.application_profile_ref)?.['type']
+}
+
+function sendsProxyProtocol(body: FilledVirtualService, context: CheckContext): boolean {
+  if (body.application_profile_ref === undefined) return false
+  const settings = context.resource('applicationprofile', body.application_profile_ref)?.['tcp_app_profile']
+  return typeof settings === 'object' && settings !== null && (settings as JsonObject)['proxy_protocol_enabled'] === true
+}
+
+function usesServicePort(body: FilledVirtualService, context: CheckContext): boolean {
+  return body.pool_ref !== undefined && context.resource('pool', body.pool_ref)?.['use_service_port'] === true
 }
 
 function ownRules(body: FilledVirtualService, context: CheckContext): Violation[] {
@@ -195,10 +213,21 @@ function ownRules(body: FilledVirtualService, context: CheckContext): Violation[
   if (body.pool_ref !== undefined && body.pool_group_ref !== undefined) say('/pool_group_ref', 'must not be there beside pool_ref')
 
   const ports = new Map<number, number>()
-  for (const [i, { port }] of body.services.entries()) {
-    const other = ports.get(port)
-    if (other !== undefined) say(`/services/${i}/port`, `is the same as that of /services/${other}`)
-    ports.set(port, i)
+  for (const [i, one] of body.services.entries()) {
+    if (one.port_range_end !== 0 && one.port_range_end < one.port)
+      say(`/services/${i}/port_range_end`, `must not be below port ${one.port}`)
+    const own = portsOf(one)
+    if (ports.size + own.length > MAX_PORTS) {
+      say(`/services/${i}/port_range_end`, `must leave the virtual service with at most ${MAX_PORTS} ports`)
+      break
+    }
+    const taken = own.find(port => ports.has(port))
+    if (taken !== undefined)
+      say(
+        `/services/${i}/port`,
+        own.length === 1 ? `is the same as that of /services/${ports.get(taken)}` : `meets port ${taken} of /services/${ports.get(taken)}`
+      )
+    for (const port of own) ports.set(port, i)
   }
 
   for (const [i, one] of body.services.entries())
@@ -209,8 +238,16 @@ function ownRules(body: FilledVirtualService, context: CheckContext): Violation[
   if (secured !== undefined && (body.ssl_key_and_certificate_refs ?? []).length === 0)
     say('/ssl_key_and_certificate_refs', `must name a certificate, because service port ${secured.port} has enable_ssl`)
 
-  if (protocolOf(body, context) === 'UDP') say('/network_profile_ref', 'is a UDP profile, and UDP is not supported yet')
   const type = applicationType(body, context)
+  if (protocolOf(body, context) === 'UDP') {
+    if (type !== 'APPLICATION_PROFILE_TYPE_L4')
+      say('/network_profile_ref', 'is a UDP profile, which needs an application profile of type L4')
+    if (sendsProxyProtocol(body, context)) say('/application_profile_ref', 'sends the PROXY protocol, which a UDP profile cannot carry')
+    for (const [i, one] of body.services.entries())
+      if (one.accept_proxy_protocol) say(`/services/${i}/accept_proxy_protocol`, 'must be false, because the network profile is of UDP')
+  }
+  if (type === 'APPLICATION_PROFILE_TYPE_HTTP' && usesServicePort(body, context))
+    say('/pool_ref', 'has use_service_port, which needs an application profile of type L4 or SSL')
   if (type === 'APPLICATION_PROFILE_TYPE_L4') {
     for (const [i, one] of body.services.entries())
       if (one.enable_ssl) say(`/services/${i}/enable_ssl`, 'needs an application profile of type HTTP or SSL')

@@ -50,8 +50,8 @@ export interface VirtualServicePart {
   readonly name: string
   readonly tenant: string
   readonly listeners: readonly ListenerSpec[]
-  /** `http`: exchanges; `tcp`: flows relayed as they are. */
-  readonly application: 'http' | 'tcp'
+  /** `http`: exchanges; `tcp`: connections relayed as they are; `udp`: datagrams, in sessions of one client each. */
+  readonly application: 'http' | 'tcp' | 'udp'
   /** Traffic is accepted but no server is reached when false (`traffic_enabled`): connections are closed at once. */
   readonly isTrafficEnabled: boolean
   readonly tls: TlsSpec | null
@@ -71,6 +71,8 @@ export interface ListenerSpec {
   /** An address of this host, or `0.0.0.0` / `::` for all. */
   readonly address: string
   readonly port: number
+  /** Left out: TCP. All listeners of a service are of one. */
+  readonly protocol?: 'udp'
   readonly isTls: boolean
   readonly isHttp2: boolean
   /** The VIP that clients reach, for logs and variables; equals `address` when bound to it. */
@@ -129,6 +131,7 @@ export interface Http2Spec {
   readonly maxRequests: number
 }
 
+/** How flows are carried, of both protocols. */
 export interface TcpSpec {
   /** 0: without end. */
   readonly idleTimeoutMs: number
@@ -294,6 +297,8 @@ export interface PoolPart {
   readonly queue: { readonly depth: number } | null
   readonly failAction: FailAction
   readonly gracefulDisableS: number
+  /** Flows go to the port that the client reached instead of the server's own. */
+  readonly usesServicePort?: true
 }
 
 export type BalanceSpec =
@@ -368,6 +373,7 @@ export type ProbeSpec =
       readonly tls: UpstreamTlsSpec | null
       readonly authorization: string | null
     }
+  | { readonly is: 'udp'; readonly request: string | null; readonly response: string | null; readonly maintenanceResponse: string | null }
   | { readonly is: 'ping' }
 
 export interface CertificatePart {

@@ -10,6 +10,7 @@ import type { CertificatePart, ListenerSpec, Part, PoolPart, Snapshot, VirtualSe
 import type { AccessRecord, WorkerMemory } from '#engine/meter/shared.ts'
 import type { DestinationTls, Forwarder } from '../dataplane/exchange/forwarder.ts'
 import type { SpineServices } from '../dataplane/http/exchange.ts'
+import { DatagramListener } from '../dataplane/listen/datagrams.ts'
 import { Listener } from '../dataplane/listen/listener.ts'
 import type { Terminator } from '../dataplane/listen/tls.ts'
 import { Pool, type PoolServices } from '../dataplane/upstream/pool.ts'
@@ -42,11 +43,14 @@ export interface Generation {
 
 /** A listener, and whose connections it takes. */
 interface Door {
-  readonly listener: Listener
+  readonly listener: Listener | DatagramListener
   readonly spec: ListenerSpec
   readonly plan: ServicePlan
   readonly terminator: Terminator | null
 }
+
+/** How late a UDP socket may close that its last session has left. */
+const LINGER_LOOK_MS = 100
 
 const nothing: Generation = { revision: 0, drainTimeoutS: 0, plans: new Map(), pools: new Map(), doors: new Map() }
 
@@ -78,6 +82,8 @@ class RunningDataPlane implements DataPlane {
   /** Made by a build that is not swapped in yet. */
   readonly #fresh = new Map<string, RunningService>()
   readonly #addresses = new Map<string, { readonly list: readonly string[]; turn: number }>()
+  /** UDP sockets of doors that are gone: sessions that came in by them still get their answers. */
+  readonly #lingering = new Map<string, { readonly listener: DatagramListener; readonly stop: () => void }>()
   readonly #spine: SpineServices
   #current: Generation = nothing
   #queue: Promise<unknown> = Promise.resolve()
@@ -114,7 +120,7 @@ class RunningDataPlane implements DataPlane {
 
   async stop(deadlineMs: number): Promise<void> {
     await this.#queue
-    for (const door of this.#current.doors.values()) void door.listener.close()
+    for (const door of this.#current.doors.values()) this.#closeDoor(door, deadlineMs)
     const services = [...this.#running.values(), ...this.#draining]
     const ended = Promise.all(services.map(service => new Promise<void>(resolve => service.retire(resolve))))
     if (deadlineMs > 0) {
@@ -123,6 +129,10 @@ class RunningDataPlane implements DataPlane {
       cancel()
     }
     for (const service of services) service.destroy()
+    for (const { listener, stop } of this.#lingering.values()) {
+      stop()
+      void listener.close()
+    }
     for (const { pool } of this.#current.pools.values()) pool.retire()
     this.#services.forwarder.close()
   }
@@ -260,8 +270,7 @@ class RunningDataPlane implements DataPlane {
         }
         try {
           const terminator = this.#terminatorFor(plan, spec, before)
-          const listener =
-            before?.listener ?? (await Listener.open(spec, { reusePort: this.#services.reusePort, acceptor: socket => socket.destroy() }))
+          const listener = before?.listener ?? this.#lingering.get(key)?.listener ?? (await this.#bind(spec))
           doors.set(key, { listener, spec, plan, terminator })
         } catch (error) {
           const code = (error as NodeJS.ErrnoException).code
@@ -274,6 +283,14 @@ class RunningDataPlane implements DataPlane {
       }
     }
     return doors
+  }
+
+  /** Until the swap a new listener takes nothing. */
+  #bind(spec: ListenerSpec): Promise<Listener | DatagramListener> {
+    const { reusePort } = this.#services
+    return spec.protocol === 'udp'
+      ? DatagramListener.open(spec, { reusePort, receiver: () => undefined })
+      : Listener.open(spec, { reusePort, acceptor: socket => socket.destroy() })
   }
 
   #terminatorFor(plan: ServicePlan, spec: ListenerSpec, before: Door | undefined): Terminator | null {
@@ -304,9 +321,13 @@ class RunningDataPlane implements DataPlane {
       this.#running.set(id, service)
     }
     this.#fresh.clear()
-    for (const door of next.doors.values()) {
-      const service = this.#running.get(door.plan.part.id)!
-      door.listener.acceptor = socket => service.accept(socket, door.spec, door.terminator)
+    for (const [key, { listener, spec, plan, terminator }] of next.doors) {
+      const service = this.#running.get(plan.part.id)!
+      if (listener instanceof Listener) listener.acceptor = socket => service.accept(socket, spec, terminator)
+      else {
+        this.#lingering.get(key)?.stop()
+        listener.receiver = (datagram, from) => service.receive(datagram, from, { spec, listener, takesNew: true })
+      }
     }
     this.#retire(before, next)
   }
@@ -314,7 +335,7 @@ class RunningDataPlane implements DataPlane {
   #retire(before: Generation, next: Generation): void {
     const { clock } = this.#services
     const kept = new Set([...next.doors.values()].map(door => door.listener))
-    for (const door of before.doors.values()) if (!kept.has(door.listener)) void door.listener.close()
+    for (const door of before.doors.values()) if (!kept.has(door.listener)) this.#closeDoor(door, before.drainTimeoutS * 1000)
     for (const [id, service] of this.#running) {
       if (next.plans.has(id)) continue
       this.#running.delete(id)
@@ -347,6 +368,26 @@ class RunningDataPlane implements DataPlane {
         if (!was.has(server)) this.#cutLater(server, pool.part.gracefulDisableS * 1000, () => this.#isResting(pool.part.id, server))
       }
     }
+  }
+
+  /** A UDP socket stays for the sessions that came in by it, which take nothing new; until the deadline. */
+  #closeDoor({ listener, spec, plan }: Door, deadlineMs: number): void {
+    const service = this.#running.get(plan.part.id)
+    const key = doorKey(spec)
+    if (listener instanceof Listener || service === undefined || service.sessionsAt(key) === 0) return void listener.close()
+    const { clock } = this.#services
+    const untilMs = clock.nowMs() + deadlineMs
+    listener.receiver = (datagram, from) => service.receive(datagram, from, { spec, listener, takesNew: false })
+    const stopLooking = clock.every(LINGER_LOOK_MS, () => {
+      if (service.sessionsAt(key) > 0 && clock.nowMs() < untilMs) return
+      stop()
+      void listener.close()
+    })
+    const stop = (): void => {
+      stopLooking()
+      this.#lingering.delete(key)
+    }
+    this.#lingering.set(key, { listener, stop })
   }
 
   #cutLater(server: UpstreamServer, graceMs: number, isStillOut: () => boolean): void {

@@ -1,4 +1,5 @@
 /** A virtual service as it runs: its listeners' connections go to its site, through TLS and a codec. */
+import type { RemoteInfo } from 'node:dgram'
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import type { CertificatePart, ListenerSpec, VirtualServicePart } from '#model/snapshot/snapshot.ts'
@@ -11,7 +12,9 @@ import { filtersFor } from '../dataplane/filter/catalog.ts'
 import { recordRefusal, runExchange, type SpineServices } from '../dataplane/http/exchange.ts'
 import type { Site } from '../dataplane/http/site.ts'
 import { runFlow } from '../dataplane/l4/flow.ts'
+import { Sessions } from '../dataplane/l4/sessions.ts'
 import { cut } from '../dataplane/l4/splice.ts'
+import type { DatagramListener } from '../dataplane/listen/datagrams.ts'
 import { readProxied } from '../dataplane/listen/proxied.ts'
 import type { Endpoint } from '../dataplane/listen/proxy-protocol.ts'
 import { peekPreface } from '../dataplane/listen/preface.ts'
@@ -41,8 +44,9 @@ export interface ServicePlan {
   readonly tlsKey: string
 }
 
-/** `address|port`: what a listener is known by. */
-export const doorKey = (spec: ListenerSpec): string => `${spec.address}|${spec.port}`
+/** `address|port`, with its protocol where that is not TCP: what a listener is known by. */
+export const doorKey = ({ address, port, protocol }: ListenerSpec): string =>
+  protocol === undefined ? `${address}|${port}` : `${address}|${port}|${protocol}`
 
 /**
  * Compiles a virtual service.
@@ -98,12 +102,14 @@ export class RunningService {
   readonly #sockets = new Map<Socket, string>()
   /** Connection -> who its client is, where a PROXY protocol header said so. */
   readonly #clients = new Map<string, Endpoint>()
+  readonly #sessions: Sessions
   #isRetired = false
   #onEmpty: (() => void) | null = null
 
   constructor(plan: ServicePlan, parts: ServiceParts) {
     this.#plan = plan
     this.#parts = parts
+    this.#sessions = new Sessions(parts.spine)
   }
 
   get plan(): ServicePlan {
@@ -122,6 +128,7 @@ export class RunningService {
     return () => {
       for (const [, { entrance }] of gone) entrance.destroy()
       for (const [socket, door] of this.#sockets) if (!doors.has(door)) socket.destroy()
+      this.#sessions.cutOthers(doors)
     }
   }
 
@@ -170,6 +177,26 @@ export class RunningService {
     this.#servePlain(socket, spec)
   }
 
+  /** Sessions that came in by a door. */
+  sessionsAt(door: string): number {
+    return this.#sessions.countAt(door)
+  }
+
+  /** A datagram came in. */
+  receive(
+    datagram: Buffer,
+    from: RemoteInfo,
+    { spec, listener, takesNew }: { readonly spec: ListenerSpec; readonly listener: DatagramListener; readonly takesNew: boolean }
+  ): void {
+    const { part, site } = this.#plan
+    this.#sessions.receive(site, { key: doorKey(spec), listener, spec }, datagram, from, () => {
+      if (!takesNew || this.#isRetired || !part.isTrafficEnabled) return false
+      if (!this.#isDenied(from.address, listener.port)) return true
+      site.meter.faulted('engine')
+      return false
+    })
+  }
+
   #isDenied(clientIp: string, port: number): boolean {
     return this.#plan.denies(clientIp, port) !== undefined
   }
@@ -202,6 +229,7 @@ export class RunningService {
     this.#isRetired = true
     this.#onEmpty = onEmpty
     for (const { entrance } of this.#entrances.values()) entrance.retire(() => this.#look())
+    this.#sessions.retire(() => this.#look())
     this.#look()
   }
 
@@ -209,10 +237,11 @@ export class RunningService {
   destroy(): void {
     for (const { entrance } of this.#entrances.values()) entrance.destroy()
     for (const socket of this.#sockets.keys()) socket.destroy()
+    this.#sessions.destroy()
   }
 
   #look(): void {
-    if (this.#onEmpty === null || this.#sockets.size > 0) return
+    if (this.#onEmpty === null || this.#sockets.size > 0 || this.#sessions.count > 0) return
     for (const { entrance } of this.#entrances.values()) if (entrance.connections() > 0) return
     const told = this.#onEmpty
     this.#onEmpty = null

@@ -4,9 +4,11 @@ import { makeHttpProbe } from './http/http.ts'
 import { makePingProbe, runPing } from './ping/ping.ts'
 import type { Probe, ProbeServices } from './probe.ts'
 import { makeTcpProbe } from './tcp/tcp.ts'
+import { makeUdpProbe } from './udp/udp.ts'
 
 const catalogue: { readonly [K in ProbeSpec['is']]: (spec: Extract<ProbeSpec, { is: K }>, services: ProbeServices) => Probe } = {
   tcp: spec => makeTcpProbe(spec),
+  udp: spec => makeUdpProbe(spec),
   http: makeHttpProbe,
   https: makeHttpProbe,
   ping: () => makePingProbe(runPing)

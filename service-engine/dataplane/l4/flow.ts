@@ -116,24 +116,28 @@ class FlowLife {
       opening.abandon()
       if (!this.#isEnded) this.#lost(lease, fault)
     }
-    const where = `${destination.address()}:${destination.port}`
+    const port = lease.pool.part.usesServicePort === true ? this.#downstream.localPort : destination.port
+    const where = `${destination.address()}:${port}`
     const cancel = this.#services.clock.after(
       destination.connectTimeoutMs,
       failed(new Fault('UPSTREAM_CONNECT_TIMEOUT', `no connection to ${where} within ${destination.connectTimeoutMs} ms`))
     )
-    const opening = openConnection(destination, this.#proxyHeader(), {
-      failed: (error, isSecuring) => {
-        const code = isSecuring && error !== null ? 'UPSTREAM_TLS_FAILED' : 'UPSTREAM_CONNECT_REFUSED'
-        failed(new Fault(code, `${where}: ${error?.message ?? 'closed'}`, { cause: error }))()
-      },
-      ready: server => {
-        if (isSettled) return
-        isSettled = true
-        cancel()
-        if (this.#isEnded) return void server.destroy()
-        this.#splice(lease, server)
+    const opening = openConnection(
+      { destination, port, header: this.#proxyHeader() },
+      {
+        failed: (error, isSecuring) => {
+          const code = isSecuring && error !== null ? 'UPSTREAM_TLS_FAILED' : 'UPSTREAM_CONNECT_REFUSED'
+          failed(new Fault(code, `${where}: ${error?.message ?? 'closed'}`, { cause: error }))()
+        },
+        ready: server => {
+          if (isSettled) return
+          isSettled = true
+          cancel()
+          if (this.#isEnded) return void server.destroy()
+          this.#splice(lease, server)
+        }
       }
-    })
+    )
     this.#connecting = opening
   }
 
@@ -208,38 +212,63 @@ class FlowLife {
   }
 
   #keepRecord(fault: Fault | null, tookUs: number): void {
-    const { part, id, name } = this.#site
-    if (!part.accessLog.isEnabled || (part.accessLog.isSignificantOnly && fault === null)) return
-    const { clientIp, clientPort, isTls, serverName } = this.#downstream
     const since = (atUs: number): number => (atUs === 0 ? 0 : Math.max(0, Math.round(atUs - this.#startedUs)))
-    this.#services.record({
-      atEpochMs: this.#startedEpochMs,
-      virtualServiceId: id,
-      virtualServiceName: name,
-      clientIp,
-      clientPort,
-      method: '',
-      scheme: isTls ? 'tls' : 'tcp',
-      host: serverName ?? '',
-      path: '',
+    const record = flowRecord(this.#site, this.#downstream, {
       protocol: 'TCP',
-      status: 0,
-      rule: '',
+      id: this.#services.makeId,
+      atEpochMs: this.#startedEpochMs,
+      fault,
       poolName: this.#poolName,
       server: this.#serverId,
       bytesIn: this.#bytesIn,
       bytesOut: this.#bytesOut,
       connectUs: since(this.#connectedUs),
       firstByteUs: since(this.#firstByteUs),
-      totalUs: Math.round(tookUs),
-      requestId: this.#services.makeId(),
-      userAgent: '',
-      fault: fault?.code ?? ''
+      totalUs: Math.round(tookUs)
     })
+    if (record !== null) this.#services.record(record)
   }
 
   #nowUs(): number {
     return this.#services.clock.nowMs() * 1000
+  }
+}
+
+interface FlowFacts {
+  readonly protocol: 'TCP' | 'UDP'
+  readonly id: () => string
+  readonly atEpochMs: number
+  readonly fault: Fault | null
+  readonly poolName: string
+  readonly server: string
+  readonly bytesIn: number
+  readonly bytesOut: number
+  readonly connectUs: number
+  readonly firstByteUs: number
+  readonly totalUs: number
+}
+
+/** The access record of a flow; null where the service does not want one of it. */
+export function flowRecord(site: FlowSite, downstream: Downstream, facts: FlowFacts): AccessRecord | null {
+  const { accessLog } = site.part
+  const { fault, id, protocol, ...figures } = facts
+  if (!accessLog.isEnabled || (accessLog.isSignificantOnly && fault === null)) return null
+  return {
+    ...figures,
+    virtualServiceId: site.id,
+    virtualServiceName: site.name,
+    clientIp: downstream.clientIp,
+    clientPort: downstream.clientPort,
+    method: '',
+    scheme: protocol === 'UDP' ? 'udp' : downstream.isTls ? 'tls' : 'tcp',
+    host: downstream.serverName ?? '',
+    path: '',
+    protocol,
+    status: 0,
+    rule: '',
+    requestId: id(),
+    userAgent: '',
+    fault: fault?.code ?? ''
   }
 }
 
@@ -254,8 +283,11 @@ interface OpeningEvents {
 }
 
 /** Connects, sends the header, goes through TLS: in this order. */
-function openConnection(destination: Destination, header: Buffer | null, events: OpeningEvents): Opening {
-  const where = { host: destination.address(), port: destination.port, allowHalfOpen: true, noDelay: true }
+function openConnection(
+  { destination, port, header }: { readonly destination: Destination; readonly port: number; readonly header: Buffer | null },
+  events: OpeningEvents
+): Opening {
+  const where = { host: destination.address(), port, allowHalfOpen: true, noDelay: true }
   const { tls } = destination
   const sockets: Socket[] = []
   let isSecuring = false

@@ -1,12 +1,7 @@
 /** One bound socket. What it does with connections can be exchanged while it stays open. */
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net'
-
-export interface ListenAddress {
-  /** An address of this host, or `0.0.0.0` / `::` for all of one family. */
-  readonly address: string
-  /** 0: any free one (tests). */
-  readonly port: number
-}
+import { bindDatagrams, udpSocket } from './datagrams.ts'
+import type { ListenAddress } from './address.ts'
 
 export type Acceptor = (socket: Socket) => void
 
@@ -63,7 +58,8 @@ function bind(server: Server, { address, port }: ListenAddress, reusePort: boole
  *
  * Returns the system's error code; undefined when it is free
  */
-export async function probePort(where: ListenAddress): Promise<string | undefined> {
+export async function probePort(where: ListenAddress & { readonly protocol?: 'udp' }): Promise<string | undefined> {
+  if (where.protocol === 'udp') return probeDatagrams(where)
   const server = createServer()
   try {
     await bind(server, where, false)
@@ -71,5 +67,16 @@ export async function probePort(where: ListenAddress): Promise<string | undefine
     return (error as NodeJS.ErrnoException).code ?? 'EUNKNOWN'
   }
   await new Promise(resolve => server.close(resolve))
+  return undefined
+}
+
+async function probeDatagrams(where: ListenAddress): Promise<string | undefined> {
+  const socket = udpSocket(where.address)
+  try {
+    await bindDatagrams(socket, where)
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code ?? 'EUNKNOWN'
+  }
+  await new Promise<void>(resolve => void socket.close(resolve))
   return undefined
 }

@@ -1,3 +1,5 @@
+import { createSocket } from 'node:dgram'
+import { once } from 'node:events'
 import { createServer as createTls } from 'node:tls'
 import t from 'tap'
 import { makeProbe } from '#engine/monitor/catalogue.ts'
@@ -115,4 +117,25 @@ t.test('ping tells no answer from not being able to ask', async t => {
   t.match(await ping(null), { verdict: 'unknown', detail: 'ping is not available on this host' })
   t.match(await ping(2, 'ping: socket: Operation not permitted'), { verdict: 'unknown' })
   t.match(await ping(2, 'connect: Network is unreachable'), { verdict: 'down' })
+})
+
+t.test('udp asks with one datagram', async t => {
+  const socket = createSocket('udp4')
+  socket.bind(0, '127.0.0.1')
+  await once(socket, 'listening')
+  socket.on('message', (datagram, from) => {
+    const asked = datagram.toString()
+    if (asked !== 'silence') socket.send(asked === 'PING' ? 'PONG' : asked, from.port, from.address)
+  })
+  const { port } = socket.address()
+  const udp = { is: 'udp', request: 'PING', response: 'PONG', maintenanceResponse: 'MAINT' } as const
+  const seenOf = (spec: Partial<Extract<ProbeSpec, { is: 'udp' }>>, timeoutMs: number) =>
+    makeProbe({ ...udp, ...spec }, services).attempt(at(port), timeoutMs)
+  t.match(await seenOf({}, 10_000), { verdict: 'up', detail: 'answered as expected' })
+  t.match(await seenOf({ request: 'in MAINT' }, 10_000), { verdict: 'down', detail: 'maintenance' })
+  t.match(await seenOf({ request: 'NO\u0007' }, 100), { verdict: 'down', detail: 'answered "NO"' })
+  t.match(await seenOf({ request: 'silence' }, 50), { verdict: 'down', detail: 'no answer within 50 ms' })
+  t.match(await seenOf({ request: 'silence', response: null }, 50), { verdict: 'up', detail: 'nothing came back' })
+  await new Promise<void>(resolve => void socket.close(resolve))
+  t.match(await seenOf({ response: null }, 10_000), { verdict: 'down', detail: 'connection refused' })
 })

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { portViolations } from '#engine/ports.ts'
+import { LeftPorts, portViolations } from '#engine/ports.ts'
 import type { Snapshot } from '#model/snapshot/snapshot.ts'
 
 const snapshot = (...listeners: readonly (readonly [address: string, port: number])[]): Snapshot =>
@@ -27,4 +27,19 @@ t.test('portViolations asks only about what is new and tells what is taken', asy
   ])
   t.same(asked, [':::80', '10.0.0.2:90', '0.0.0.0:81', '10.9.9.9:82'])
   t.same(await portViolations(snapshot(), null, probe), [])
+})
+
+t.test('a port of datagrams is another one than that of TCP, and stays ours while it drains', async t => {
+  const of = (...listeners: readonly object[]): Snapshot =>
+    ({ engine: { drainTimeoutS: 10 }, virtualServices: [{ id: 'vs-1', listeners }] }) as unknown as Snapshot
+  const udp = of({ address: '10.0.0.1', port: 53, protocol: 'udp' })
+  const taken = () => Promise.resolve('EADDRINUSE')
+  t.match(await portViolations(udp, of({ address: '10.0.0.1', port: 53 }), taken), [{ message: /UDP port 53/ }])
+  t.same(await portViolations(udp, udp, taken), [])
+  const left = new LeftPorts()
+  left.swapped(udp, of(), 1_000)
+  t.same(await portViolations(udp, of(), taken, left.places(11_999)), [])
+  t.equal((await portViolations(udp, of(), taken, left.places(12_000))).length, 1)
+  left.swapped(udp, udp, 20_000)
+  t.same(left.places(20_001), [], 'what stays is not left')
 })

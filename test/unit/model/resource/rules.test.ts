@@ -44,7 +44,37 @@ const cases: readonly (readonly [kind: KindName, why: string, body: object, poin
     { services: [{ port: 80, proxy_protocol_trusted_ref: 'ipaddrgroup-g' }] },
     ['/services/0/proxy_protocol_trusted_ref']
   ],
-  ['virtualservice', 'UDP', { network_profile_ref: 'networkprofile-udp' }, ['/network_profile_ref']],
+  ['virtualservice', 'UDP with HTTP', { network_profile_ref: 'networkprofile-udp' }, ['/network_profile_ref']],
+  [
+    'virtualservice',
+    'UDP with what it cannot carry',
+    {
+      network_profile_ref: 'networkprofile-udp',
+      application_profile_ref: 'applicationprofile-telling',
+      services: [{ port: 53, accept_proxy_protocol: true, enable_ssl: true }],
+      ssl_key_and_certificate_refs: ['c']
+    },
+    ['/application_profile_ref', '/services/0/accept_proxy_protocol', '/services/0/enable_ssl']
+  ],
+  [
+    'virtualservice',
+    'a range that ends before it begins',
+    { services: [{ port: 80, port_range_end: 79 }] },
+    ['/services/0/port_range_end']
+  ],
+  [
+    'virtualservice',
+    'ranges that meet',
+    {
+      services: [
+        { port: 80, port_range_end: 90 },
+        { port: 85, port_range_end: 95 }
+      ]
+    },
+    ['/services/1/port']
+  ],
+  ['virtualservice', 'more ports than an engine opens', { services: [{ port: 1, port_range_end: 1025 }] }, ['/services/0/port_range_end']],
+  ['virtualservice', 'the ports of clients for HTTP', { pool_ref: 'pool-service-port' }, ['/pool_ref']],
   [
     'virtualservice',
     'HTTP settings on L4',
@@ -91,6 +121,12 @@ const cases: readonly (readonly [kind: KindName, why: string, body: object, poin
     'two rewrites of one header',
     { rewrite_host_header_to_sni: true, rewrite_host_header_to_server_name: true },
     ['/rewrite_host_header_to_sni']
+  ],
+  [
+    'pool',
+    'a monitor without a port to ask',
+    { use_service_port: true, health_monitor_refs: ['healthmonitor-tcp'] },
+    ['/health_monitor_refs/0']
   ],
   ['poolgroup', 'one pool twice', { members: [{ pool_ref: 'p' }, { pool_ref: 'p' }] }, ['/members/1/pool_ref']],
   ['poolgroup', 'a priority that is no number', { members: [{ pool_ref: 'p', priority_label: 'high' }] }, ['/members/0/priority_label']],
@@ -252,6 +288,13 @@ const cases: readonly (readonly [kind: KindName, why: string, body: object, poin
 
 const context = contextOf([
   document('networkprofile', { name: 'udp', profile: { type: 'PROTOCOL_TYPE_UDP_FAST_PATH' } }),
+  document('applicationprofile', {
+    name: 'telling',
+    type: 'APPLICATION_PROFILE_TYPE_L4',
+    tcp_app_profile: { proxy_protocol_enabled: true }
+  }),
+  document('pool', { name: 'service-port', use_service_port: true }),
+  document('healthmonitor', { name: 'tcp', type: 'HEALTH_MONITOR_TCP' }),
   document('applicationprofile', { name: 'l4', type: 'APPLICATION_PROFILE_TYPE_L4' })
 ])
 
