@@ -29,6 +29,7 @@ import { isEqualJson, isList, segment, unsafeParts } from './json.ts'
 import { ChangeRefused } from './order.ts'
 import type { ChangeOrder, ChangeResult, ChangeView, Expectation, Write, WriteViolation } from './order.ts'
 import { patched } from './patch.ts'
+import { patternViolation } from './pattern.ts'
 import { resolveReference } from './reference.ts'
 import { makeSecretKeeper } from './secret.ts'
 import { View } from './view.ts'
@@ -297,7 +298,8 @@ class Work {
       const context = {
         uuid,
         resource: (of: KindName, id: string) => this.#view.get(of, id)?.body,
-        all: (of: KindName) => this.#view.list(of).map(item => ({ uuid: item.uuid, body: item.body }))
+        all: (of: KindName) => this.#view.list(of).map(item => ({ uuid: item.uuid, body: item.body })),
+        pattern: patternViolation
       }
       const opened = this.#secrets.opened(draft)
       const checked = checkResource(kind, opened, context)

@@ -134,13 +134,16 @@ function buildService(
   })
   if ('problem' in service) return service
   const all = [service]
-  const pools = service.poolIds.map(id => remember(input, cache, `pool ${id}`, reader => poolPart(reader, reader.need('pool', id))))
-  for (const pool of pools) {
+  // Grows while it is walked: a pool may name another that stands in for it.
+  const poolIds = new Set(service.poolIds)
+  for (const id of poolIds) {
+    const pool = remember(input, cache, `pool ${id}`, reader => poolPart(reader, reader.need('pool', id)))
     if ('problem' in pool) return pool
     const { part } = pool
     if (part.kind === 'pool' && part.usesServicePort === true && isHttp(service.part))
       return { problem: `pool ${part.name} has use_service_port, which needs an application profile of layer 4` }
     all.push(pool)
+    for (const other of pool.poolIds) poolIds.add(other)
   }
   const certificateIds = new Set(all.flatMap(made => made.certificateIds))
   for (const id of certificateIds) {

@@ -59,6 +59,8 @@ const operatorOf = {
   DOES_NOT_END_WITH: 'not-ends-with',
   EQUALS: 'equals',
   DOES_NOT_EQUAL: 'not-equals',
+  REGEX_MATCH: 'regex',
+  REGEX_DOES_NOT_MATCH: 'not-regex',
   EXISTS: 'exists',
   DOES_NOT_EXIST: 'not-exists'
 } as const
@@ -77,12 +79,34 @@ function textMatch(reader: Reader, match: FilledShape<typeof pathMatch> | Filled
 
 const versionOf = { ZERO_NINE: '0.9', ONE_ZERO: '1.0', ONE_ONE: '1.1', TWO_ZERO: '2' } as const
 
+function headerMatches(headers: Target['hdrs']): Match['headers'] {
+  return (headers ?? []).map(({ hdr, match_criteria: criteria, match_case: matchCase, value }) => ({
+    name: hdr,
+    ...stringMatch(criteria, matchCase, value ?? [])
+  }))
+}
+
 /** A match as the engine takes it; null matches everything. */
 export function matchOf(reader: Reader, target: Target | undefined): Match | null {
   if (target === undefined) return null
-  const { client_ip: client, vs_port: port, protocol, method, version, path, query, hdrs, cookie, host_hdr: host } = target
+  const {
+    client_ip: client,
+    source_ip: source,
+    vs_port: port,
+    protocol,
+    method,
+    version,
+    path,
+    query,
+    hdrs,
+    cookie,
+    host_hdr: host
+  } = target
   const match: Match = {
     clientAddress: client === undefined ? null : { isNegated: isNegated(client.match_criteria), ranges: clientRanges(reader, client) },
+    ...(source === undefined
+      ? {}
+      : { sourceAddress: { isNegated: isNegated(source.match_criteria), ranges: clientRanges(reader, source) } }),
     port: port === undefined ? null : { isNegated: isNegated(port.match_criteria), ports: port.ports },
     protocol:
       protocol === undefined
@@ -99,14 +123,18 @@ export function matchOf(reader: Reader, target: Target | undefined): Match | nul
     host: host === undefined ? null : stringMatch(host.match_criteria, host.match_case, host.value ?? []),
     path: path === undefined ? null : textMatch(reader, path),
     query: query === undefined ? null : textMatch(reader, query),
-    headers: (hdrs ?? []).map(({ hdr, match_criteria: criteria, match_case: matchCase, value }) => ({
-      name: hdr,
-      ...stringMatch(criteria, matchCase, value ?? [])
-    })),
+    headers: headerMatches(hdrs),
     cookie:
       cookie === undefined
         ? null
         : { name: cookie.name, ...stringMatch(cookie.match_criteria, cookie.match_case, cookie.value === undefined ? [] : [cookie.value]) }
+  }
+  if ('rsp_hdrs' in target || 'loc_hdr' in target) {
+    const answer = headerMatches([
+      ...(target.rsp_hdrs ?? []),
+      ...(target.loc_hdr === undefined ? [] : [{ ...target.loc_hdr, hdr: 'Location' }])
+    ])
+    if (answer.length > 0) return { ...match, responseHeaders: answer }
   }
   const isEmpty = Object.values(match).every(part => part === null || (Array.isArray(part) && part.length === 0))
   return isEmpty ? null : match

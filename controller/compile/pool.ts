@@ -49,9 +49,14 @@ export function poolPart(reader: Reader, { uuid, name, tenant, body }: Read<'poo
         : connections.upstream_connpool_server_max_cache,
     rewritesHost: body.rewrite_host_header_to_sni ? 'sni' : body.rewrite_host_header_to_server_name ? 'server-name' : 'no',
     queue: body.request_queue_enabled ? { depth: body.request_queue_depth } : null,
+<<<<<<< Updated upstream
     failAction: failActionOf(body.fail_action),
     gracefulDisableS: body.graceful_disable_timeout < 0 ? WITHOUT_END_S : body.graceful_disable_timeout * 60,
     ...(body.use_service_port ? { usesServicePort: true } : {})
+=======
+    failAction: failActionOf(reader, body.fail_action),
+    gracefulDisableS: body.graceful_disable_timeout < 0 ? WITHOUT_END_S : body.graceful_disable_timeout * 60
+>>>>>>> Stashed changes
   }
 }
 
@@ -220,7 +225,9 @@ function authorizationOf(reader: Reader, { authentication }: Monitor): string | 
 
 export const statusNumber = (name: string): number => Number(name.slice(-3))
 
-export function failActionOf(action: Pool['fail_action']): FailAction {
+export function failActionOf(reader: Reader, action: Pool['fail_action']): FailAction {
+  if (action?.type === 'FAIL_ACTION_BACKUP_POOL' && action.backup_pool !== undefined)
+    return { is: 'pool', poolId: reader.poolPart(action.backup_pool.backup_pool_ref) }
   if (action?.type === 'FAIL_ACTION_HTTP_REDIRECT' && action.redirect !== undefined) {
     const { protocol, host, path = '', query = '', status_code: status } = action.redirect
     const target = `${path === '' || path.startsWith('/') ? path : `/${path}`}${query === '' ? '' : `?${query}`}`
@@ -258,6 +265,6 @@ export function targetOf(
       ratio,
       priority: Number(priority)
     })),
-    failAction: failActionOf(body.fail_action)
+    failAction: failActionOf(reader, body.fail_action)
   }
 }

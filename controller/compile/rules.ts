@@ -2,6 +2,7 @@
 import { variables } from '#model/resource/httppolicyset.ts'
 import type {
   headerAction,
+  locationAction,
   redirectAction,
   requestRule,
   rewriteAction,
@@ -13,6 +14,7 @@ import type { FilledKind } from '#model/resource/catalogue.ts'
 import type { FilledShape } from '#model/resource/field.ts'
 import type {
   HeaderAction,
+  LocationSpec,
   NetworkRule,
   RequestRule,
   ResponseRule,
@@ -73,7 +75,8 @@ export function httpRules(reader: Reader, references: FilledKind['virtualservice
         match: matchOf(reader, rule.match),
         status: statusRanges(rule.match?.status),
         headerActions: headerActionsOf(rule.hdr_action),
-        isLogged: rule.log
+        isLogged: rule.log,
+        ...(rule.loc_hdr_action === undefined ? {} : { location: locationOf(rule.loc_hdr_action) })
       }))
     )
   }
@@ -131,6 +134,17 @@ function redirectOf(action: FilledShape<typeof redirectAction>): RuleAction {
   return {
     is: 'redirect',
     status: statusNumber(action.status_code),
+    protocol: action.protocol === 'HTTPS' ? 'https' : 'http',
+    port: action.port ?? null,
+    host: tokensOf(action.host, '.'),
+    path: tokensOf(action.path, '/'),
+    keepsQuery: action.keep_query,
+    ...(action.add_string === undefined || action.add_string === '' ? {} : { addsQuery: action.add_string })
+  }
+}
+
+function locationOf(action: FilledShape<typeof locationAction>): LocationSpec {
+  return {
     protocol: action.protocol === 'HTTPS' ? 'https' : 'http',
     port: action.port ?? null,
     host: tokensOf(action.host, '.'),

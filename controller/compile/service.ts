@@ -4,6 +4,7 @@ import { httpProfile } from '#model/resource/applicationprofile.ts'
 import { fillDefaults } from '#model/resource/walk.ts'
 import type { FilledShape } from '#model/resource/field.ts'
 import type { AccessLogSpec, HttpSpec, TcpSpec, VirtualServicePart } from '#model/snapshot/snapshot.ts'
+import { statusRanges } from './match.ts'
 import { targetOf } from './pool.ts'
 import type { Read, Reader } from './resources.ts'
 import { httpRules, networkRules } from './rules.ts'
@@ -37,7 +38,32 @@ export function servicePart(reader: Reader, { uuid, name, tenant, body }: Read<'
     networkRules: networkRules(reader, body.network_security_policy_ref),
     ...rules,
     target: targetOf(reader, { pool: body.pool_ref, group: body.pool_group_ref }),
-    accessLog: accessLogOf(reader, body)
+    accessLog: accessLogOf(reader, body),
+    ...errorPagesOf(reader, body.error_page_profile_ref)
+  }
+}
+
+const contentTypeOf = {
+  ERROR_PAGE_FORMAT_HTML: 'text/html; charset=utf-8',
+  ERROR_PAGE_FORMAT_JSON: 'application/json'
+} as const
+
+function errorPagesOf(reader: Reader, ref: string | undefined): Pick<VirtualServicePart, 'errorPages'> {
+  if (ref === undefined) return {}
+  const pages = (reader.need('errorpageprofile', ref).body.error_pages ?? []).filter(page => page.enable)
+  if (pages.length === 0) return {}
+  return {
+    errorPages: pages
+      .toSorted((a, b) => a.index - b.index)
+      .map(({ match, error_redirect: location, error_page_body_ref: bodyRef }) => {
+        const page = bodyRef === undefined ? undefined : reader.need('errorpagebody', bodyRef).body
+        return {
+          status: statusRanges(match),
+          location: page === undefined ? (location ?? '/') : null,
+          contentType: contentTypeOf[page?.format ?? 'ERROR_PAGE_FORMAT_HTML'],
+          bodyBase64: Buffer.from(page?.error_page_body ?? '').toString('base64')
+        }
+      })
   }
 }
 

@@ -5,6 +5,7 @@ import { applicationprofile } from './applicationprofile.ts'
 import { checkShape } from './check.ts'
 import type { Checked } from './check.ts'
 import { cloud } from './cloud.ts'
+import { errorpagebody, errorpageprofile } from './errorpageprofile.ts'
 import type { Filled, Written } from './field.ts'
 import { healthmonitor } from './healthmonitor.ts'
 import { httppolicyset } from './httppolicyset.ts'
@@ -63,6 +64,8 @@ const catalogue = {
   pkiprofile,
   httppolicyset,
   networksecuritypolicy,
+  errorpageprofile,
+  errorpagebody,
   ipaddrgroup,
   stringgroup,
   analyticsprofile,

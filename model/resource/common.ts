@@ -148,9 +148,14 @@ export const redirectStatus = [
 
 export const failAction = shape('fail action', {
   type: oneOf(
-    ['FAIL_ACTION_CLOSE_CONN', 'FAIL_ACTION_HTTP_REDIRECT', 'FAIL_ACTION_HTTP_LOCAL_RSP'],
+    ['FAIL_ACTION_CLOSE_CONN', 'FAIL_ACTION_HTTP_REDIRECT', 'FAIL_ACTION_HTTP_LOCAL_RSP', 'FAIL_ACTION_BACKUP_POOL'],
     'What a client gets when no server can answer.',
-    { required: true, unsupported: ['FAIL_ACTION_BACKUP_POOL'] }
+    { required: true }
+  ),
+  backup_pool: nested(
+    shape('backup pool', { backup_pool_ref: ref('pool', 'The pool that stands in.', { required: true }) }),
+    'For FAIL_ACTION_BACKUP_POOL.',
+    {}
   ),
   redirect: nested(
     shape('redirect', {

@@ -17,13 +17,13 @@ import {
   text,
   toolText
 } from './common.ts'
-import { matchTarget, responseMatchTarget } from './match.ts'
+import { matchTarget, matchViolations, responseMatchTarget } from './match.ts'
 import type { Violation } from './violation.ts'
 
 /** Variables that the engine fills in; the names on the right are the engine's. */
 export const variables = {
   HTTP_POLICY_VAR_CLIENT_IP: '$client_ip',
-  HTTP_POLICY_VAR_SOURCE_IP: '$client_ip',
+  HTTP_POLICY_VAR_SOURCE_IP: '$source_ip',
   HTTP_POLICY_VAR_VS_PORT: '$vs_port',
   HTTP_POLICY_VAR_VS_IP: '$vs_ip',
   HTTP_POLICY_VAR_REQUEST_ID: '$request_id',
@@ -112,18 +112,24 @@ export const uriParam = shape('part of a URL', {
   )
 })
 
-export const redirectAction = shape(
-  'redirect',
-  {
-    protocol: oneOf(['HTTP', 'HTTPS'], 'Protocol to go to.', { required: true }),
-    host: nested(uriParam, 'Host to go to; that of the request when left out.', {}),
-    port: integer('Port to go to; that of the protocol when left out.', { min: 1, max: 65535 }),
-    path: nested(uriParam, 'Path to go to; that of the request when left out.', {}),
-    keep_query: flag('Keep the query of the request.', { default: true }),
-    status_code: oneOf(redirectStatus, 'Status of the answer.', { default: 'HTTP_REDIRECT_STATUS_CODE_302' })
-  },
-  { add_string: '' }
-)
+export const redirectAction = shape('redirect', {
+  protocol: oneOf(['HTTP', 'HTTPS'], 'Protocol to go to.', { required: true }),
+  host: nested(uriParam, 'Host to go to; that of the request when left out.', {}),
+  port: integer('Port to go to; that of the protocol when left out.', { min: 1, max: 65535 }),
+  path: nested(uriParam, 'Path to go to; that of the request when left out.', {}),
+  keep_query: flag('Keep the query of the request.', { default: true }),
+  add_string: text('Added to the query.', { maxLength: 4096 }),
+  status_code: oneOf(redirectStatus, 'Status of the answer.', { default: 'HTTP_REDIRECT_STATUS_CODE_302' })
+})
+
+/** What becomes of a `Location` that a server answers with. */
+export const locationAction = shape('location rewrite', {
+  protocol: oneOf(['HTTP', 'HTTPS'], 'Protocol to go to.', { required: true }),
+  host: nested(uriParam, 'Host to go to; its pieces are those of the Location.', {}),
+  port: integer('Port to go to; that of the protocol when left out.', { min: 1, max: 65535 }),
+  path: nested(uriParam, 'Path to go to; its pieces are those of the Location.', {}),
+  keep_query: flag('Keep the query of the Location.', { default: true })
+})
 
 export const rewriteAction = shape('rewrite', {
   host_hdr: nested(uriParam, 'New Host header.', {}),
@@ -208,9 +214,10 @@ export const responseRule = shape(
   {
     ...ruleFields,
     match: nested(responseMatchTarget, 'Answers that it is for; all when left out.', {}),
-    hdr_action: list(each(headerAction), 'Changes to headers.', { maxItems: 100 })
+    hdr_action: list(each(headerAction), 'Changes to headers.', { maxItems: 100 }),
+    loc_hdr_action: nested(locationAction, 'Change to the Location header.', {})
   },
-  { all_headers: false, loc_hdr_action: {} }
+  { all_headers: false }
 )
 
 const maxItems = 1000
@@ -245,21 +252,23 @@ export const httppolicyset = defineKind({
     geo_db_ref: '',
     ip_reputation_db_ref: ''
   },
-  check: body => {
+  check: (body, context) => {
     const violations: Violation[] = []
     for (const policy of ['http_security_policy', 'http_request_policy', 'http_response_policy'] as const)
       violations.push(...orderViolations(body[policy]?.rules ?? [], `/${policy}/rules`))
     for (const [i, rule] of (body.http_security_policy?.rules ?? []).entries())
-      violations.push(...matchViolations(rule.match, `/http_security_policy/rules/${i}/match`), ...securityViolations(rule, i))
+      violations.push(...matchViolations(rule.match, `/http_security_policy/rules/${i}/match`, context), ...securityViolations(rule, i))
     for (const [i, rule] of (body.http_request_policy?.rules ?? []).entries())
       violations.push(
-        ...matchViolations(rule.match, `/http_request_policy/rules/${i}/match`),
+        ...matchViolations(rule.match, `/http_request_policy/rules/${i}/match`, context),
         ...requestViolations(rule, `/http_request_policy/rules/${i}`)
       )
     for (const [i, rule] of (body.http_response_policy?.rules ?? []).entries())
       violations.push(
-        ...matchViolations(rule.match, `/http_response_policy/rules/${i}/match`),
-        ...headerViolations(rule.hdr_action, `/http_response_policy/rules/${i}/hdr_action`)
+        ...matchViolations(rule.match, `/http_response_policy/rules/${i}/match`, context),
+        ...headerViolations(rule.hdr_action, `/http_response_policy/rules/${i}/hdr_action`),
+        ...uriViolations(rule.loc_hdr_action?.host, `/http_response_policy/rules/${i}/loc_hdr_action/host`),
+        ...uriViolations(rule.loc_hdr_action?.path, `/http_response_policy/rules/${i}/loc_hdr_action/path`)
       )
     return violations
   }
@@ -278,31 +287,6 @@ export function orderViolations(rules: readonly { readonly index: number; readon
       else violations.push({ pointer: `${pointer}/${i}/${field}`, message: `is the same as that of ${pointer}/${other}` })
     }
   }
-  return violations
-}
-
-type Match = FilledShape<typeof matchTarget> | FilledShape<typeof responseMatchTarget> | undefined
-
-/** A comparison needs something to compare with. */
-function matchViolations(match: Match, pointer: string): Violation[] {
-  const violations: Violation[] = []
-  const empty = (list: readonly unknown[] | undefined): boolean => (list ?? []).length === 0
-  const needsValue = (criteria: string): boolean => !criteria.endsWith('EXISTS') && !criteria.endsWith('NOT_EXIST')
-  for (const name of ['path', 'query'] as const) {
-    const part = match?.[name]
-    if (part !== undefined && needsValue(part.match_criteria) && empty(part.match_str) && empty(part.string_group_refs))
-      violations.push({ pointer: `${pointer}/${name}/match_str`, message: 'is required, or string_group_refs' })
-  }
-  const valued = [...(match?.hdrs ?? []).map((part, i) => [part, `/hdrs/${i}`] as const), [match?.host_hdr, '/host_hdr'] as const]
-  for (const [part, at] of valued)
-    if (part !== undefined && needsValue(part.match_criteria) && empty(part.value))
-      violations.push({ pointer: `${pointer}${at}/value`, message: `is required, because match_criteria is ${part.match_criteria}` })
-  const cookie = match?.cookie
-  if (cookie !== undefined && needsValue(cookie.match_criteria) && cookie.value === undefined)
-    violations.push({ pointer: `${pointer}/cookie/value`, message: `is required, because match_criteria is ${cookie.match_criteria}` })
-  const client = match?.client_ip
-  if (client !== undefined && empty(client.addrs) && empty(client.prefixes) && empty(client.ranges) && empty(client.group_refs))
-    violations.push({ pointer: `${pointer}/client_ip`, message: 'must have addrs, prefixes, ranges or group_refs' })
   return violations
 }
 

@@ -24,6 +24,8 @@ export const kindNames = [
   'pkiprofile',
   'httppolicyset',
   'networksecuritypolicy',
+  'errorpageprofile',
+  'errorpagebody',
   'ipaddrgroup',
   'stringgroup',
   'analyticsprofile',
@@ -41,6 +43,8 @@ export interface CheckContext {
   readonly resource: (kind: KindName, uuid: string) => JsonObject | undefined
   /** All resources of a kind that the document's tenant can see, with their uuid. */
   readonly all: (kind: KindName) => readonly { readonly uuid: string; readonly body: JsonObject }[]
+  /** Why engines would refuse a regular expression; undefined when they would not. Not judged where it is left out. */
+  readonly pattern?: (source: string, isCaseSensitive: boolean) => string | undefined
 }
 
 /**

@@ -14,6 +14,9 @@ import {
   each,
   integer
 } from './common.ts'
+import type { FilledShape } from './field.ts'
+import type { CheckContext, Json, JsonObject } from './kind.ts'
+import type { Violation } from './violation.ts'
 
 const matchCase = oneOf(['SENSITIVE', 'INSENSITIVE'], 'Whether upper and lower case differ.', { default: 'INSENSITIVE' })
 const matchText = text('A text.', { maxLength: 4096 })
@@ -36,9 +39,20 @@ export const pathMatch = shape(
   'path match',
   {
     match_criteria: oneOf(
-      ['BEGINS_WITH', 'DOES_NOT_BEGIN_WITH', 'CONTAINS', 'DOES_NOT_CONTAIN', 'ENDS_WITH', 'DOES_NOT_END_WITH', 'EQUALS', 'DOES_NOT_EQUAL'],
+      [
+        'BEGINS_WITH',
+        'DOES_NOT_BEGIN_WITH',
+        'CONTAINS',
+        'DOES_NOT_CONTAIN',
+        'ENDS_WITH',
+        'DOES_NOT_END_WITH',
+        'EQUALS',
+        'DOES_NOT_EQUAL',
+        'REGEX_MATCH',
+        'REGEX_DOES_NOT_MATCH'
+      ],
       'How it is compared. BEGINS_WITH knows no segments: /admin matches /adminx.',
-      { required: true, unsupported: ['REGEX_MATCH', 'REGEX_DOES_NOT_MATCH'] }
+      { required: true }
     ),
     match_case: matchCase,
     match_str: list(matchText, 'Any of them matches.', {}),
@@ -61,10 +75,12 @@ export const queryMatch = shape(
         'QUERY_MATCH_ENDS_WITH',
         'QUERY_MATCH_DOES_NOT_END_WITH',
         'QUERY_MATCH_EQUALS',
-        'QUERY_MATCH_DOES_NOT_EQUAL'
+        'QUERY_MATCH_DOES_NOT_EQUAL',
+        'QUERY_MATCH_REGEX_MATCH',
+        'QUERY_MATCH_REGEX_DOES_NOT_MATCH'
       ],
       'How it is compared.',
-      { required: true, unsupported: ['QUERY_MATCH_REGEX_MATCH', 'QUERY_MATCH_REGEX_DOES_NOT_MATCH'] }
+      { required: true }
     ),
     match_case: matchCase,
     match_str: list(matchText, 'Any of them matches.', {}),
@@ -114,6 +130,11 @@ export const methods = [
 
 const common = {
   client_ip: nested(ipAddrMatch, 'Address of the client.', {}),
+  source_ip: nested(
+    ipAddrMatch,
+    'Address that the connection came from: that of the proxy where a PROXY protocol header names the client.',
+    {}
+  ),
   vs_port: nested(portMatch, 'Port of the virtual service.', {}),
   protocol: nested(
     shape('protocol match', { match_criteria: matchOperation, protocols: oneOf(['HTTP', 'HTTPS'], 'The protocol.', { required: true }) }),
@@ -148,26 +169,89 @@ const common = {
 
 /** All parts that are there must match. */
 export const matchTarget = shape('match', common, {
-  source_ip: {},
   geo_matches: [],
   ip_reputation_type: {},
   bot_detection_result: {},
   tls_fingerprint_match: {}
 })
 
-export const responseMatchTarget = shape(
-  'match',
-  {
-    ...common,
-    status: nested(
-      shape('status match', {
-        match_criteria: matchOperation,
-        status_codes: list(integer('A status.', { min: 100, max: 999 }), 'Status codes.', {}),
-        ranges: list(each(statusRange), 'Ranges of status codes.', {})
-      }),
-      'Status of the answer.',
-      {}
-    )
-  },
-  { source_ip: {}, loc_hdr: {}, rsp_hdrs: [] }
-)
+export const statusMatch = shape('status match', {
+  match_criteria: matchOperation,
+  status_codes: list(integer('A status.', { min: 100, max: 999 }), 'Status codes.', {}),
+  ranges: list(each(statusRange), 'Ranges of status codes.', {})
+})
+
+export const responseMatchTarget = shape('match', {
+  ...common,
+  status: nested(statusMatch, 'Status of the answer.', {}),
+  loc_hdr: nested(hostMatch, 'Location header of the answer.', {}),
+  rsp_hdrs: list(each(headerMatch), 'Headers of the answer; all must match.', { maxItems: 100 })
+})
+
+type Matched = FilledShape<typeof matchTarget> | FilledShape<typeof responseMatchTarget> | undefined
+
+/** A comparison needs something to compare with, and a pattern must be one that engines can run. */
+export function matchViolations(match: Matched, pointer: string, context: CheckContext): Violation[] {
+  const violations: Violation[] = []
+  const empty = (list: readonly unknown[] | undefined): boolean => (list ?? []).length === 0
+  const needsValue = (criteria: string): boolean => !criteria.endsWith('EXISTS') && !criteria.endsWith('NOT_EXIST')
+  for (const name of ['path', 'query'] as const) {
+    const part = match?.[name]
+    if (part !== undefined && needsValue(part.match_criteria) && empty(part.match_str) && empty(part.string_group_refs))
+      violations.push({ pointer: `${pointer}/${name}/match_str`, message: 'is required, or string_group_refs' })
+    if (part !== undefined && isPattern(part.match_criteria)) violations.push(...patternViolations(part, `${pointer}/${name}`, context))
+  }
+  const answer = match !== undefined && 'rsp_hdrs' in match ? match : undefined
+  const valued = [
+    ...(match?.hdrs ?? []).map((part, i) => [part, `/hdrs/${i}`] as const),
+    ...(answer?.rsp_hdrs ?? []).map((part, i) => [part, `/rsp_hdrs/${i}`] as const),
+    [match?.host_hdr, '/host_hdr'] as const,
+    [match !== undefined && 'loc_hdr' in match ? match.loc_hdr : undefined, '/loc_hdr'] as const
+  ]
+  for (const [part, at] of valued)
+    if (part !== undefined && needsValue(part.match_criteria) && empty(part.value))
+      violations.push({ pointer: `${pointer}${at}/value`, message: `is required, because match_criteria is ${part.match_criteria}` })
+  const cookie = match?.cookie
+  if (cookie !== undefined && needsValue(cookie.match_criteria) && cookie.value === undefined)
+    violations.push({ pointer: `${pointer}/cookie/value`, message: `is required, because match_criteria is ${cookie.match_criteria}` })
+  for (const name of ['client_ip', 'source_ip'] as const) {
+    const client = match?.[name]
+    if (client !== undefined && empty(client.addrs) && empty(client.prefixes) && empty(client.ranges) && empty(client.group_refs))
+      violations.push({ pointer: `${pointer}/${name}`, message: 'must have addrs, prefixes, ranges or group_refs' })
+  }
+  return violations
+}
+
+const isPattern = (criteria: string): boolean => criteria.includes('REGEX')
+
+type TextMatch = FilledShape<typeof pathMatch> | FilledShape<typeof queryMatch>
+
+function patternViolations(match: TextMatch, pointer: string, { pattern, resource }: CheckContext): Violation[] {
+  const isCaseSensitive = match.match_case === 'SENSITIVE'
+  const wrong = (text: string): string | undefined => pattern?.(text, isCaseSensitive)
+  const own = (match.match_str ?? []).flatMap((text, i) => {
+    const message = wrong(text)
+    return message === undefined ? [] : [{ pointer: `${pointer}/match_str/${i}`, message }]
+  })
+  const grouped = (match.string_group_refs ?? []).flatMap((ref, i) => {
+    const texts = keysOf(resource('stringgroup', ref)).filter(text => wrong(text) !== undefined)
+    return texts.slice(0, 1).map(text => ({ pointer: `${pointer}/string_group_refs/${i}`, message: `has a text that ${wrong(text)}` }))
+  })
+  return [...own, ...grouped]
+}
+
+function keysOf(group: JsonObject | undefined): string[] {
+  const pairs = group?.['kv']
+  return Array.isArray(pairs) ? pairs.map((pair: { readonly key?: unknown }) => String(pair.key ?? '')) : []
+}
+
+/** The parts of any document that match by the patterns of a text group. */
+export function patternUsesIn(body: Json, group: string): { readonly isCaseSensitive: boolean }[] {
+  if (body === null || typeof body !== 'object') return []
+  if (Array.isArray(body)) return body.flatMap(item => patternUsesIn(item as Json, group))
+  const one = body as JsonObject
+  const { match_criteria: criteria, string_group_refs: refs, match_case: matchCase } = one
+  const isUse = typeof criteria === 'string' && isPattern(criteria) && Array.isArray(refs) && refs.includes(group)
+  const below = Object.values(one).flatMap(item => patternUsesIn(item, group))
+  return isUse ? [{ isCaseSensitive: matchCase === 'SENSITIVE' }, ...below] : below
+}

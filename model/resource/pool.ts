@@ -250,6 +250,8 @@ export const pool = defineKind({
     if (body.rewrite_host_header_to_server_name && body.rewrite_host_header_to_sni)
       say('/rewrite_host_header_to_sni', 'must not be true beside rewrite_host_header_to_server_name')
     violations.push(...failActionViolations(body.fail_action))
+    if (context.uuid !== undefined && body.fail_action?.backup_pool?.backup_pool_ref === context.uuid)
+      say('/fail_action/backup_pool/backup_pool_ref', 'must be another pool')
     return violations
   }
 })
@@ -260,5 +262,7 @@ export type FilledPool = Filled<typeof pool.fields>
 export function failActionViolations(action: FilledPool['fail_action']): Violation[] {
   if (action?.type === 'FAIL_ACTION_HTTP_REDIRECT' && action.redirect === undefined)
     return [{ pointer: '/fail_action/redirect', message: 'is required, because type is FAIL_ACTION_HTTP_REDIRECT' }]
+  if (action?.type === 'FAIL_ACTION_BACKUP_POOL' && action.backup_pool === undefined)
+    return [{ pointer: '/fail_action/backup_pool', message: 'is required, because type is FAIL_ACTION_BACKUP_POOL' }]
   return []
 }

@@ -124,6 +124,8 @@ export const permissionOf: Readonly<Record<KindName, PermissionName>> = {
   pkiprofile: 'PERMISSION_PKIPROFILE',
   httppolicyset: 'PERMISSION_HTTPPOLICYSET',
   networksecuritypolicy: 'PERMISSION_NETWORKSECURITYPOLICY',
+  errorpageprofile: 'PERMISSION_ERRORPAGEPROFILE',
+  errorpagebody: 'PERMISSION_ERRORPAGEBODY',
   ipaddrgroup: 'PERMISSION_IPADDRGROUP',
   stringgroup: 'PERMISSION_STRINGGROUP',
   analyticsprofile: 'PERMISSION_ANALYTICSPROFILE',

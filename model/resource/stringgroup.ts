@@ -1,6 +1,7 @@
 import type { Filled, Written } from './field.ts'
 import { defineKind } from './define.ts'
 import { each, inTenant, list, oneOf, shape, text } from './common.ts'
+import { patternUsesIn } from './match.ts'
 
 const pair = shape('text', {
   key: text('The text, or the key of a pair.', { required: true, minLength: 1, maxLength: 4096 }),
@@ -20,6 +21,16 @@ export const stringgroup = defineKind({
   },
   unsupported: {
     longest_match: false
+  },
+  check: (body, context) => {
+    const { uuid, pattern } = context
+    if (uuid === undefined || pattern === undefined) return []
+    const uses = context.all('httppolicyset').flatMap(policy => patternUsesIn(policy.body, uuid))
+    if (uses.length === 0) return []
+    return (body.kv ?? []).flatMap(({ key }, i) => {
+      const message = uses.map(({ isCaseSensitive }) => pattern(key, isCaseSensitive)).find(said => said !== undefined)
+      return message === undefined ? [] : [{ pointer: `/kv/${i}/key`, message: `${message}, because a rule matches by it` }]
+    })
   }
 })
 export type StringGroup = Written<typeof stringgroup.fields>

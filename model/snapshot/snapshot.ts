@@ -65,6 +65,17 @@ export interface VirtualServicePart {
   /** Where traffic goes when no rule says otherwise; null answers 503 (or closes a flow). */
   readonly target: TargetSpec | null
   readonly accessLog: AccessLogSpec
+  /** Instead of plain error answers of ours, in order. */
+  readonly errorPages?: readonly ErrorPageSpec[]
+}
+
+export interface ErrorPageSpec {
+  /** Inclusive ranges; empty: every error. */
+  readonly status: readonly { readonly from: number; readonly to: number }[]
+  /** Where the client is sent instead of a page; null: the page. */
+  readonly location: string | null
+  readonly contentType: string
+  readonly bodyBase64: string
 }
 
 export interface ListenerSpec {
@@ -165,6 +176,8 @@ export interface GroupMember {
 
 export type FailAction =
   | { readonly is: 'close' }
+  /** Another pool stands in; when it is down too, its own action holds unless that is a third pool. */
+  | { readonly is: 'pool'; readonly poolId: string }
   | { readonly is: 'redirect'; readonly location: string; readonly status: number }
   | { readonly is: 'respond'; readonly status: number; readonly contentType: string; readonly bodyBase64: string }
 
@@ -192,6 +205,10 @@ export interface Match {
   /** All must match. */
   readonly headers: readonly (StringMatch & { readonly name: string })[]
   readonly cookie: (StringMatch & { readonly name: string }) | null
+  /** Of the peer, where a PROXY protocol header names another client. */
+  readonly sourceAddress?: { readonly isNegated: boolean; readonly ranges: readonly string[] }
+  /** Of the answer, in rules for answers; all must match. */
+  readonly responseHeaders?: readonly (StringMatch & { readonly name: string })[]
 }
 
 export interface StringMatch {
@@ -239,6 +256,7 @@ export type RuleAction =
       readonly host: TokenString | null
       readonly path: TokenString | null
       readonly keepsQuery: boolean
+      readonly addsQuery?: string
     }
   | { readonly is: 'close' }
   /** Stops the walk and forwards to the default target. */
@@ -271,6 +289,16 @@ export interface ResponseRule {
   readonly status: readonly { readonly from: number; readonly to: number }[]
   readonly headerActions: readonly HeaderAction[]
   readonly isLogged: boolean
+  /** The Location header made anew; pieces are those of the Location that came. */
+  readonly location?: LocationSpec
+}
+
+export interface LocationSpec {
+  readonly protocol: 'http' | 'https'
+  readonly port: number | null
+  readonly host: TokenString | null
+  readonly path: TokenString | null
+  readonly keepsQuery: boolean
 }
 
 // --- pools --------------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import type { Downstream } from '../dataplane/exchange/exchange.ts'
 import type { Entrance, EntranceSpine, Forwarder } from '../dataplane/exchange/forwarder.ts'
 import { compileNetworkRules } from '../dataplane/exchange/network-rules.ts'
 import { filtersFor } from '../dataplane/filter/catalog.ts'
+import { compileErrorPages } from '../dataplane/http/error-page.ts'
 import { recordRefusal, runExchange, type SpineServices } from '../dataplane/http/exchange.ts'
 import type { Site } from '../dataplane/http/site.ts'
 import { runFlow } from '../dataplane/l4/flow.ts'
@@ -65,7 +66,8 @@ export function planService(
     part,
     target: part.target,
     filters: part.application === 'http' ? filtersFor(part, compileRules(part)) : [],
-    meter: memory.virtualServiceMeter(part.id)
+    meter: memory.virtualServiceMeter(part.id),
+    errorPage: part.errorPages === undefined ? undefined : compileErrorPages(part.errorPages)
   }
   return {
     part,
@@ -268,6 +270,7 @@ export class RunningService {
     const downstream: Downstream = {
       clientIp: client?.ip ?? unmapAddress(remoteAddress),
       clientPort: client?.port ?? remotePort,
+      ...(client === undefined ? {} : { sourceIp: unmapAddress(remoteAddress) }),
       localPort,
       vip: spec.vip,
       isTls: tls !== null,

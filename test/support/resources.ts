@@ -1,4 +1,5 @@
 /** Documents to test with, as an operator would write them. References are uuids of the form `<kind>-<name>`. */
+import { patternViolation } from '#controller/change/pattern.ts'
 import { checkResource } from '#model/resource/catalogue.ts'
 import type { WrittenKind } from '#model/resource/catalogue.ts'
 import type { CheckContext, JsonObject, KindName } from '#model/resource/kind.ts'
@@ -37,6 +38,8 @@ export const minimal: { readonly [K in KindName]: WrittenKind[K] } = {
   pkiprofile: { name: 'roots', ca_certs: [{ certificate: '-----BEGIN CERTIFICATE-----\nMII\n-----END CERTIFICATE-----\n' }] },
   httppolicyset: { name: 'rules' },
   networksecuritypolicy: { name: 'who' },
+  errorpageprofile: { name: 'pages' },
+  errorpagebody: { name: 'page', error_page_body: '<h1>Sorry</h1>' },
   ipaddrgroup: { name: 'office' },
   stringgroup: { name: 'words', type: 'SG_TYPE_STRING' },
   analyticsprofile: { name: 'analytics' },
@@ -45,14 +48,15 @@ export const minimal: { readonly [K in KindName]: WrittenKind[K] } = {
   role: { name: 'reader' }
 }
 
-export const emptyContext: CheckContext = { resource: () => undefined, all: () => [] }
+export const emptyContext: CheckContext = { resource: () => undefined, all: () => [], pattern: patternViolation }
 
 /** A context that sees these documents. */
 export function contextOf(documents: readonly StoredDocument[], uuid?: string): CheckContext {
   return {
     uuid,
     resource: (kind, of) => documents.find(document => document.kind === kind && document.uuid === of)?.body,
-    all: kind => documents.filter(document => document.kind === kind)
+    all: kind => documents.filter(document => document.kind === kind),
+    pattern: patternViolation
   }
 }
 

@@ -13,6 +13,8 @@ export const kindGroups: readonly { readonly title: string; readonly kinds: read
       { kind: 'applicationprofile', plural: 'Application profiles', what: 'how HTTP or TCP is handled' },
       { kind: 'networkprofile', plural: 'Network profiles', what: 'how connections are handled' },
       { kind: 'httppolicyset', plural: 'HTTP policy sets', what: 'rules by path, host and header' },
+      { kind: 'errorpageprofile', plural: 'Error pages', what: 'pages instead of plain error answers' },
+      { kind: 'errorpagebody', plural: 'Error page bodies', what: 'the text of an error page' },
       { kind: 'networksecuritypolicy', plural: 'Network security policies', what: 'which clients may connect' },
       { kind: 'poolgroup', plural: 'Pool groups', what: 'several pools by weight or priority' },
       { kind: 'applicationpersistenceprofile', plural: 'Persistence profiles', what: 'keep a client on its server' },

@@ -42,6 +42,8 @@ export interface ResponseHead {
 export interface Downstream {
   readonly clientIp: string
   readonly clientPort: number
+  /** Address of the peer, where it is a proxy that named the client. */
+  readonly sourceIp?: string
   readonly localPort: number
   readonly vip: string
   readonly isTls: boolean
@@ -96,6 +98,8 @@ export interface Answer {
   /** Flat; `content-length` is added. */
   readonly headers: readonly string[]
   readonly body: Buffer
+  /** Made from a fault: an operator's error page may take its place. */
+  readonly isPlain?: boolean
 }
 
 export const PASS: Verdict = { is: 'pass' }

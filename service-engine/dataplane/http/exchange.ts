@@ -263,7 +263,7 @@ class ExchangeLife {
 
   #failAction(action: FailAction, fault: Fault): void {
     this.#exchange.fault = fault
-    if (action.is === 'close') return this.#rescue(fault)
+    if (action.is === 'close' || action.is === 'pool') return this.#rescue(fault)
     if (action.is === 'redirect') {
       return this.#answer(
         { is: 'answer', status: action.status, reason: '', headers: ['location', action.location], body: Buffer.alloc(0) },
@@ -288,8 +288,9 @@ class ExchangeLife {
     this.#answer(answer, closes)
   }
 
-  #answer(answer: Answer, closes: boolean): void {
+  #answer(given: Answer, closes: boolean): void {
     const exchange = this.#exchange
+    const answer = this.#site.errorPage?.(given) ?? given
     const headers = [...answer.headers]
     const isBodyless = answer.status === 204 || answer.status === 304
     exchange.response = { status: answer.status, reason: answer.reason || (STATUS_CODES[answer.status] ?? ''), headers }

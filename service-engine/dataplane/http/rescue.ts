@@ -14,7 +14,7 @@ export function answerTo(fault: Fault): { readonly answer: Answer; readonly clos
   const headers = ['content-type', 'text/plain; charset=utf-8', 'cache-control', 'no-store']
   if (fault.status === 503) headers.push('retry-after', '1')
   return {
-    answer: { is: 'answer', status: fault.status, reason, headers, body },
+    answer: { is: 'answer', status: fault.status, reason, headers, body, isPlain: true },
     closes: fault.origin === 'downstream'
   }
 }

@@ -1,6 +1,7 @@
 /** A virtual service as the spine runs it. */
 import type { TargetSpec, VirtualServicePart } from '#model/snapshot/snapshot.ts'
 import type { TrafficMeter } from '#engine/meter/shared.ts'
+import type { Answer } from '../exchange/exchange.ts'
 import type { Filter } from '../filter/filter.ts'
 
 export interface Site {
@@ -10,4 +11,6 @@ export interface Site {
   readonly target: TargetSpec | null
   readonly filters: readonly Filter[]
   readonly meter: TrafficMeter
+  /** Dresses our own error answers; undefined leaves them plain. */
+  readonly errorPage?: ((answer: Answer) => Answer) | undefined
 }

@@ -4,6 +4,7 @@ import { compileAddresses } from '../exchange/address-set.ts'
 import type { Exchange } from '../exchange/exchange.ts'
 import { headersOf } from '../exchange/headers.ts'
 import { withoutParameters } from './path.ts'
+import { compilePattern } from './pattern.ts'
 
 export type Test = (exchange: Exchange) => boolean
 type StringTest = (value: string | undefined) => boolean
@@ -18,7 +19,7 @@ type StringTest = (value: string | undefined) => boolean
  */
 export function compileMatch(match: Match, deniesAccess: boolean): { readonly name: string; readonly test: Test }[] {
   const parts: { name: string; test: Test }[] = []
-  const { port, protocol, method, version, host, path, query, headers, cookie, clientAddress } = match
+  const { port, protocol, method, version, host, path, query, headers, cookie, clientAddress, sourceAddress, responseHeaders = [] } = match
   if (protocol) {
     const isTls = protocol.protocol === 'https'
     parts.push({ name: 'protocol', test: e => (e.downstream.isTls === isTls) !== protocol.isNegated })
@@ -52,8 +53,16 @@ export function compileMatch(match: Match, deniesAccess: boolean): { readonly na
     const has = compileAddresses(clientAddress.ranges)
     parts.push({ name: 'client address', test: e => has(e.downstream.clientIp) !== clientAddress.isNegated })
   }
+  if (sourceAddress) {
+    const has = compileAddresses(sourceAddress.ranges)
+    parts.push({ name: 'source address', test: e => has(e.downstream.sourceIp ?? e.downstream.clientIp) !== sourceAddress.isNegated })
+  }
   for (const header of headers) parts.push({ name: `header ${header.name}`, test: compileHeader(header, headersIn(header.name)) })
   if (cookie) parts.push({ name: `cookie ${cookie.name}`, test: compileHeader(cookie, e => cookiesOf(e, cookie.name)) })
+  for (const header of responseHeaders) {
+    const name = header.name.toLowerCase()
+    parts.push({ name: `answer header ${header.name}`, test: compileHeader(header, e => headersOf(e.response?.headers ?? [], name)) })
+  }
   return parts
 }
 
@@ -110,8 +119,8 @@ type Positive = 'begins-with' | 'contains' | 'ends-with' | 'equals' | 'regex'
 
 function positiveTest(operator: Positive, given: readonly string[], isCaseSensitive: boolean): (value: string) => boolean {
   if (operator === 'regex') {
-    const patterns = given.map(pattern => new RegExp(pattern, isCaseSensitive ? '' : 'i'))
-    return value => patterns.some(pattern => pattern.test(value))
+    const patterns = given.map(pattern => compilePattern(pattern, isCaseSensitive))
+    return value => patterns.some(matches => matches(value))
   }
   const values = isCaseSensitive ? given : given.map(value => value.toLowerCase())
   const only = values.length === 1 ? values[0] : undefined

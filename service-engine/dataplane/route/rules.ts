@@ -1,7 +1,15 @@
 /** The rules of a virtual service, compiled to closures; a host map skips those that are for other hosts. */
-import type { HeaderAction, RequestRule, ResponseRule, RewriteSpec, RuleAction, VirtualServicePart } from '#model/snapshot/snapshot.ts'
+import type {
+  HeaderAction,
+  LocationSpec,
+  RequestRule,
+  ResponseRule,
+  RewriteSpec,
+  RuleAction,
+  VirtualServicePart
+} from '#model/snapshot/snapshot.ts'
 import { PASS, type Exchange, type RuleBook, type Verdict } from '../exchange/exchange.ts'
-import { removeHeader, setHeader } from '../exchange/headers.ts'
+import { headerOf, removeHeader, setHeader } from '../exchange/headers.ts'
 import { compileMatch, hostsOf, type Test } from './match.ts'
 import { compileText, joinTokens } from './text.ts'
 import { normalizeTarget } from './path.ts'
@@ -162,10 +170,16 @@ function locationOf(action: Extract<RuleAction, { is: 'redirect' }>, exchange: E
   const requestPort = /:(\d+)$/.exec(request.authority)?.[1]
   const port = action.port ?? (isSameProtocol && action.host === null && requestPort !== undefined ? Number(requestPort) : null)
   const isDefaultPort = port === null || port === (protocol === 'https' ? 443 : 80)
-  const host = action.host === null ? request.host : joinTokens(action.host, exchange)
-  const path = action.path === null ? pathOf(request.target) : withSlash(joinTokens(action.path, exchange))
-  const query = action.keepsQuery && request.query !== '' ? `${path.includes('?') ? '&' : '?'}${request.query}` : ''
+  const host = action.host === null ? request.host : joinTokens(action.host, request)
+  const path = action.path === null ? pathOf(request.target) : withSlash(joinTokens(action.path, request))
+  const query = queryAfter(path, [action.keepsQuery ? request.query : '', action.addsQuery ?? ''])
   return escaped(`${protocol}://${host}${isDefaultPort ? '' : `:${port}`}${path}${query}`)
+}
+
+/** What follows a path, which may have a query of its own already. */
+function queryAfter(path: string, parts: readonly string[]): string {
+  const joined = parts.filter(part => part !== '').join('&')
+  return joined === '' ? '' : `${path.includes('?') ? '&' : '?'}${joined}`
 }
 
 const withSlash = (path: string): string => (path.startsWith('/') ? path : `/${path}`)
@@ -174,9 +188,9 @@ const pathOf = (target: string): string => target.split('?', 1)[0]!
 function compileRewrite(spec: RewriteSpec): (exchange: Exchange) => Verdict | undefined {
   return exchange => {
     const { request } = exchange
-    if (spec.host !== null) request.authority = escaped(joinTokens(spec.host, exchange))
+    if (spec.host !== null) request.authority = escaped(joinTokens(spec.host, request))
     if (spec.path === null && spec.query === null) return undefined
-    const path = spec.path === null ? pathOf(request.target) : withSlash(joinTokens(spec.path, exchange))
+    const path = spec.path === null ? pathOf(request.target) : withSlash(joinTokens(spec.path, request))
     const queries = [spec.query?.keepsExisting === false ? '' : queryOf(request.target), spec.query?.add ?? ''].filter(part => part !== '')
     const made = normalizeTarget(escaped(queries.length === 0 ? path : `${path}?${queries.join('&')}`))
     if (typeof made === 'string') return { is: 'answer', status: 400, reason: '', headers: [], body: Buffer.alloc(0) }
@@ -228,5 +242,19 @@ function compileResponseRule(rule: ResponseRule): (exchange: Exchange) => void {
     for (const part of parts) if (!part.test(exchange)) return
     if (rule.isLogged) exchange.isLogged = true
     change?.(exchange, response.headers)
+    if (rule.location !== undefined) moveLocation(rule.location, response.headers)
   }
+}
+
+/** Only a whole `http` or `https` URL is made anew: one that names no host stays on ours by itself. */
+function moveLocation(spec: LocationSpec, headers: string[]): void {
+  const given = headerOf(headers, 'location')
+  const url = given === undefined || !/^https?:/i.test(given) ? null : URL.parse(given)
+  if (url === null) return
+  const from = { host: url.hostname, path: url.pathname }
+  const host = spec.host === null ? from.host : joinTokens(spec.host, from)
+  const path = spec.path === null ? from.path : withSlash(joinTokens(spec.path, from))
+  const port = spec.port === null || spec.port === (spec.protocol === 'https' ? 443 : 80) ? '' : `:${spec.port}`
+  const query = queryAfter(path, [spec.keepsQuery ? url.search.slice(1) : ''])
+  setHeader(headers, 'location', escaped(`${spec.protocol}://${host}${port}${path}${query}${url.hash}`))
 }

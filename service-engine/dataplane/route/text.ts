@@ -7,17 +7,17 @@ import { headerOf } from '../exchange/headers.ts'
 const TO_THE_END = 65_535
 
 /**
- * Joins literals and pieces of the request's host (parts between dots) or path (segments).
+ * Joins literals and pieces of a host (parts between dots) or path (segments), usually the request's.
  *
  * Shapes  start, end: from 0, both inclusive; beyond the last one there is nothing
  */
-export function joinTokens(tokens: TokenString, exchange: Exchange): string {
+export function joinTokens(tokens: TokenString, from: { readonly host: string; readonly path: string }): string {
   let text = ''
   for (const token of tokens) {
     if ('literal' in token) text += token.literal
     else {
       const isHost = token.from === 'host'
-      const pieces = isHost ? exchange.request.host.split('.') : exchange.request.path.slice(1).split('/')
+      const pieces = isHost ? from.host.split('.') : from.path.slice(1).split('/')
       const end = token.end >= TO_THE_END ? pieces.length : token.end + 1
       text += pieces.slice(token.start, end).join(isHost ? '.' : '/')
     }
@@ -27,7 +27,7 @@ export function joinTokens(tokens: TokenString, exchange: Exchange): string {
 
 const variables: Readonly<Record<string, (exchange: Exchange) => string>> = {
   client_ip: e => e.downstream.clientIp,
-  source_ip: e => e.downstream.clientIp,
+  source_ip: e => e.downstream.sourceIp ?? e.downstream.clientIp,
   client_port: e => String(e.downstream.clientPort),
   vs_name: e => e.virtualServiceName,
   vs_id: e => e.virtualServiceId,

@@ -27,7 +27,7 @@ export class Targets {
     if (target.is === 'pool') {
       const pool = poolOf(target.poolId)
       if (pool === undefined) return undefined
-      return pool.hasAvailable() ? { is: 'pool', pool } : { is: 'fail', action: pool.part.failAction, name: pool.part.name }
+      return pool.hasAvailable() ? { is: 'pool', pool } : standIn(pool.part.failAction, pool.part.name, poolOf)
     }
     const able = target.members.filter(member => member.ratio > 0 && poolOf(member.poolId)?.hasAvailable() === true)
     const highest = able.reduce((best, member) => Math.max(best, member.priority), -Infinity)
@@ -37,7 +37,7 @@ export class Targets {
         able.filter(member => member.priority === highest)
       )
     )
-    return pool === undefined ? { is: 'fail', action: target.failAction, name: target.name } : { is: 'pool', pool }
+    return pool === undefined ? standIn(target.failAction, target.name, poolOf) : { is: 'pool', pool }
   }
 
   #next(target: TargetSpec, members: readonly GroupMember[]): string {
@@ -51,4 +51,13 @@ export class Targets {
     }
     return state.schedule[state.turn++ % state.schedule.length]!
   }
+}
+
+/** The pool that an action names, when it can answer; else what is left to do. */
+function standIn(action: FailAction, name: string, poolOf: (id: string) => Pool | undefined): Choice {
+  if (action.is !== 'pool') return { is: 'fail', action, name }
+  const backup = poolOf(action.poolId)
+  if (backup?.hasAvailable() === true) return { is: 'pool', pool: backup }
+  const last = backup?.part.failAction
+  return { is: 'fail', action: last === undefined || last.is === 'pool' ? { is: 'close' } : last, name }
 }

@@ -197,9 +197,9 @@ const cases: readonly (readonly [kind: KindName, why: string, body: object, poin
   ],
   [
     'httppolicyset',
-    'a regular expression',
-    matching({ path: { match_criteria: 'REGEX_MATCH', match_str: ['(a+)+$'] } }),
-    [`${at}/match/path/match_criteria?`, `${at}/match/path/match_criteria`].toSorted()
+    'a pattern that looks back',
+    matching({ path: { match_criteria: 'REGEX_MATCH', match_str: ['(a+)+$', '(a)\\1'] } }),
+    [`${at}/match/path/match_str/1`]
   ],
   ['httppolicyset', 'clients of nowhere', matching({ client_ip: { match_criteria: 'IS_IN' } }), [`${at}/match/client_ip`]],
   [

@@ -144,9 +144,12 @@ t.test('a redirect keeps what it is not told to change, and cannot be made to br
 
 t.test('joinTokens takes parts of host and path, both ends included', async t => {
   const exchange = anExchange({ headers: ['Host', 'a.b.c'], target: '/1/2/3' })
-  t.equal(joinTokens([{ from: 'path', start: 0, end: 0 }, { literal: '-' }, { from: 'path', start: 1, end: 65_535 }], exchange), '1-2/3')
-  t.equal(joinTokens([{ from: 'host', start: 1, end: 2 }], exchange), 'b.c')
-  t.equal(joinTokens([{ from: 'host', start: 7, end: 9 }], exchange), '')
+  t.equal(
+    joinTokens([{ from: 'path', start: 0, end: 0 }, { literal: '-' }, { from: 'path', start: 1, end: 65_535 }], exchange.request),
+    '1-2/3'
+  )
+  t.equal(joinTokens([{ from: 'host', start: 1, end: 2 }], exchange.request), 'b.c')
+  t.equal(joinTokens([{ from: 'host', start: 7, end: 9 }], exchange.request), '')
 })
 
 t.test('compileText replaces variables and leaves what is none', async t => {

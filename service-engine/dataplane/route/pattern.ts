@@ -1,0 +1,23 @@
+/** Regular expressions of rules: linear in the text, and never on a text so long that even that would hold up a worker. */
+import { setFlagsFromString } from 'node:v8'
+import { linearPattern } from '#model/base/pattern.ts'
+import { Fault } from '#engine/base/fault.ts'
+
+/** Pattern characters times text characters; about 20 ms with the worst of patterns, far beyond what real ones need. */
+const MAX_WORK = 500_000
+
+/**
+ * Compiles a pattern to a question.
+ *
+ * Throws  SyntaxError on one that cannot run in linear time; the question throws a Fault when the text is too long for the
+ *         pattern, because neither `matches` nor `does not` would be a safe answer
+ */
+export function compilePattern(source: string, isCaseSensitive: boolean): (text: string) => boolean {
+  setFlagsFromString('--enable-experimental-regexp-engine')
+  const pattern = linearPattern(source, isCaseSensitive)
+  const maxLength = Math.floor(MAX_WORK / Math.max(1, source.length))
+  return text => {
+    if (text.length > maxLength) throw new Fault('DOWNSTREAM_TARGET_TOO_LONG', `more than ${maxLength} characters for a pattern of a rule`)
+    return pattern.test(isCaseSensitive ? text : text.toLowerCase())
+  }
+}

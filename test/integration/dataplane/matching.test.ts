@@ -1,0 +1,76 @@
+import t from 'tap'
+import { aPool, aResponseRule, aRule, aService, aSnapshot, noMatch } from '#test/support/snapshot.ts'
+import { ask, closedPort, openHttpServer, openTestPlane } from '#test/support/data-plane.ts'
+
+const regex = (...values: string[]) => ({ operator: 'regex', values, isCaseSensitive: false }) as const
+
+t.test('patterns choose by path and query; a text too long for its pattern passes nowhere', async t => {
+  const web = await openHttpServer(t, (_request, response) => response.end('web'))
+  const api = await openHttpServer(t, (_request, response) => response.end('api'))
+  const { load, port, bugs } = openTestPlane(t)
+  const rules = [
+    aRule({ match: { path: regex('^/V[0-9]+/') }, action: { is: 'switch', target: { is: 'pool', poolId: 'api' } } }),
+    aRule({ match: { query: regex('(^|&)(a+)+=1$') }, action: { is: 'respond', status: 418, contentType: '', bodyBase64: '' } }),
+    aRule({ match: { path: regex(`^/(?:${'a?'.repeat(100)})b$`) }, action: { is: 'close' } })
+  ]
+  t.same(
+    await load(
+      aSnapshot({
+        services: [aService({ requestRules: rules })],
+        pools: [aPool([web.port]), aPool([api.port], { id: 'api', name: 'api' })]
+      })
+    ),
+    []
+  )
+  t.equal((await ask(port(), { path: '/v12/x' })).body, 'api')
+  t.equal((await ask(port(), { path: '/vx/x' })).body, 'web')
+  t.equal((await ask(port(), { path: '/?b=2&aaa=1' })).status, 418)
+  await t.rejects(ask(port(), { path: `/${'a'.repeat(5_000)}` }), 'neither answer would be safe')
+  t.same(bugs, [])
+})
+
+t.test('a Location of a server is made anew where a rule for answers matches it', async t => {
+  const web = await openHttpServer(t, (request, response) => {
+    response.writeHead(302, { location: request.url === '/out' ? 'http://other.test/a' : 'http://inner.test:8080/a/b?c=1' }).end()
+  })
+  const { load, port } = openTestPlane(t)
+  const starts = { operator: 'begins-with', values: ['http://inner.'], isCaseSensitive: false } as const
+  const rule = aResponseRule({
+    match: { ...noMatch, responseHeaders: [{ name: 'Location', ...starts }] },
+    location: {
+      protocol: 'https',
+      port: null,
+      host: [{ literal: 'shop.test' }],
+      path: [{ from: 'path', start: 1, end: 65535 }],
+      keepsQuery: true
+    }
+  })
+  await load(aSnapshot({ services: [aService({ responseRules: [rule] })], pools: [aPool([web.port])] }))
+  t.equal((await ask(port(), { path: '/in' })).headers.location, 'https://shop.test/b?c=1')
+  t.equal((await ask(port(), { path: '/out' })).headers.location, 'http://other.test/a')
+})
+
+t.test('a pool that is down is stood in for, and an operator says what an error looks like', async t => {
+  const spare = await openHttpServer(t, (_request, response) => response.end('spare'))
+  const { load, port } = openTestPlane(t)
+  const down = aPool([], { failAction: { is: 'pool', poolId: 'spare' } })
+  const errorPages = [
+    {
+      status: [{ from: 503, to: 503 }],
+      location: null,
+      contentType: 'text/html',
+      bodyBase64: Buffer.from('<h1>soon</h1>').toString('base64')
+    }
+  ]
+  const services = [aService({ errorPages })]
+  await load(aSnapshot({ services, pools: [down, aPool([spare.port], { id: 'spare', name: 'spare' })] }))
+  t.equal((await ask(port())).body, 'spare')
+  await load(aSnapshot({ services, pools: [down, aPool([], { id: 'spare', name: 'spare' })], revision: 2 }))
+  t.match(await ask(port()), { status: 503, body: '<h1>soon</h1>', headers: { 'content-type': 'text/html' } })
+  // A server's own error is not ours to dress.
+  const broken = await openHttpServer(t, (_request, response) => response.writeHead(503).end('theirs'))
+  await load(aSnapshot({ services, pools: [aPool([broken.port])], revision: 3 }))
+  t.match(await ask(port()), { status: 503, body: 'theirs' })
+  await load(aSnapshot({ services, pools: [aPool([await closedPort()])], revision: 4 }))
+  t.match(await ask(port()), { status: 502, body: /502/ })
+})
