@@ -49,14 +49,9 @@ export function poolPart(reader: Reader, { uuid, name, tenant, body }: Read<'poo
         : connections.upstream_connpool_server_max_cache,
     rewritesHost: body.rewrite_host_header_to_sni ? 'sni' : body.rewrite_host_header_to_server_name ? 'server-name' : 'no',
     queue: body.request_queue_enabled ? { depth: body.request_queue_depth } : null,
-<<<<<<< Updated upstream
-    failAction: failActionOf(body.fail_action),
+    failAction: failActionOf(reader, body.fail_action),
     gracefulDisableS: body.graceful_disable_timeout < 0 ? WITHOUT_END_S : body.graceful_disable_timeout * 60,
     ...(body.use_service_port ? { usesServicePort: true } : {})
-=======
-    failAction: failActionOf(reader, body.fail_action),
-    gracefulDisableS: body.graceful_disable_timeout < 0 ? WITHOUT_END_S : body.graceful_disable_timeout * 60
->>>>>>> Stashed changes
   }
 }
 
