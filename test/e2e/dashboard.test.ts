@@ -69,6 +69,16 @@ t.test('a stranger signs in, makes a service, sees its traffic, changes it and t
     .getByText(/runs r\d+, wanted r\d+/u)
     .waitFor()
   await isFine('a service')
+  const plot = (await page.locator('.chart .u-over').first().boundingBox()) ?? { x: 0, y: 0, width: 0, height: 0 }
+  await page.mouse.move(plot.x + plot.width * 0.6, plot.y + plot.height / 2)
+  await page.mouse.down()
+  await page.mouse.move(plot.x + plot.width * 0.9, plot.y + plot.height / 2, { steps: 4 })
+  await page.mouse.up()
+  await page.waitForURL(/from=\d+&to=\d+/u)
+  await page.getByText('zoomed').waitFor()
+  await page.getByText('5m', { exact: true }).click()
+  await page.waitForURL(address => !address.searchParams.has('from'))
+  t.pass('a drag over a chart zooms, and the window is in the address')
   isLoading = false
   await load
 
@@ -136,9 +146,11 @@ t.test('a stranger signs in, makes a service, sees its traffic, changes it and t
   await page.goto(`${weir.url}/services`)
   await page.getByRole('checkbox', { name: 'select shop' }).check()
   await page.getByRole('button', { name: 'Disable' }).click()
+  await notice('1 service disabled')
   await page.getByRole('row').filter({ hasText: 'shop' }).getByText('Disabled', { exact: true }).waitFor()
   await page.getByRole('checkbox', { name: 'select shop' }).check()
   await page.getByRole('button', { name: 'Enable' }).click()
+  await notice('1 service enabled')
   await page.getByRole('row').filter({ hasText: 'shop' }).getByText('Up', { exact: true }).waitFor()
 
   t.comment('the command that adds an engine')

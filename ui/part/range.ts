@@ -15,7 +15,7 @@ export const ranges: readonly RangeChoice[] = [
   { name: '1d', seconds: 86_400, stepS: 300 },
   { name: '7d', seconds: 604_800, stepS: 3_600 }
 ]
-export const DEFAULT_RANGE = ranges[1]!
+export const DEFAULT_RANGE = ranges[0]!
 
 export interface TimeWindow {
   readonly startS: number

@@ -27,9 +27,9 @@ const plansOf = (lines: TrafficLines): readonly ChartPlan[] => [
     unit: 'ms',
     topAtLeast: 1,
     lines: [
-      { name: 'p50', color: '--muted', metric: lines.latencyP50 },
+      { name: 'p50', color: '--muted', dash: [4, 3], metric: lines.latencyP50 },
       { name: 'p95', color: '--accent', metric: lines.latencyP95 },
-      { name: 'p99', color: '--text', dash: [4, 3], metric: lines.latencyP99 }
+      { name: 'p99', color: '--text', metric: lines.latencyP99 }
     ]
   },
   {
