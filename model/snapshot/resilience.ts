@@ -2,7 +2,37 @@
 
 export interface Resilience {
   readonly reselect?: ReselectSpec
+  readonly persistence?: PersistenceSpec
+  /** Clients that are bound to a disabled server go on with it for its grace. */
+  readonly keepsBoundWhenDisabled?: true
 }
+
+/** How a client is known again, so that it stays with its server. */
+export type PersistenceSpec = { readonly whenDown: 'pick-new' | 'abort' | 'continue' } & (
+  | {
+      readonly is: 'cookie'
+      readonly name: string
+      /** 32 bytes, the same in all engines. */
+      readonly keyBase64: string
+      /** A binding is no older than this; null: without end. */
+      readonly timeoutS: number | null
+      /** The browser keeps it over its own end. */
+      readonly isKept: boolean
+      readonly isHttpOnly: boolean
+      /** With every answer; else with the first. */
+      readonly isAlwaysSent: boolean
+    }
+  | {
+      readonly is: 'client-address'
+      /** Bits of the address that count; 0: all. */
+      readonly prefixLength: number
+      readonly timeoutS: number
+    }
+  /** `servers`: header value -> server id; values of no server are spread by a hash. */
+  | { readonly is: 'header'; readonly name: string; readonly servers: Readonly<Record<string, string>> }
+  /** The application's own cookie. */
+  | { readonly is: 'app-cookie'; readonly name: string; readonly timeoutS: number }
+)
 
 /** A request that a server failed goes to another one. */
 export interface ReselectSpec {

@@ -39,6 +39,20 @@ export const COUNTERS = 16
 export const ROW_LENGTH = COUNTERS + BUCKETS
 export const ROW_BYTES = ROW_LENGTH * Float64Array.BYTES_PER_ELEMENT
 
+/**
+ * Ahead of the slots: which client is bound to which server, of all pools. Sets of ways: an entry may lie in any way of the
+ * set that its key says. Nothing of it takes memory before it is written to.
+ */
+export const BINDING = { keyHigh: 0, keyLow: 1, server: 2, usedAtS: 3 } as const
+export const BINDING_LENGTH = 4
+export const BINDING_WAYS = 8
+export const BINDING_SETS = 32_768
+export const BINDING_BYTES = BINDING_SETS * BINDING_WAYS * BINDING_LENGTH * Int32Array.BYTES_PER_ELEMENT
+
+export function viewBindings(buffer: SharedArrayBuffer): Int32Array<SharedArrayBuffer> {
+  return new Int32Array(buffer, 0, BINDING_BYTES / Int32Array.BYTES_PER_ELEMENT)
+}
+
 export interface SlotViews {
   readonly cells: Int32Array<SharedArrayBuffer>
   readonly row: Float64Array<SharedArrayBuffer>
@@ -51,7 +65,7 @@ export function slotBytes(workers: number): number {
 
 /** Views of fixed length: they stay valid and fast when the buffer grows. */
 export function viewSlot(buffer: SharedArrayBuffer, slot: number, worker: number, workers: number): SlotViews {
-  const at = slot * slotBytes(workers)
+  const at = BINDING_BYTES + slot * slotBytes(workers)
   return {
     cells: new Int32Array(buffer, at, CELLS),
     row: new Float64Array(buffer, at + CELL_BYTES + worker * ROW_BYTES, ROW_LENGTH)

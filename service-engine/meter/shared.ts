@@ -6,7 +6,7 @@
  */
 import { bucketOf, type SparseHistogram } from '#model/message/histogram.ts'
 import type { ServerSample, Totals, TrafficSample, Verdict } from '#model/message/message.ts'
-import { CELL, COUNTER, COUNTERS, ROW_LENGTH, slotBytes, viewSlot, type SlotViews } from './layout.ts'
+import { BINDING_BYTES, CELL, COUNTER, COUNTERS, ROW_LENGTH, slotBytes, viewBindings, viewSlot, type SlotViews } from './layout.ts'
 
 /** id -> slot number, per kind; made by the agent thread, sent to workers with each generation. */
 export interface Slots {
@@ -57,6 +57,8 @@ export interface WorkerMemory {
   readonly serverMeter: (poolId: string, serverId: string) => TrafficMeter
   readonly serverCell: (poolId: string, serverId: string) => ServerCell
   readonly poolCell: (poolId: string) => PoolCell
+  /** Which client is bound to which server: see the layout. */
+  readonly bindings: Int32Array
 }
 
 /** One finished exchange or flow, for the access log; the data plane hands it over and goes on. */
@@ -205,7 +207,8 @@ export function attachMemory(buffer: SharedArrayBuffer, worker: number, workers:
     poolCell: poolId => {
       const { cells } = view(slots.pools, poolId)
       return { cells, nextTurn: () => Atomics.add(cells, CELL.cursor, 1) >>> 0 }
-    }
+    },
+    bindings: viewBindings(buffer)
   }
 }
 
@@ -279,7 +282,7 @@ export function makeMemory(options: {
 }): Memory {
   const { workers, nowMs, graceMs = 900_000, maxSlots = MAX_SLOTS } = options
   const bytes = slotBytes(workers)
-  const buffer = new SharedArrayBuffer(0, { maxByteLength: maxSlots * bytes })
+  const buffer = new SharedArrayBuffer(BINDING_BYTES, { maxByteLength: BINDING_BYTES + maxSlots * bytes })
   const tenancies: Readonly<Record<Place, Map<string, Tenancy>>> = { virtualServices: new Map(), pools: new Map(), servers: new Map() }
   const places = Object.values(tenancies)
   const free: number[] = []
@@ -288,11 +291,11 @@ export function makeMemory(options: {
   const takeSlot = (): number => {
     const recycled = free.pop()
     if (recycled !== undefined) {
-      new Uint8Array(buffer, recycled * bytes, bytes).fill(0)
+      new Uint8Array(buffer, BINDING_BYTES + recycled * bytes, bytes).fill(0)
       return recycled
     }
     if (used >= maxSlots) throw new MemoryFull(`more than ${maxSlots} virtual services, pools and servers`)
-    if ((used + 1) * bytes > buffer.byteLength) buffer.grow(Math.min(maxSlots, used + GROWTH_SLOTS) * bytes)
+    if (BINDING_BYTES + (used + 1) * bytes > buffer.byteLength) buffer.grow(BINDING_BYTES + Math.min(maxSlots, used + GROWTH_SLOTS) * bytes)
     return used++
   }
 

@@ -205,6 +205,7 @@ class ExchangeLife {
     if (status < 500) lease.responded(exchange.firstByteUs - this.#sentUs)
     if (this.#isReselected(lease, status, isReplayable))
       return this.#wire.abandon(new Fault('UPSTREAM_STATUS_RESELECTED', `${lease.serverId} answered ${status}`))
+    lease.pool.answered(exchange, lease.serverId)
     runResponse(this.#site.filters, exchange)
     exchange.bytesOut = 16 + headerBytes(exchange.response!.headers)
   }

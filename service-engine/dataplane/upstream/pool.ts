@@ -6,8 +6,11 @@ import type { PoolPart } from '#model/snapshot/snapshot.ts'
 import type { TrafficMeter, WorkerMemory } from '#engine/meter/shared.ts'
 import type { Balancer, Question } from '../balance/balancer.ts'
 import { makeBalancer } from '../balance/catalog.ts'
+import { consistentHash } from '../balance/consistent-hash.ts'
 import { lowest } from '../balance/least-connections.ts'
+import type { Exchange } from '../exchange/exchange.ts'
 import type { Destination, DestinationTls } from '../exchange/forwarder.ts'
+import { makePersistence, type Persistence } from './persistence.ts'
 import { RetryBudget } from './retry-budget.ts'
 import { UpstreamServer, type AddressBook, type Cuttable, type Member } from './server.ts'
 
@@ -51,7 +54,13 @@ export class Pool {
   readonly #services: PoolServices
   readonly #balancer: Balancer
   readonly #members: readonly Member[]
+  readonly #memberById: ReadonlyMap<string, Member>
   readonly #budget: RetryBudget | null
+  readonly #persistence: Persistence | null
+  /** Spreads clients by the key that persistence knows them by. */
+  readonly #spread: Balancer
+  /** Since when each server takes nothing new. */
+  readonly #restingSinceMs = new Map<string, number>()
   readonly #waiters: Waiter[] = []
   #available: readonly Member[] = []
   #lookedAtMs = -Infinity
@@ -82,6 +91,19 @@ export class Pool {
       const server = kept.get(fresh.fingerprint) ?? fresh
       return { id: spec.id, weight: spec.weight, inFlight: server.cell.inFlight, responseUs: server.cell.responseUs, spec, server }
     })
+    this.#memberById = new Map(this.#members.map(member => [member.id, member]))
+    const rested = previous === undefined ? undefined : previous.#restingSinceMs
+    for (const { id, spec } of this.#members) if (!spec.isEnabled) this.#restingSinceMs.set(id, rested?.get(id) ?? services.clock.nowMs())
+    this.#spread = consistentHash('source-address', null)
+    this.#persistence =
+      part.persistence === undefined
+        ? null
+        : makePersistence(part.persistence, {
+            poolId: part.id,
+            serverIds: part.servers.map(({ id }) => id),
+            bindings: memory.bindings,
+            nowEpochMs: services.clock.nowEpochMs
+          })
   }
 
   servers(): UpstreamServer[] {
@@ -112,19 +134,57 @@ export class Pool {
     return this.#budget?.take() ?? true
   }
 
+  /** A server has answered, nothing is sent yet: who is to come back to it may be told. */
+  answered(exchange: Exchange, serverId: string): void {
+    this.#persistence?.answered?.(exchange, serverId)
+  }
+
   /**
-   * Takes a place on the server that the balancer picks; on another one when that is full or was tried.
+   * Takes a place on the server that the client is bound to, or that the balancer picks; on another one when that is full
+   * or was tried.
    *
    * Shapes  tried: ids of servers that failed this exchange; null for none. They are passed over, not come back to
    */
   lease(question: Question, tried: readonly string[] | null): LeaseResult {
+    const persistence = this.#persistence
+    if (persistence === null) return this.#leaseAny(this.#balancer, question, tried)
+    const bound = tried === null ? this.#leaseBound(persistence, question) : undefined
+    if (bound !== undefined) return bound
+    const { keyOf } = persistence
+    const lease =
+      keyOf === undefined
+        ? this.#leaseAny(this.#balancer, question, tried)
+        : this.#leaseAny(this.#spread, { ...question, clientIp: keyOf(question) }, tried)
+    if (typeof lease !== 'string') persistence.given?.(question, lease.serverId)
+    return lease
+  }
+
+  /** Undefined when the client is bound to no server that may be used. */
+  #leaseBound({ find, whenDown }: Persistence, question: Question): LeaseResult | undefined {
+    const id = find(question)
+    const member = id === undefined ? undefined : this.#memberById.get(id)
+    if (member === undefined || !this.#takesBound(member)) return undefined
+    if (this.part.monitors.length > 0 && member.server.cell.verdict() === 'down') {
+      if (whenDown === 'pick-new') return undefined
+      if (whenDown === 'abort') return 'none'
+    }
+    return this.#take(member)
+  }
+
+  #takesBound({ id, spec, weight }: Member): boolean {
+    if (spec.isEnabled) return weight > 0
+    const sinceMs = this.#restingSinceMs.get(id) ?? -Infinity
+    return this.part.keepsBoundWhenDisabled === true && this.#services.clock.nowMs() - sinceMs < this.part.gracefulDisableS * 1000
+  }
+
+  #leaseAny(balancer: Balancer, question: Question, tried: readonly string[] | null): LeaseResult {
     let candidates = this.#look(false)
     if (candidates.length === 0) candidates = this.#look(true)
     if (candidates.length === 0) return 'none'
-    let picked = this.#balancer.pick(candidates, question)
+    let picked = balancer.pick(candidates, question)
     if (picked !== undefined && !this.#isAvailable(picked, candidates)) {
       candidates = this.#look(true)
-      picked = this.#balancer.pick(candidates, question)
+      picked = balancer.pick(candidates, question)
     }
     if (picked === undefined) return 'none'
     if (tried === null || !tried.includes(picked.id)) {
