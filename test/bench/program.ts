@@ -151,14 +151,15 @@ export function lastLines(path: string): string {
   }
 }
 
-const ticksPerSecond = Number(execFileSync('getconf', ['CLK_TCK'], { encoding: 'utf8' }))
+/** USER_HZ: what /proc counts in on every architecture that Node runs on, whatever the kernel's own clock. */
+const TICKS_PER_SECOND = 100
 
 /** User and system time of all threads of a process since its start, in microseconds; steps of one tick (10 ms). */
 export function cpuUs(pid: number): number {
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
   // The name may have spaces; behind its parenthesis the fields are the third and following (proc(5)).
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-  return ((Number(fields[11]) + Number(fields[12])) * 1e6) / ticksPerSecond
+  return ((Number(fields[11]) + Number(fields[12])) * 1e6) / TICKS_PER_SECOND
 }
 
 export function rssBytes(pid: number): number {
