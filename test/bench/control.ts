@@ -277,8 +277,9 @@ async function benchCommit(bench: Bench): Promise<Figures> {
       const cpuBefore = cpuUs(process.pid)
       for (let i = 0; i < options.commits; i++) {
         const service = services[Math.floor((i * services.length) / options.commits)]!
-        const carrier = fleet.virtualServiceRuntime(service.uuid)?.placed_on[0]?.uuid
-        if (carrier === undefined) throw new Error(`${service.name} is placed nowhere`)
+        const carrier = fleet.virtualServiceRuntime(service.uuid)?.placed_on[0]?.engine_uuid
+        if (carrier === undefined)
+          throw new Error(`${service.name} is placed nowhere: ${fleet.virtualServiceRuntime(service.uuid)?.oper_status.reason.join('; ')}`)
         const pool = store.findByName('pool', ADMIN_TENANT, service.name)!
         const startMs = performance.now()
         const { revision } = await change.apply({
