@@ -4,6 +4,8 @@ import { createTheme } from '@mantine/core'
 const dense = { defaultProps: { size: 'xs' } }
 /** Descriptions below: inputs that stand beside each other stay in line however long those are. */
 const input = { defaultProps: { size: 'xs', inputWrapperOrder: ['label', 'input', 'error', 'description'] } }
+/** Ten thousand pools are found by typing, not by scrolling. */
+const choice = { defaultProps: { ...input.defaultProps, limit: 100 } }
 /** No `<style>` is made to lock the page's scroll: the frame scrolls inside `main`, which an overlay covers anyway. */
 const overlay = { defaultProps: { lockScroll: false, transitionProps: { duration: 120 }, overlayProps: { backgroundOpacity: 0.45 } } }
 
@@ -15,8 +17,8 @@ export const theme = createTheme({
     NumberInput: input,
     PasswordInput: input,
     Textarea: input,
-    Select: input,
-    MultiSelect: input,
+    Select: choice,
+    MultiSelect: choice,
     TagsInput: input,
     Checkbox: dense,
     Switch: dense,

@@ -64,7 +64,7 @@ const contentSecurityPolicy = {
     objectSrc: ["'none'"],
     scriptSrc: ["'self'"],
     scriptSrcAttr: ["'none'"],
-    styleSrc: ["'self'", "'unsafe-inline'"]
+    styleSrc: ["'self'"]
   }
 }
 

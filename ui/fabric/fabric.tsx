@@ -16,7 +16,7 @@ import { FilterInput, useListState, useListed } from '../part/list.tsx'
 import { Meter } from '../part/meter.tsx'
 import { PageHead } from '../part/page.tsx'
 import { RevisionPair } from '../part/revision-pair.tsx'
-import { Spark } from '../part/spark.tsx'
+import { SEEDED_ROWS, Spark } from '../part/spark.tsx'
 import { Empty, Read } from '../part/states.tsx'
 import { DataTable } from '../part/table.tsx'
 import type { Column } from '../part/table.tsx'
@@ -28,7 +28,7 @@ type Engine = Row<'serviceengine'>
 export const memoryRatio = (host: HostFigures | null): number | null =>
   host === null || host.memory_total_bytes === 0 ? null : host.memory_used_bytes / host.memory_total_bytes
 
-const columns: readonly Column<Engine>[] = [
+const columnsOf = (isSeeded: boolean): readonly Column<Engine>[] => [
   {
     key: 'score',
     title: 'Health',
@@ -94,7 +94,13 @@ const columns: readonly Column<Engine>[] = [
     hide: 'narrow',
     cell: figure('serviceengine', live => live.requests_per_s, 'per-s')
   },
-  { key: 'spark', title: 'Last 2 min', isShrunk: true, hide: 'medium', cell: row => <Spark kind="serviceengine" uuid={row.uuid} /> },
+  {
+    key: 'spark',
+    title: 'Last 2 min',
+    isShrunk: true,
+    hide: 'medium',
+    cell: row => <Spark kind="serviceengine" uuid={row.uuid} isSeeded={isSeeded} />
+  },
   {
     key: 'group',
     title: 'Group',
@@ -149,6 +155,8 @@ export function FabricPage(): ReactNode {
   const reading = useInventory('serviceengine')
   const state = useListState('name')
   const fields = useMemo(() => engineFields(live), [live])
+  const isSeeded = (reading.data?.length ?? 0) <= SEEDED_ROWS
+  const columns = useMemo(() => columnsOf(isSeeded), [isSeeded])
   const pace = usePace('serviceengine', 2_000)
   const rows = useListed(reading.data, state, fields, pace)
   const [visible, setVisible] = useState<readonly string[] | null>(null)

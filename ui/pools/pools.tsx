@@ -15,7 +15,7 @@ import { Score, State } from '../part/health.tsx'
 import { FilterInput, useListState, useListed } from '../part/list.tsx'
 import { PageHead } from '../part/page.tsx'
 import { Selection } from '../part/selection.tsx'
-import { Spark } from '../part/spark.tsx'
+import { SEEDED_ROWS, Spark } from '../part/spark.tsx'
 import { Empty, Read } from '../part/states.tsx'
 import { DataTable } from '../part/table.tsx'
 import type { Column } from '../part/table.tsx'
@@ -23,7 +23,7 @@ import { LiveCell, figure, runtimeOf } from '../services/columns.tsx'
 
 type Pool = Row<'pool'>
 
-const columns: readonly Column<Pool>[] = [
+const columnsOf = (isSeeded: boolean): readonly Column<Pool>[] => [
   {
     key: 'score',
     title: 'Health',
@@ -92,7 +92,13 @@ const columns: readonly Column<Pool>[] = [
     hide: 'narrow',
     cell: figure('pool', live => live.open_connections, 'count')
   },
-  { key: 'spark', title: 'Last 2 min', isShrunk: true, hide: 'narrow', cell: row => <Spark kind="pool" uuid={row.uuid} /> },
+  {
+    key: 'spark',
+    title: 'Last 2 min',
+    isShrunk: true,
+    hide: 'narrow',
+    cell: row => <Spark kind="pool" uuid={row.uuid} isSeeded={isSeeded} />
+  },
   { key: 'algorithm', title: 'Picks by', hide: 'medium', cell: row => algorithmWords(row.config.lb_algorithm) },
   {
     key: 'services',
@@ -134,6 +140,8 @@ export function PoolsPage(): ReactNode {
   const reading = useInventory('pool')
   const state = useListState('name')
   const fields = useMemo(() => poolFields(live), [live])
+  const isSeeded = (reading.data?.length ?? 0) <= SEEDED_ROWS
+  const columns = useMemo(() => columnsOf(isSeeded), [isSeeded])
   const pace = usePace('pool', 2_000)
   const rows = useListed(reading.data, state, fields, pace)
   const [selected, setSelected] = useState<ReadonlySet<string>>(new Set())

@@ -37,7 +37,7 @@ export const figure =
 
 const reasonOf = (reason: readonly string[]): string => reason.join('; ')
 
-export const serviceColumns: readonly Column<Service>[] = [
+export const serviceColumns = (isSeeded: boolean): readonly Column<Service>[] => [
   {
     key: 'score',
     title: 'Health',
@@ -106,7 +106,13 @@ export const serviceColumns: readonly Column<Service>[] = [
     hide: 'narrow',
     cell: figure('virtualservice', live => live.bytes_out_per_s + live.bytes_in_per_s, 'bytes-per-s')
   },
-  { key: 'spark', title: 'Last 2 min', isShrunk: true, hide: 'narrow', cell: row => <Spark kind="virtualservice" uuid={row.uuid} /> },
+  {
+    key: 'spark',
+    title: 'Last 2 min',
+    isShrunk: true,
+    hide: 'narrow',
+    cell: row => <Spark kind="virtualservice" uuid={row.uuid} isSeeded={isSeeded} />
+  },
   {
     key: 'address',
     title: 'Address',

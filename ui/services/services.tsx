@@ -7,6 +7,7 @@ import { useFeed, useInventory, usePace, useWatch } from '../feed/feed.tsx'
 import { FilterInput, useListState, useListed } from '../part/list.tsx'
 import { PageHead, Tabs } from '../part/page.tsx'
 import { Selection } from '../part/selection.tsx'
+import { SEEDED_ROWS } from '../part/spark.tsx'
 import { Empty, Read } from '../part/states.tsx'
 import { DataTable } from '../part/table.tsx'
 import { serviceColumns, serviceFields } from './columns.tsx'
@@ -23,6 +24,8 @@ export function ServicesPage(): ReactNode {
   const reading = useInventory('virtualservice')
   const state = useListState('name')
   const fields = useMemo(() => serviceFields(live), [live])
+  const isSeeded = (reading.data?.length ?? 0) <= SEEDED_ROWS
+  const columns = useMemo(() => serviceColumns(isSeeded), [isSeeded])
   const pace = usePace('virtualservice', RESORT_MS)
   const rows = useListed(reading.data, state, fields, pace)
   const [selected, setSelected] = useState<ReadonlySet<string>>(new Set())
@@ -53,7 +56,7 @@ export function ServicesPage(): ReactNode {
               <DataTable
                 label="Services"
                 rows={rows}
-                columns={serviceColumns}
+                columns={columns}
                 sort={state.sort}
                 onSort={state.onSort}
                 selected={selected}
