@@ -19,6 +19,7 @@ import type { Clock } from '#model/base/clock.ts'
 import { ADMIN_TENANT } from '#controller/access/permission.ts'
 import type { PasswordCost, RandomBytes } from '#controller/access/password.ts'
 import { certificateViolations } from '#controller/pki/certificate.ts'
+import { pkcs12ToPem } from '#controller/pki/pkcs12.ts'
 import type { Seal } from '#controller/pki/port.ts'
 import type { ResourceChange, ResourceWrite, Store, StoredResource } from '#controller/store/store.ts'
 import { diffOf } from './diff.ts'
@@ -152,11 +153,22 @@ class Work {
       for (const part of incomingOf(write)) this.#say(index, unsafeParts(part.body, part.pointer))
     }
     this.#refuseIfWrong()
-    for (const [index, write] of this.#order.writes.entries()) {
+    for (const [index, sent] of this.#order.writes.entries()) {
+      const write = this.#inPem(index, sent)
       if (write.op === 'create') this.#create(index, write)
       else if (write.op === 'delete') this.#delete(write)
       else this.#update(index, write)
     }
+  }
+
+  /** A PKCS#12 file is opened on its way in. */
+  #inPem(index: number, write: Write): Write {
+    if ((write.op !== 'create' && write.op !== 'replace') || write.kind !== 'sslkeyandcertificate') return write
+    if (write.body['format'] !== 'SSL_PKCS12') return write
+    const made = pkcs12ToPem(write.body)
+    if ('body' in made) return { ...write, body: made.body }
+    this.#say(index, [made.violation])
+    return write
   }
 
   #create(index: number, write: Extract<Write, { op: 'create' }>): void {

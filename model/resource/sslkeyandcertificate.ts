@@ -73,7 +73,9 @@ export const sslkeyandcertificate = defineKind({
       default: 'SSL_CERTIFICATE_FINISHED',
       unsupported: ['SSL_CERTIFICATE_PENDING']
     }),
-    format: oneOf(['SSL_PEM'], 'How it is written.', { default: 'SSL_PEM', unsupported: ['SSL_PKCS12'] })
+    format: oneOf(['SSL_PEM', 'SSL_PKCS12'], 'How it is sent; a PKCS#12 file (base64, opened by key_passphrase) is kept as PEM.', {
+      default: 'SSL_PEM'
+    })
   },
   unsupported: {
     certificate_base64: false,
@@ -92,6 +94,7 @@ export const sslkeyandcertificate = defineKind({
     ocsp_response_info: {}
   },
   check: body => {
+    if (body.format === 'SSL_PKCS12') return [{ pointer: '/format', message: 'must be sent with the whole file, by POST or PUT' }]
     const violations = pemViolations(body.certificate.certificate, '/certificate/certificate')
     if (body.type !== 'SSL_CERTIFICATE_TYPE_CA' && (body.key ?? '') === '')
       violations.push({ pointer: '/key', message: `is required, because type is ${body.type}` })

@@ -86,3 +86,9 @@ t.test('nobody gives itself power, and somebody keeps it', async t => {
     violations: [{ pointer: '/username' }]
   })
 })
+
+t.test('a certificate sent as PKCS#12 is kept in PEM, or refused at its pointer', async t => {
+  const { create } = await aChange(t)
+  const refused = await refusalOf(create('sslkeyandcertificate', { name: 'p', format: 'SSL_PKCS12', certificate: { certificate: 'AAAA' } }))
+  t.match(refused, { code: 'INVALID', violations: [{ pointer: '/certificate/certificate' }] })
+})
