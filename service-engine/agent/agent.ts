@@ -34,6 +34,8 @@ const SAMPLE_BACKLOG_BYTES = 1024 * 1024
 const RENEWAL_CHECK_MS = 60_000
 /** A snapshot from disk that could not be applied (a port in use) is tried again. */
 const BOOT_RETRY_MS = 5_000
+/** Ports are looked at before the rest: what is left out may uncover more. */
+const BOOT_ROUNDS = 4
 
 export interface AgentOptions {
   readonly dataFolder: string
@@ -234,19 +236,32 @@ class Agent implements AgentSide {
 
   // Snapshots.
 
+  /**
+   * What was good may not be possible now: a port may have been taken meanwhile. Then all runs but the services that cannot,
+   * and the whole is tried again until a controller says what to do.
+   */
   async #applyFromDisk(): Promise<void> {
-    const snapshot = this.#unapplied
-    if (snapshot === undefined) return
-    const violations = await this.#apply(snapshot)
-    if (violations.length === 0) {
-      this.#running = snapshot
-      this.#unapplied = undefined
-      this.#options.log.info('runs the last good snapshot', { revision: snapshot.manifest.revision })
-    } else this.#options.log.error('the last good snapshot cannot run now', { revision: snapshot.manifest.revision, violations })
+    const whole = this.#unapplied
+    if (whole === undefined) return
+    const { log } = this.#options
+    const { revision } = whole.manifest
+    let left: StoredSnapshot | undefined = whole
+    for (let round = 0; left !== undefined && round < BOOT_ROUNDS; round++) {
+      if (left.manifest.hash === this.#running?.manifest.hash) return
+      const violations = await this.#apply(left)
+      if (violations.length === 0) {
+        this.#running = left
+        if (left === whole) this.#unapplied = undefined
+        log.info(left === whole ? 'runs the last good snapshot' : 'runs what it can of the last good snapshot', { revision })
+        return
+      }
+      if (this.#running === undefined) log.error('the last good snapshot cannot run now', { revision, violations })
+      left = withoutRefused(left, violations)
+    }
   }
 
   async #retryFromDisk(): Promise<void> {
-    if (this.#running !== undefined || this.#applying !== undefined || this.#link?.isLive) return
+    if (this.#unapplied === undefined || this.#applying !== undefined || this.#link?.isLive) return
     this.#applying = this.#applyFromDisk().finally(() => {
       this.#applying = undefined
       this.#work()
@@ -379,6 +394,18 @@ class Agent implements AgentSide {
 export function isRenewalDue(certificatePem: string, nowEpochMs: number): boolean {
   const { validFromDate, validToDate } = new X509Certificate(certificatePem)
   return nowEpochMs > (validFromDate.getTime() + validToDate.getTime()) / 2
+}
+
+/** The snapshot without the virtual services that violations name; undefined when they name none. */
+function withoutRefused({ manifest, parts }: StoredSnapshot, violations: readonly Violation[]): StoredSnapshot | undefined {
+  const refused = new Set(violations.flatMap(({ pointer }) => /^\/virtual-service\/([^/]+)/.exec(pointer)?.[1] ?? []))
+  const kept = manifest.parts.filter(part => part.kind !== 'virtual-service' || !refused.has(part.id))
+  if (kept.length === manifest.parts.length) return undefined
+  const hashes = new Set(kept.map(part => part.hash))
+  return {
+    manifest: { ...manifest, parts: kept, hash: hashOf(manifestText(kept)) },
+    parts: new Map([...parts].filter(([hash]) => hashes.has(hash)))
+  }
 }
 
 /** The parts of a manifest by kind, in its order; undefined unless there is exactly one engine part. */

@@ -4,6 +4,7 @@ import t from 'tap'
 import { systemClock } from '#model/base/clock.ts'
 import { aFolder, anAgent, anEngine, joinFolder } from '#test/support/agent.ts'
 import { aFleet, aService } from '#test/support/fleet.ts'
+import { manualClock } from '#test/support/manual-clock.ts'
 import { aSample } from '#test/support/message.ts'
 import { until } from '#test/support/wait.ts'
 
@@ -33,6 +34,35 @@ t.test('an agent runs its last good snapshot before it finds the controller, and
     'never what was changed'
   )
   await other.stop()
+})
+
+t.test('an agent that starts alone runs what it can of its last good snapshot, and the rest when that is possible again', async t => {
+  const fleet = await aFleet(t)
+  for (const id of ['a', 'b', 'c']) fleet.services.set(id, aService(id))
+  const folder = aFolder(t)
+  const uuid = await joinFolder(fleet, folder)
+  const before = await anAgent(t, folder, anEngine())
+  await until('running', () => fleet.fleet.engineRuntime(uuid)?.running_revision === fleet.store.revision())
+  await before.stop()
+  await fleet.fleet.stop()
+
+  const taken = new Set(['a', 'b'])
+  const engine = anEngine()
+  engine.applySnapshot = async snapshot => {
+    // One after the other, as a check of ports comes before the build.
+    const refused = snapshot.virtualServices.find(service => taken.has(service.id))
+    if (refused !== undefined) return [{ pointer: `/virtual-service/${refused.id}/listeners/0`, message: 'port 80 is in use' }]
+    engine.applied.push(snapshot)
+    return []
+  }
+  const clock = manualClock(Date.now())
+  await anAgent(t, folder, engine, clock)
+  const names = () => engine.applied.map(snapshot => snapshot.virtualServices.map(service => service.id))
+  t.same(names(), [['c']])
+  taken.clear()
+  clock.advance(5_000)
+  await until('whole again', () => engine.applied.length === 2)
+  t.same(names()[1], ['a', 'b', 'c'])
 })
 
 t.test('what an agent keeps on disk is for its own eyes', async t => {
