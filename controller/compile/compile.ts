@@ -33,6 +33,8 @@ export interface CompileInput {
   readonly virtualServices: readonly string[]
   /** Opens what the store keeps sealed. */
   readonly openSecret: (sealed: string) => string
+  /** A secret of 32 bytes in base64, always the same for a purpose. */
+  readonly deriveSecret: (purpose: string) => string
   /** Parts of earlier calls; shared by all engines, swept by the caller after each round. */
   readonly cache?: PartCache
 }
@@ -100,7 +102,7 @@ function enginePart(reader: Reader, { uuid, name, group }: CompileInput['engine'
 function remember(input: CompileInput, cache: PartCache, key: string, make: (reader: Reader) => Part): Made | NotMade {
   const known = cache.find(key, input.resources, input.revision)
   if (known !== undefined) return known
-  const reader = new Reader(input.resources, input.openSecret)
+  const reader = new Reader(input.resources, input)
   const made = attempt(() => {
     const part = make(reader)
     return { part, hash: sha256(canonicalJson(part)), poolIds: [...reader.poolIds], certificateIds: [...reader.certificateIds] }

@@ -1,6 +1,8 @@
 /** Pools, their servers and monitors. */
 import { canonicalAddress } from '#model/resource/address.ts'
 import type { FilledKind } from '#model/resource/catalogue.ts'
+import type { Resilience } from '#model/snapshot/resilience.ts'
+import { resilienceOf } from './resilience.ts'
 import { upstreamTls } from './tls.ts'
 import type {
   BalanceSpec,
@@ -25,7 +27,9 @@ const ALL_IDLE = 10_000
 /** The longest that a timer takes is a little less than 25 days. */
 const WITHOUT_END_S = 2_000_000
 
-export function poolPart(reader: Reader, { uuid, name, tenant, body }: Read<'pool'>): PoolPart {
+export function poolPart(reader: Reader, read: Read<'pool'>): PoolPart & Resilience {
+  const { uuid, name, tenant, body } = read
+  const servers = serversOf(reader, body)
   const tls = tlsOf(reader, body)
   const connections = body.conn_pool_properties
   const idleMs = connections?.upstream_connpool_conn_idle_tmo ?? 60_000
@@ -35,7 +39,7 @@ export function poolPart(reader: Reader, { uuid, name, tenant, body }: Read<'poo
     name,
     tenant,
     algorithm: algorithmOf(body),
-    servers: serversOf(reader, body),
+    servers,
     monitors: (body.health_monitor_refs ?? []).map(ref => monitorOf(reader, reader.need('healthmonitor', ref), tls)),
     minMonitorsUp: body.min_health_monitors_up,
     tls,
@@ -51,7 +55,8 @@ export function poolPart(reader: Reader, { uuid, name, tenant, body }: Read<'poo
     queue: body.request_queue_enabled ? { depth: body.request_queue_depth } : null,
     failAction: failActionOf(reader, body.fail_action),
     gracefulDisableS: body.graceful_disable_timeout < 0 ? WITHOUT_END_S : body.graceful_disable_timeout * 60,
-    ...(body.use_service_port ? { usesServicePort: true } : {})
+    ...(body.use_service_port ? { usesServicePort: true } : {}),
+    ...resilienceOf(reader, read, servers)
   }
 }
 

@@ -51,6 +51,11 @@ export function isUnchanged(resources: Resources, dependencies: readonly Depende
   return dependencies.every(({ kind, key, isSystem, revision }) => (lookUp(resources, kind, key, isSystem)?.revision ?? -1) === revision)
 }
 
+export interface Secrets {
+  readonly openSecret: (sealed: string) => string
+  readonly deriveSecret: (purpose: string) => string
+}
+
 export class Reader {
   readonly #resources: Resources
   readonly #seen = new Map<string, Dependency>()
@@ -58,11 +63,14 @@ export class Reader {
   readonly poolIds = new Set<string>()
   readonly certificateIds = new Set<string>()
 
+  /** A secret of 32 bytes in base64, always the same for a purpose. */
+  readonly deriveSecret: (purpose: string) => string
   readonly #openSecret: (sealed: string) => string
 
-  constructor(resources: Resources, openSecret: (sealed: string) => string) {
+  constructor(resources: Resources, secrets: Secrets) {
     this.#resources = resources
-    this.#openSecret = openSecret
+    this.#openSecret = secrets.openSecret
+    this.deriveSecret = secrets.deriveSecret
   }
 
   /** Opens what the store keeps sealed. */

@@ -12,7 +12,7 @@ import type { Engine, Wanted } from './roster.ts'
 
 export interface PlannerOptions {
   readonly store: Store
-  readonly seal: Pick<Seal, 'open'>
+  readonly seal: Pick<Seal, 'open' | 'derive'>
   readonly log: Log
   /** How busy an engine's host is, 0..1; decides between engines that carry as many services. */
   readonly loadOf?: (engineUuid: string) => number | undefined
@@ -131,6 +131,7 @@ export function makePlanner({ store, seal, log, loadOf = () => undefined }: Plan
         engine: { uuid: site.uuid, name: site.name, group: site.group, addresses: site.addresses },
         virtualServices: servicesOf.get(site.uuid) ?? [],
         openSecret: seal.open,
+        deriveSecret: seal.derive,
         cache
       })
       wanted.set(site.uuid, { manifest: compiled.manifest, parts: compiled.parts })

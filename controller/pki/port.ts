@@ -33,4 +33,6 @@ export interface Seal {
   /** Throws when it was not sealed by this key or was changed. */
   readonly open: (sealed: string) => string
   readonly isSealed: (text: string) => boolean
+  /** A secret of 32 bytes in base64, always the same for a purpose; tells nothing of the key, nor of those of other purposes. */
+  readonly derive: (purpose: string) => string
 }

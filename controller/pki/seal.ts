@@ -1,5 +1,5 @@
 /** Secrets at rest: AES-256-GCM under one key file that only the controller's user may read. */
-import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto'
+import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto'
 import { closeSync, fstatSync, fsyncSync, linkSync, mkdirSync, openSync, readFileSync, unlinkSync, writeSync } from 'node:fs'
 import { dirname } from 'node:path'
 import type { Seal } from './port.ts'
@@ -52,7 +52,8 @@ export function makeSeal(key: Uint8Array): Seal {
         throw new SealBroken('the text was sealed under another key or was changed', { cause })
       }
     },
-    isSealed: text => text.startsWith(PREFIX)
+    isSealed: text => text.startsWith(PREFIX),
+    derive: purpose => Buffer.from(hkdfSync('sha256', key, '', `weir derived:v1:${purpose}`, KEY_BYTES)).toString('base64')
   }
 }
 

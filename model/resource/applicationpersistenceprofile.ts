@@ -18,19 +18,21 @@ export const cookiePersistence = shape(
   'cookie persistence profile',
   {
     cookie_name: text('Name of the cookie.', headerName),
-    timeout: integer('Lifetime of the cookie.', {
+    timeout: integer('Time after which a client may be given another server.', {
       default: 0,
       min: 0,
       max: 14400,
       unit: 'min',
-      special: { '0': 'until the browser closes' }
+      special: { '0': 'without end' }
     }),
-    http_only: flag('Scripts in the page cannot read it.', { default: false })
+    http_only: flag('Scripts in the page cannot read it. Unlike in Avi this is the default.', { default: true }),
+    always_send_cookie: flag('Sent with every answer, not only with the first.', { default: false }),
+    is_persistent_cookie: flag('The browser keeps it for its timeout, even when it is closed.', { default: false }),
+    encryption_key: text('What the key is made from that the cookie is encrypted with; the controller makes one when left out.', {
+      secret: true
+    })
   },
   {
-    always_send_cookie: false,
-    encryption_key: '',
-    is_persistent_cookie: false,
     key: []
   }
 )
@@ -49,7 +51,7 @@ export const applicationpersistenceprofile = defineKind({
   kind: 'applicationpersistenceprofile',
   title: 'Persistence profile',
   titlePlural: 'Persistence profiles',
-  description: 'How the requests of one client stay with one server. A pool cannot use one yet.',
+  description: 'How the requests of one client stay with one server.',
   scope: 'tenant',
   fields: {
     ...inTenant,
@@ -68,12 +70,20 @@ export const applicationpersistenceprofile = defineKind({
     ip_persistence_profile: nested(ipPersistence, 'For CLIENT_IP_ADDRESS.', {}),
     hdr_persistence_profile: nested(headerPersistence, 'For CUSTOM_HTTP_HEADER.', {}),
     http_cookie_persistence_profile: nested(cookiePersistence, 'For HTTP_COOKIE.', {}),
-    app_cookie_persistence_profile: nested(appCookiePersistence, 'For APP_COOKIE.', {})
+    app_cookie_persistence_profile: nested(appCookiePersistence, 'For APP_COOKIE.', {}),
+    server_hm_down_recovery: oneOf(
+      ['HM_DOWN_PICK_NEW_SERVER', 'HM_DOWN_ABORT_CONNECTION', 'HM_DOWN_CONTINUE_PERSISTENT_SERVER'],
+      'What becomes of a client whose server is down: another server, the fail action of the pool, or the same server.',
+      { default: 'HM_DOWN_PICK_NEW_SERVER' }
+    )
   },
   unsupported: {
-    is_federated: false,
-    server_hm_down_recovery: 'HM_DOWN_PICK_NEW_SERVER'
-  }
+    is_federated: false
+  },
+  check: body =>
+    body.persistence_type === 'PERSISTENCE_TYPE_APP_COOKIE' && body.app_cookie_persistence_profile === undefined
+      ? [{ pointer: '/app_cookie_persistence_profile', message: 'is required, because persistence_type is PERSISTENCE_TYPE_APP_COOKIE' }]
+      : []
 })
 export type ApplicationPersistenceProfile = Written<typeof applicationpersistenceprofile.fields>
 export type FilledApplicationPersistenceProfile = Filled<typeof applicationpersistenceprofile.fields>

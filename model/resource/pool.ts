@@ -14,10 +14,12 @@ import {
   oneOf,
   ref,
   shape,
+  statusRange,
   text,
   toolText
 } from './common.ts'
 import { canonicalAddress, isHostname } from './address.ts'
+import type { CheckContext, JsonObject } from './kind.ts'
 import type { Violation } from './violation.ts'
 
 export const server = shape(
@@ -30,6 +32,7 @@ export const server = shape(
     ratio: integer('Share of the traffic beside the other servers.', { default: 1, min: 1, max: 20, first: true }),
     resolve_server_by_dns: flag('Resolve the name again and again, by its TTL.', { default: false }),
     description: text('What it is, in your words.', {}),
+    prst_hdr_val: text('Requests whose header of the persistence profile has this value go to this server.', { maxLength: 1024 }),
     external_uuid: text('Identity in the tool that made it.', {}),
     external_orchestration_id: text('Identity in the tool that made it.', {})
   },
@@ -41,7 +44,6 @@ export const server = shape(
     mac_address: '',
     nw_ref: '',
     preference_order: 0,
-    prst_hdr_val: '',
     rewrite_host_header: false,
     server_node: '',
     static: false,
@@ -72,6 +74,54 @@ export const connPoolProperties = shape(
     upstream_connpool_conn_max_reuse: 0
   }
 )
+
+const reselectStatus = shape('statuses', {
+  codes: list(integer('A status.', { min: 400, max: 599 }), 'Statuses.', { maxItems: 200 }),
+  ranges: list(each(statusRange), 'Ranges of statuses.', { maxItems: 100 }),
+  resp_code_block: list(oneOf(['HTTP_RSP_4XX', 'HTTP_RSP_5XX'], 'A class of statuses.', {}), 'Classes of statuses.', { maxItems: 2 })
+})
+
+export const serverReselect = shape('server reselect', {
+  enabled: flag('A request that a server fails goes to another one.', { default: false }),
+  num_retries: integer('Other servers that are asked, at most.', { default: 4, min: 0, max: 100 }),
+  retry_nonidempotent: flag('Also requests that a server may have acted on, and that must not be acted on twice.', { default: false }),
+  retry_timeout: integer('Time to an answer for each further server; per_try_timeout when 0.', {
+    default: 0,
+    min: 0,
+    max: 3600000,
+    unit: 'ms',
+    special: { '0': 'as the first' }
+  }),
+  svr_resp_code: nested(reselectStatus, 'Answers that are failures, beside broken connections and time-outs.', {}),
+  per_try_timeout: integer('Time to an answer for each server. Not a field of Avi.', {
+    default: 0,
+    min: 0,
+    max: 3600000,
+    unit: 'ms',
+    special: { '0': 'unlimited' }
+  }),
+  backoff: nested(
+    shape('back-off', {
+      base_interval: integer('Bound of the wait before the first retry; doubles with each.', {
+        default: 25,
+        min: 1,
+        max: 60000,
+        unit: 'ms'
+      }),
+      max_interval: integer('The bound grows no further.', { default: 250, min: 1, max: 60000, unit: 'ms' })
+    }),
+    'Retries wait, each for a random time up to a bound; at once when left out. Not a field of Avi.',
+    {}
+  ),
+  retry_budget: nested(
+    shape('retry budget', {
+      percent: integer('Retries for each hundred requests.', { default: 20, min: 0, max: 1000 }),
+      min_per_s: integer('Retries each second that are always allowed, on each engine.', { default: 10, min: 0, max: 100000 })
+    }),
+    'All retries of the pool together; unlimited when left out. Not a field of Avi.',
+    {}
+  )
+})
 
 export const pool = defineKind({
   kind: 'pool',
@@ -171,13 +221,19 @@ export const pool = defineKind({
       unit: 'min',
       special: { '0': 'at once', '-1': 'without end' }
     }),
+    server_reselect: nested(serverReselect, 'What becomes of a request that a server fails.', {}),
+    application_persistence_profile_ref: ref('applicationpersistenceprofile', 'How a client stays with its server.', {}),
+    server_disable_type: oneOf(
+      ['DISALLOW_NEW_CONNECTION', 'ALLOW_NEW_CONNECTION_IF_PERSISTENCE_PRESENT'],
+      'Whether clients that are bound to a disabled server may go on with it, for its graceful_disable_timeout.',
+      { default: 'DISALLOW_NEW_CONNECTION' }
+    ),
     cloud_ref: cloudRef
   },
   unsupported: {
     analytics_policy: {},
     analytics_profile_ref: '',
     append_port: 'NON_DEFAULT_80_443',
-    application_persistence_profile_ref: '',
     autoscale_launch_config_ref: '',
     autoscale_networks: [],
     autoscale_policy_ref: '',
@@ -207,8 +263,6 @@ export const pool = defineKind({
     pool_type: 'POOL_TYPE_GENERIC_APP',
     resolve_pool_by_dns: false,
     routing_pool: false,
-    server_disable_type: 'DISALLOW_NEW_CONNECTION',
-    server_reselect: { num_retries: 4 },
     sp_gs_info: {},
     tier1_lr: '',
     use_service_ssl_mode: false,
@@ -249,6 +303,7 @@ export const pool = defineKind({
     if (body.host_check_enabled && body.pki_profile_ref === undefined) say('/host_check_enabled', 'needs pki_profile_ref')
     if (body.rewrite_host_header_to_server_name && body.rewrite_host_header_to_sni)
       say('/rewrite_host_header_to_sni', 'must not be true beside rewrite_host_header_to_server_name')
+    violations.push(...persistenceViolations(body.application_persistence_profile_ref, context))
     violations.push(...failActionViolations(body.fail_action))
     if (context.uuid !== undefined && body.fail_action?.backup_pool?.backup_pool_ref === context.uuid)
       say('/fail_action/backup_pool/backup_pool_ref', 'must be another pool')
@@ -264,5 +319,16 @@ export function failActionViolations(action: FilledPool['fail_action']): Violati
     return [{ pointer: '/fail_action/redirect', message: 'is required, because type is FAIL_ACTION_HTTP_REDIRECT' }]
   if (action?.type === 'FAIL_ACTION_BACKUP_POOL' && action.backup_pool === undefined)
     return [{ pointer: '/fail_action/backup_pool', message: 'is required, because type is FAIL_ACTION_BACKUP_POOL' }]
+  return []
+}
+
+function persistenceViolations(ref: string | undefined, context: CheckContext): Violation[] {
+  const pointer = '/application_persistence_profile_ref'
+  const profile = ref === undefined ? undefined : context.resource('applicationpersistenceprofile', ref)
+  if (profile?.['persistence_type'] === 'PERSISTENCE_TYPE_TLS')
+    return [{ pointer, message: 'is a profile of type PERSISTENCE_TYPE_TLS, which no pool can use yet' }]
+  const header = profile?.['hdr_persistence_profile'] as JsonObject | undefined
+  if (profile?.['persistence_type'] === 'PERSISTENCE_TYPE_CUSTOM_HTTP_HEADER' && header?.['prst_hdr_name'] === undefined)
+    return [{ pointer, message: 'is a profile that does not name its header' }]
   return []
 }

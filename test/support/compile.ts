@@ -24,6 +24,7 @@ export function compileInput(
     engine: { uuid: 'serviceengine-1', name: 'engine-1', group: engine?.group, addresses: engine?.addresses ?? [] },
     virtualServices: documents.filter(({ kind }) => kind === 'virtualservice').map(({ uuid }) => uuid),
     openSecret,
+    deriveSecret: purpose => Buffer.from(purpose.padEnd(32, '.').slice(0, 32)).toString('base64'),
     ...rest
   }
 }

@@ -50,3 +50,11 @@ t.test('openSeal refuses a key that others may read, and a file that is no key',
   t.throws(() => openSeal(path), { name: 'SealBroken', message: /is not a seal key/ })
   t.throws(() => makeSeal(new Uint8Array(16)), SealBroken)
 })
+
+t.test('derive gives each purpose a secret of its own that outlives restarts and other keys do not give', async t => {
+  const [seal, again, other] = [1, 1, 2].map(byte => makeSeal(new Uint8Array(32).fill(byte)))
+  t.equal(Buffer.from(seal!.derive('a'), 'base64').length, 32)
+  t.equal(seal!.derive('a'), again!.derive('a'))
+  t.not(seal!.derive('a'), seal!.derive('b'))
+  t.not(seal!.derive('a'), other!.derive('a'))
+})

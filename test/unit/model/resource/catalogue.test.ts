@@ -129,10 +129,10 @@ t.test('checkResource keeps what is not supported apart', async t => {
   )
   t.match(unsupported[0]!.message, /^LB_ALGORITHM_TOPOLOGY is not supported yet: must be one of LB_ALGORITHM_LEAST_CONNECTIONS, /)
   t.equal(unsupported[1]!.message, 'is not supported yet: leave it out or at its default true')
-  t.same(pointersOf('pool', { ...body, server_reselect: { enabled: true } }), [
+  t.same(pointersOf('pool', { ...body, horizon_profile: { enabled: true } }), [
+    '/horizon_profile?',
     '/inline_health_monitor?',
-    '/lb_algorithm?',
-    '/server_reselect?'
+    '/lb_algorithm?'
   ])
   t.same(withoutUnsupported('pool', body), {
     name: 'web',

@@ -1,0 +1,107 @@
+/** What a pool does about servers that fail, come and go, and about clients that are to stay with theirs. */
+import { createHash } from 'node:crypto'
+import type { FilledKind } from '#model/resource/catalogue.ts'
+import type { FilledShape } from '#model/resource/field.ts'
+import type { serverReselect } from '#model/resource/pool.ts'
+import type { PersistenceSpec, ReselectSpec, Resilience } from '#model/snapshot/resilience.ts'
+import type { ServerSpec } from '#model/snapshot/snapshot.ts'
+import { CannotBuild } from './resources.ts'
+import type { Read, Reader } from './resources.ts'
+
+type Pool = FilledKind['pool']
+
+/** Only what was asked for: a pool that asks for nothing costs nothing. */
+export function resilienceOf(reader: Reader, { uuid, body }: Read<'pool'>, servers: readonly ServerSpec[]): Resilience {
+  const { server_reselect: reselect, application_persistence_profile_ref: profile } = body
+  return {
+    ...(reselect?.enabled === true ? { reselect: reselectOf(reselect) } : {}),
+    ...(profile === undefined
+      ? {}
+      : { persistence: persistenceOf(reader, reader.need('applicationpersistenceprofile', profile), { uuid, body, servers }) }),
+    ...(body.server_disable_type === 'ALLOW_NEW_CONNECTION_IF_PERSISTENCE_PRESENT' ? { keepsBoundWhenDisabled: true } : {})
+  }
+}
+
+const blocks = { HTTP_RSP_4XX: { from: 400, to: 499 }, HTTP_RSP_5XX: { from: 500, to: 599 } } as const
+const orNull = (ms: number): number | null => (ms === 0 ? null : ms)
+
+function reselectOf(given: FilledShape<typeof serverReselect>): ReselectSpec {
+  const { codes = [], ranges = [], resp_code_block: classes = [] } = given.svr_resp_code ?? {}
+  const { backoff, retry_budget: budget } = given
+  return {
+    maxRetries: given.num_retries,
+    retriesNonIdempotent: given.retry_nonidempotent,
+    statuses: [
+      ...classes.map(name => blocks[name]),
+      ...ranges.map(({ begin, end }) => ({ from: begin, to: end })),
+      ...codes.map(code => ({ from: code, to: code }))
+    ],
+    tryTimeoutMs: orNull(given.per_try_timeout),
+    retryTimeoutMs: orNull(given.retry_timeout) ?? orNull(given.per_try_timeout),
+    budget: budget === undefined ? null : { percent: budget.percent, minPerS: budget.min_per_s },
+    backoff: backoff === undefined ? null : { baseMs: backoff.base_interval, maxMs: Math.max(backoff.base_interval, backoff.max_interval) }
+  }
+}
+
+const whenDownOf = {
+  HM_DOWN_PICK_NEW_SERVER: 'pick-new',
+  HM_DOWN_ABORT_CONNECTION: 'abort',
+  HM_DOWN_CONTINUE_PERSISTENT_SERVER: 'continue'
+} as const
+
+function persistenceOf(
+  reader: Reader,
+  { uuid, body: profile }: Read<'applicationpersistenceprofile'>,
+  pool: { readonly uuid: string; readonly body: Pool; readonly servers: readonly ServerSpec[] }
+): PersistenceSpec {
+  const whenDown = whenDownOf[profile.server_hm_down_recovery]
+  switch (profile.persistence_type) {
+    case 'PERSISTENCE_TYPE_HTTP_COOKIE': {
+      const cookie = profile.http_cookie_persistence_profile
+      const own = cookie?.encryption_key ?? ''
+      return {
+        is: 'cookie',
+        // Pools of one host must not overwrite each other's.
+        name: cookie?.cookie_name ?? `WEIR-${sha256(pool.uuid).toString('hex').slice(0, 8)}`,
+        keyBase64: own === '' ? reader.deriveSecret(`persistence ${uuid}`) : sha256(reader.openSecret(own)).toString('base64'),
+        timeoutS: cookie === undefined || cookie.timeout === 0 ? null : cookie.timeout * 60,
+        isKept: cookie?.is_persistent_cookie ?? false,
+        isHttpOnly: cookie?.http_only ?? true,
+        isAlwaysSent: cookie?.always_send_cookie ?? false,
+        whenDown
+      }
+    }
+    case 'PERSISTENCE_TYPE_CLIENT_IP_ADDRESS':
+    case 'PERSISTENCE_TYPE_CLIENT_IPV6_ADDRESS': {
+      const address = profile.ip_persistence_profile
+      return {
+        is: 'client-address',
+        prefixLength: address?.ip_mask ?? 0,
+        timeoutS: (address?.ip_persistent_timeout ?? 5) * 60,
+        whenDown
+      }
+    }
+    case 'PERSISTENCE_TYPE_CUSTOM_HTTP_HEADER': {
+      const name = profile.hdr_persistence_profile?.prst_hdr_name
+      if (name === undefined) throw new CannotBuild('its persistence profile does not name a header')
+      return { is: 'header', name, servers: serversByValue(pool), whenDown }
+    }
+    case 'PERSISTENCE_TYPE_APP_COOKIE': {
+      const cookie = profile.app_cookie_persistence_profile
+      if (cookie === undefined) throw new CannotBuild('its persistence profile does not name a cookie')
+      return { is: 'app-cookie', name: cookie.prst_hdr_name, timeoutS: cookie.timeout * 60, whenDown }
+    }
+    case 'PERSISTENCE_TYPE_TLS':
+      throw new CannotBuild('its persistence profile is of type PERSISTENCE_TYPE_TLS, which is not supported yet')
+  }
+}
+
+/** Listed servers come first, in order, in `servers`. */
+function serversByValue({ body, servers }: { readonly body: Pool; readonly servers: readonly ServerSpec[] }): Record<string, string> {
+  const byValue = (body.servers ?? []).flatMap(({ prst_hdr_val: value }, i) =>
+    value === undefined || value === '' || servers[i] === undefined ? [] : [[value, servers[i].id] as const]
+  )
+  return Object.fromEntries(byValue)
+}
+
+const sha256 = (text: string): Buffer => createHash('sha256').update(text).digest()
