@@ -369,14 +369,15 @@ export function makeMemory(options: {
 
   const readTotals: Memory['readTotals'] = () => {
     const servers = running('servers').map(tenancy => ({ ...readTenancy(tenancy), poolId: tenancy.poolId }))
+    // A connection belongs to a server: those of a pool are its servers' together. A server that left the pool counts on
+    // while it drains, and its totals stay: when it comes back, what it did before has not happened again.
     const connectionsOf = new Map<string, { connections: number; openConnections: number }>()
-    for (const { poolId, totals } of servers) {
+    for (const { poolId, rows } of tenancies.servers.values()) {
       const sums = connectionsOf.get(poolId) ?? { connections: 0, openConnections: 0 }
-      sums.connections += totals.connections
-      sums.openConnections += totals.openConnections
+      sums.connections += sum(rows, COUNTER.connections)
+      sums.openConnections += Math.max(0, sum(rows, COUNTER.openConnections))
       connectionsOf.set(poolId, sums)
     }
-    // A connection belongs to a server: those of a pool are its servers' together.
     const pools = running('pools').map(tenancy => {
       const sample = readTenancy(tenancy)
       return { ...sample, totals: { ...sample.totals, ...connectionsOf.get(tenancy.id) } }

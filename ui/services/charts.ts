@@ -3,7 +3,7 @@ import { trafficLines } from '../feed/metrics.ts'
 import type { TrafficLines } from '../feed/metrics.ts'
 import type { ChartPlan } from '../part/charts.tsx'
 
-const plansOf = (lines: TrafficLines): readonly ChartPlan[] => [
+const plansOf = (lines: TrafficLines, kept: string): readonly ChartPlan[] => [
   {
     title: 'Requests',
     sentence: 'Good: follows the day of its users, without holes.',
@@ -51,12 +51,12 @@ const plansOf = (lines: TrafficLines): readonly ChartPlan[] => [
   },
   {
     title: 'New connections',
-    sentence: 'Good: far fewer than requests: clients keep theirs open.',
+    sentence: `Good: far fewer than requests: ${kept}.`,
     unit: 'per-s',
     topAtLeast: 1,
     lines: [{ name: 'new', color: '--accent', metric: lines.newConnections }]
   }
 ]
 
-export const serviceCharts = plansOf(trafficLines('client'))
-export const poolCharts = plansOf(trafficLines('server'))
+export const serviceCharts = plansOf(trafficLines('client'), 'clients keep theirs open')
+export const poolCharts = plansOf(trafficLines('server'), 'those to servers are kept and used again')

@@ -106,10 +106,11 @@ t.test('an engine serves a snapshot with all workers, and tells of traffic, serv
     samples.find(taken => taken.virtualServices[0]?.totals.requests === 10)
   )
   t.match(sample, {
-    pools: [{ id: 'pool-1' }],
+    pools: [{ id: 'pool-1', totals: { connections: sample.servers[0]?.totals.connections } }],
     servers: [{ poolId: 'pool-1', id: `127.0.0.1:${good.port}`, totals: { requests: 10, responses2xx: 10 } }, { totals: { requests: 0 } }],
     host: { memoryTotalBytes: Number }
   })
+  t.ok((sample.pools[0]?.totals.connections ?? 0) > 0, 'connections to the server are counted, for the pool too')
   const lines = await until('ten lines are logged', () => {
     const found = readFileSync(accessLog, 'utf8').split('\n').filter(Boolean)
     return found.length === 10 ? found : undefined

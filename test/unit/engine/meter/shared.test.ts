@@ -62,6 +62,20 @@ t.test('readTotals gives a pool the connections of its servers', async t => {
   t.match(memory.readTotals().pools, [{ totals: { requests: 1, connections: 4, openConnections: 3 } }])
 })
 
+t.test('a pool keeps the connections of a server that left it and came back', async t => {
+  const memory = makeMemory({ workers: 1, nowMs: () => 0 })
+  const view = attachMemory(memory.buffer, 0, 1, memory.assign(shop))
+  const gone = view.serverMeter('pool-1', '10.0.0.1:80')
+  for (let i = 0; i < 5; i++) gone.connectionOpened()
+  view.serverMeter('pool-1', '10.0.0.2:80').connectionOpened()
+  memory.assign({ ...shop, pools: [{ id: 'pool-1', servers: ['10.0.0.2:80'] }] })
+  t.match(memory.readTotals().pools, [{ totals: { connections: 6, openConnections: 6 } }], 'what drains is still open')
+  t.equal(memory.readTotals().servers.length, 1)
+  for (let i = 0; i < 5; i++) gone.connectionClosed()
+  memory.assign(shop)
+  t.match(memory.readTotals().pools, [{ totals: { connections: 6, openConnections: 1 } }], 'no connection happens twice')
+})
+
 t.test('serverCell counts in flight over all workers and nextTurn goes round over all workers', async t => {
   const memory = makeMemory({ workers: 2, nowMs: () => 0 })
   const slots = memory.assign(shop)
