@@ -7,6 +7,7 @@ import { checkNames, integerOf, one } from './query.ts'
 import type { QueryParameter, RawQuery } from './query.ts'
 import { findSeen } from './reads.ts'
 import { runtimeKinds, runtimeOf } from './runtime.ts'
+import type { RuntimeKind } from './runtime.ts'
 import type { RestServices } from './services.ts'
 
 const METRICS_MAX = 50
@@ -27,6 +28,14 @@ export const metricsParameters: readonly QueryParameter[] = [
   { name: 'include_name', description: 'Accepted.', schema: { type: 'boolean' } }
 ]
 
+const serverParameter: QueryParameter = {
+  name: 'server',
+  description: 'Of one server of the pool: address:port, as its runtime names it; an IPv6 address in brackets.',
+  schema: { type: 'string', maxLength: 300 }
+}
+const parametersOf = (kind: RuntimeKind): readonly QueryParameter[] =>
+  kind === 'pool' ? [...metricsParameters, serverParameter] : metricsParameters
+
 /**
  * Reads a moment.
  *
@@ -46,7 +55,8 @@ export function parseMoment(name: string, value: string): number {
 /** Reads the queries of a metrics request. Throws Problem 400. */
 export function parseMetricsQuery(
   query: RawQuery,
-  nowEpochS: number
+  nowEpochS: number,
+  parameters: readonly QueryParameter[] = metricsParameters
 ): {
   readonly metricIds: readonly string[]
   readonly startEpochS: number
@@ -54,7 +64,7 @@ export function parseMetricsQuery(
   readonly stepS: number
   readonly limit: number
 } {
-  checkNames(query, metricsParameters)
+  checkNames(query, parameters)
   const metricIds = (one(query, 'metric_id') ?? '')
     .split(',')
     .map(id => id.trim())
@@ -82,11 +92,14 @@ export function useAnalytics(app: FastifyInstance, services: RestServices): void
   for (const kind of runtimeKinds) {
     app.get<ById>(
       `/api/analytics/metrics/${kind}/:uuid`,
-      { config: { doc: analyticsDoc(kind, 'metrics', metricsParameters) } },
+      { config: { doc: analyticsDoc(kind, 'metrics', parametersOf(kind)) } },
       async request => {
-        const query = parseMetricsQuery(request.query as RawQuery, clock.nowEpochMs() / 1_000)
+        const raw = request.query as RawQuery
+        const query = parseMetricsQuery(raw, clock.nowEpochMs() / 1_000, parametersOf(kind))
+        const server = one(raw, 'server')
+        if (server === '') throw badQuery('server', 'must be address:port')
         const { uuid } = findSeen(store, callerOf(request), kind, request.params.uuid)
-        return telemetry.metrics({ kind, uuid, ...query })
+        return telemetry.metrics({ kind, uuid: server === undefined ? uuid : `${uuid}/${server}`, ...query })
       }
     )
 

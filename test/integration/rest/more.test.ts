@@ -117,6 +117,8 @@ t.test('metrics are asked for in bounds', async t => {
   })
   await admin.call('GET', `${path}?metric_id=a.b&step=1&limit=10&start=2000-01-01T00:00:00Z&stop=1600000000`)
   t.match(telemetry.asked.at(-1), { startEpochS: 1_599_999_990, stopEpochS: 1_600_000_000 }, 'never more than the limit')
+  await admin.call('GET', `${path}?metric_id=l7_server.avg_resp_5xx&server=${encodeURIComponent('[::1]:80')}`)
+  t.match(telemetry.asked.at(-1), { kind: 'pool', uuid: `${uuid}/[::1]:80` }, 'one server of it')
   for (const query of [
     '',
     '?metric_id=',
@@ -126,6 +128,7 @@ t.test('metrics are asked for in bounds', async t => {
     '?metric_id=a.b&start=yesterday',
     '?metric_id=a.b&start=10&stop=5',
     `?metric_id=${'a.b,'.repeat(60)}`,
+    '?metric_id=a.b&server=',
     '?metric_id=a.b&nope=1'
   ])
     t.equal((await admin.call('GET', path + query)).status, 400, query)
