@@ -155,11 +155,22 @@ export function makeRuntime(options: RuntimeOptions): Runtime {
     const pools = poolsOf(service.uuid).flatMap(uuid => store.get('pool', uuid) ?? [])
     const judged = pools.map(judgePool)
     const poolReasons = judged.flatMap(pool => pool.reasons)
+    if (judged.length === 0 && !answersByItself(service))
+      return { state: 'OPER_DOWN', reasons: [...reasons, 'it has no pool: there is nowhere for traffic to go'] }
     if (judged.length === 0 || judged.some(pool => pool.state === 'OPER_UP'))
       return { state: 'OPER_UP', reasons: [...reasons, ...poolReasons] }
     if (judged.some(pool => pool.state === 'OPER_UNKNOWN')) return { state: 'OPER_INITIALIZING', reasons: [...reasons, ...poolReasons] }
     const disabled = judged.flatMap((pool, i) => (pool.state === 'OPER_DISABLED' ? [`pool ${pools[i]!.name} is disabled`] : []))
     return { state: 'OPER_DOWN', reasons: [...reasons, ...poolReasons, ...disabled] }
+  }
+
+  /** Without a pool a service still answers by its rules, or by a redirect to HTTPS. */
+  function answersByItself({ body }: StoredResource): boolean {
+    const policies = body['http_policies']
+    if (Array.isArray(policies) && policies.length > 0) return true
+    const ref = body['application_profile_ref']
+    const profile = typeof ref === 'string' ? store.get('applicationprofile', ref) : undefined
+    return profile !== undefined && filled('applicationprofile', profile.body).http_profile?.http_to_https === true
   }
 
   function judgeNotRunning(service: StoredResource, engines: readonly Engine[]): Judged {

@@ -220,3 +220,30 @@ t.test('a server whose name has no address says so', async t => {
   engine.say({ type: 'ServersJudged', servers: [{ ...judged, ip: '10.0.0.1' }] })
   await until('resolved', () => status()?.state === 'OPER_UP')
 })
+
+t.test('a service that has nowhere to send traffic to is down, unless it answers by itself', async t => {
+  const fleet = await aFleet(t)
+  const services: Readonly<Record<string, object>> = {
+    empty: {},
+    ruled: { http_policies: [{ index: 1, http_policy_set_ref: 'httppolicyset-1' }] },
+    secure: { application_profile_ref: 'applicationprofile-1' }
+  }
+  await fleet.put('applicationprofile', 'applicationprofile-1', {
+    name: 'secure',
+    type: 'APPLICATION_PROFILE_TYPE_HTTP',
+    http_profile: { http_to_https: true }
+  })
+  const keys = await joinBare(fleet)
+  for (const [name, more] of Object.entries(services)) {
+    await fleet.put('virtualservice', name, { name, ...more })
+    fleet.placed.set(name, { engineUuids: [keys.uuid], enginesWanted: 1, reasons: [] })
+    fleet.services.set(name, aService(name))
+  }
+  const engine = await aBareEngine(t, fleet, keys)
+  const { manifest } = await engine.next('ApplySnapshot')
+  engine.say({ type: 'SnapshotApplied', revision: manifest.revision, hash: manifest.hash, tookMs: 1 })
+  const status = (name: string) => fleet.fleet.virtualServiceRuntime(name)?.oper_status
+  await until('running', () => status('ruled')?.state === 'OPER_UP')
+  t.match(status('secure'), { state: 'OPER_UP' })
+  t.match(status('empty'), { state: 'OPER_DOWN', reason: ['it has no pool: there is nowhere for traffic to go'] })
+})
