@@ -9,7 +9,8 @@ import type { Log } from '#model/base/log.ts'
 import type { Violation } from '#model/resource/violation.ts'
 import type { Snapshot } from '#model/snapshot/snapshot.ts'
 import type { WorkerFact, WorkerOrder } from './generation/orders.ts'
-import type { AccessRecord, Slots } from './meter/shared.ts'
+import type { RecordBatch } from './meter/record-lines.ts'
+import type { Slots } from './meter/shared.ts'
 
 /** What of a Worker is used; tests have their own. */
 export interface WorkerThread {
@@ -29,7 +30,7 @@ export interface CrewOptions {
   readonly log: Log
   /** Called before a dead worker's successor starts. */
   readonly gone: (worker: number) => void
-  readonly record: (records: readonly AccessRecord[], dropped: number) => void
+  readonly record: (batch: RecordBatch, dropped: number) => void
   /** A worker that does not answer within it is ended and replaced. */
   readonly answerWithinMs?: number
 }
@@ -96,7 +97,7 @@ export function openCrew(options: CrewOptions): Crew {
   }
 
   const hear = (seat: Seat, fact: WorkerFact): void => {
-    if (fact.type === 'records') record(fact.records, fact.dropped)
+    if (fact.type === 'records') record(fact.batch, fact.dropped)
     else if (fact.type === 'stopped') seat.stopped()
     else if (fact.type === 'loaded' && seat.waiting?.sequence === fact.sequence) seat.waiting.answer(fact)
   }

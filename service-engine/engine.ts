@@ -78,8 +78,8 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     log,
     start: worker => options.startWorker({ buffer: memory.buffer, worker, workers, reusePort: true, ticketKeys, forwarder }),
     gone: memory.workerGone,
-    record: (records, dropped) => {
-      accessLog.add(records)
+    record: (batch, dropped) => {
+      accessLog.add(batch)
       droppedRecords += dropped
     }
   })

@@ -2,7 +2,8 @@
 import type { Violation } from '#model/resource/violation.ts'
 import type { Snapshot } from '#model/snapshot/snapshot.ts'
 import type { ForwarderKind } from '../dataplane/exchange/forwarder.ts'
-import type { AccessRecord, Slots } from '#engine/meter/shared.ts'
+import type { RecordBatch } from '#engine/meter/record-lines.ts'
+import type { Slots } from '#engine/meter/shared.ts'
 
 export type WorkerOrder =
   | { readonly type: 'load'; readonly sequence: number; readonly snapshot: Snapshot; readonly slots: Slots }
@@ -21,7 +22,7 @@ export type WorkerFact =
       readonly bound: readonly { readonly virtualServiceId: string; readonly address: string; readonly port: number }[]
     }
   /** `dropped`: records that were thrown away since the last batch because too many came. */
-  | { readonly type: 'records'; readonly records: readonly AccessRecord[]; readonly dropped: number }
+  | { readonly type: 'records'; readonly batch: RecordBatch; readonly dropped: number }
   | { readonly type: 'stopped' }
 
 /** Handed to a worker when it starts (`workerData`). */

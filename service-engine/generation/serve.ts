@@ -2,13 +2,14 @@
 import { randomUUID } from 'node:crypto'
 import { systemClock, type Clock } from '#model/base/clock.ts'
 import { silentLog, type Log } from '#model/base/log.ts'
-import { attachMemory, type AccessRecord } from '#engine/meter/shared.ts'
+import { RecordLines } from '#engine/meter/record-lines.ts'
+import { attachMemory } from '#engine/meter/shared.ts'
 import type { Forwarder } from '../dataplane/exchange/forwarder.ts'
 import { makeForwarder } from '../dataplane/http/forwarders.ts'
 import { openDataPlane } from './generation.ts'
 import type { WorkerFact, WorkerOrder, WorkerSetup } from './orders.ts'
 
-/** How often access records leave the worker, and how many may wait until then. */
+/** How often access records leave the worker, and how many may leave in that time. */
 const BATCH_INTERVAL_MS = 100
 const MAX_WAITING_RECORDS = 8_192
 
@@ -31,15 +32,20 @@ export interface WorkerOptions {
  */
 export function startWorker(port: OrderPort, setup: WorkerSetup, options: WorkerOptions = {}): void {
   const { clock = systemClock, log = silentLog, forwarder = makeForwarder(setup.forwarder ?? 'wire', { clock }) } = options
-  let waiting: AccessRecord[] = []
+  const waiting = new RecordLines()
+  /** Left since the last interval began. */
+  let left = 0
   let dropped = 0
   const flush = (): void => {
-    if (waiting.length === 0 && dropped === 0) return
-    port.postMessage({ type: 'records', records: waiting, dropped })
-    waiting = []
+    if (waiting.count === 0 && dropped === 0) return
+    left += waiting.count
+    port.postMessage({ type: 'records', batch: waiting.take(), dropped })
     dropped = 0
   }
-  const stopFlushing = clock.every(BATCH_INTERVAL_MS, flush)
+  const stopFlushing = clock.every(BATCH_INTERVAL_MS, () => {
+    flush()
+    left = 0
+  })
   const plane = openDataPlane({
     clock,
     log,
@@ -49,8 +55,11 @@ export function startWorker(port: OrderPort, setup: WorkerSetup, options: Worker
     reusePort: setup.reusePort,
     ticketKeys: Buffer.from(setup.ticketKeys),
     record: record => {
-      if (waiting.length >= MAX_WAITING_RECORDS) dropped++
-      else waiting.push(record)
+      if (left + waiting.count >= MAX_WAITING_RECORDS) dropped++
+      else if (!waiting.add(record)) {
+        flush()
+        if (!waiting.add(record)) dropped++
+      }
     }
   })
 

@@ -1,14 +1,14 @@
 /**
- * Access records as JSON lines, to a file that rotates or to standard output. The data plane hands a record over and
- * goes on: lines wait in memory up to a bound, are written in batches, and what does not fit is dropped and counted.
+ * Access records as JSON lines, to a file that rotates or to standard output. Lines come in batches from the workers,
+ * wait in memory up to a bound, and what does not fit is dropped and counted.
  */
 import { closeSync, fstatSync, ftruncateSync, openSync, renameSync, rmSync, write } from 'node:fs'
 import type { Clock } from '#model/base/clock.ts'
-import type { AccessRecord } from './shared.ts'
+import type { RecordBatch } from './record-lines.ts'
 
 export interface AccessLog {
   /** Never waits, never throws. */
-  readonly add: (records: readonly AccessRecord[]) => void
+  readonly add: (batch: RecordBatch) => void
   /** Lines thrown away since the start. */
   readonly dropped: () => number
   /** Writes what waits, then closes. */
@@ -29,15 +29,6 @@ export interface AccessLogOptions {
   readonly stdoutFd?: number
 }
 
-/**
- * One line, with its line feed.
- *
- * Returns JSON; control characters are escaped by it, so that no request can forge a second line
- */
-export function formatRecord(record: AccessRecord): string {
-  return `${JSON.stringify({ at: new Date(record.atEpochMs).toISOString(), ...record, atEpochMs: undefined })}\n`
-}
-
 const nothing: AccessLog = { add: () => undefined, dropped: () => 0, stop: () => Promise.resolve() }
 
 /** Opens the log. Throws what opening the file throws. */
@@ -55,7 +46,7 @@ export function openAccessLog(options: AccessLogOptions): AccessLog {
   const isFile = path !== '-'
   let fd = isFile ? openSync(path, 'a', 0o640) : stdoutFd
   let fileBytes = isFile ? fstatSync(fd).size : 0
-  let waiting: string[] = []
+  let waiting: RecordBatch[] = []
   let waitingBytes = 0
   let droppedLines = 0
   let isWriting = false
@@ -100,7 +91,7 @@ export function openAccessLog(options: AccessLogOptions): AccessLog {
 
   function flush(): void {
     if (isWriting || waiting.length === 0) return
-    const lines = waiting
+    const batches = waiting
     waiting = []
     waitingBytes = 0
     isWriting = true
@@ -109,22 +100,22 @@ export function openAccessLog(options: AccessLogOptions): AccessLog {
     } catch {
       // A disk that is full or read-only: the old file goes on, or the write fails and is counted.
     }
-    writeAll(Buffer.from(lines.join('')), 0, lines.length)
+    const lines = batches.reduce((sum, batch) => sum + batch.count, 0)
+    writeAll(Buffer.concat(batches.map(batch => batch.lines)), 0, lines)
   }
 
   const stopTimer = clock.every(flushIntervalMs, flush)
 
   return {
-    add: records => {
-      for (const record of records) {
-        const line = formatRecord(record)
-        if (waitingBytes + line.length > maxWaitingBytes) {
-          droppedLines += 1
-          continue
-        }
-        waiting.push(line)
-        waitingBytes += line.length
+    add: batch => {
+      const { length } = batch.lines
+      if (length === 0) return
+      if (waitingBytes + length > maxWaitingBytes) {
+        droppedLines += batch.count
+        return
       }
+      waiting.push(batch)
+      waitingBytes += length
       if (waitingBytes > 64 * 1024) flush()
     },
     dropped: () => droppedLines,

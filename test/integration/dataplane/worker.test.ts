@@ -52,7 +52,7 @@ t.test('two workers share a port, a cursor and the counters; records come in bat
   for (let i = 0; i < 40; i++) bodies.push((await ask(port)).body)
   t.equal(bodies.filter(body => body === 'a').length, 20, 'round robin counts over both workers')
   await until(() => memory.readTotals().virtualServices[0]?.totals.requests === 40, 'every exchange is counted')
-  const records = (): number => facts.flat().reduce((sum, fact) => sum + (fact.type === 'records' ? fact.records.length : 0), 0)
+  const records = (): number => facts.flat().reduce((sum, fact) => sum + (fact.type === 'records' ? fact.batch.count : 0), 0)
   await until(() => records() === 40, 'every record')
 
   t.equal((await ask(port, { path: `/${'a'.repeat(20)}` })).status, 418)

@@ -2,7 +2,8 @@ import { chmodSync, existsSync, readdirSync, readFileSync, statSync } from 'node
 import { join } from 'node:path'
 import t from 'tap'
 import { systemClock } from '#model/base/clock.ts'
-import { formatRecord, openAccessLog } from '#engine/meter/access-log.ts'
+import { openAccessLog } from '#engine/meter/access-log.ts'
+import { formatRecord, RecordLines, type RecordBatch } from '#engine/meter/record-lines.ts'
 import type { AccessRecord } from '#engine/meter/shared.ts'
 
 const record: AccessRecord = {
@@ -30,6 +31,12 @@ const record: AccessRecord = {
   fault: ''
 }
 
+const batchOf = (...records: readonly AccessRecord[]): RecordBatch => {
+  const lines = new RecordLines()
+  for (const one of records) lines.add(one)
+  return lines.take()
+}
+
 const linesOf = (path: string): AccessRecord[] =>
   readFileSync(path, 'utf8')
     .split('\n')
@@ -42,12 +49,31 @@ t.test('formatRecord makes one line whatever a client sends', async t => {
   // oxlint-disable-next-line no-control-regex
   t.notMatch(line.slice(0, -1), /[\u0000-\u001f]/)
   t.match(JSON.parse(line), { at: '2023-11-14T22:13:20.000Z', path: '/a\r\n{"status":1}\u0000\u001b[31m', status: 200 })
+  const strange = formatRecord({ ...record, rule: 'Größe \u{1f600} \ud800', userAgent: '\xff\x7f\\' })
+  t.match(strange, /^[\x20-\x7e]*\n$/)
+  t.match(JSON.parse(strange), { rule: 'Größe \u{1f600} \ud800', userAgent: '\xff\x7f\\' })
+  const { atEpochMs, ...rest } = record
+  t.same(JSON.parse(formatRecord(record)), { at: new Date(atEpochMs).toISOString(), ...rest }, 'nothing is left out')
+})
+
+t.test('RecordLines hands out what it was given and says when it is full', async t => {
+  const lines = new RecordLines()
+  let added = 0
+  while (lines.add({ ...record, atEpochMs: record.atEpochMs + added * 7 })) added++
+  const batch = lines.take()
+  t.equal(batch.count, added)
+  const seen = Buffer.from(batch.lines).toString().split('\n').slice(0, -1)
+  t.equal(seen.length, added)
+  t.ok(seen.every((line, i) => JSON.parse(line).at === new Date(record.atEpochMs + i * 7).toISOString()))
+  t.equal(lines.take().count, 0)
+  t.notOk(lines.add({ ...record, userAgent: 'x'.repeat(300_000) }))
+  t.ok(lines.add(record))
 })
 
 t.test('openAccessLog writes what was added by the time it stops', async t => {
   const path = join(t.testdir(), 'access.log')
   const log = openAccessLog({ path, clock: systemClock })
-  log.add([record, { ...record, requestId: 'r-2' }])
+  log.add(batchOf(record, { ...record, requestId: 'r-2' }))
   await log.stop()
   t.same(
     linesOf(path).map(line => line.requestId),
@@ -61,7 +87,7 @@ t.test('openAccessLog rotates at its size and keeps so many files', async t => {
   const path = join(folder, 'access.log')
   for (let round = 0; round < 6; round++) {
     const log = openAccessLog({ path, clock: systemClock, maxFileBytes: 1_000, maxFiles: 2 })
-    log.add(Array.from({ length: 4 }, (_, i) => ({ ...record, requestId: `r-${round}-${i}` })))
+    log.add(batchOf(...Array.from({ length: 4 }, (_, i) => ({ ...record, requestId: `r-${round}-${i}` }))))
     await log.stop()
   }
   t.same(readdirSync(folder).toSorted(), ['access.log', 'access.log.1', 'access.log.2'])
@@ -74,7 +100,7 @@ t.test('openAccessLog drops and counts what may not wait', async t => {
   const path = join(t.testdir(), 'access.log')
   const size = formatRecord(record).length
   const log = openAccessLog({ path, clock: systemClock, maxWaitingBytes: size * 3 })
-  log.add(Array.from({ length: 5 }, () => record))
+  for (let i = 0; i < 5; i++) log.add(batchOf(record))
   t.equal(log.dropped(), 2)
   await log.stop()
   t.equal(linesOf(path).length, 3)
@@ -82,7 +108,7 @@ t.test('openAccessLog drops and counts what may not wait', async t => {
 
 t.test('openAccessLog without a path writes nothing', async t => {
   const log = openAccessLog({ path: '', clock: systemClock })
-  log.add([record])
+  log.add(batchOf(record))
   t.equal(log.dropped(), 0)
   await log.stop()
 })
@@ -91,12 +117,12 @@ t.test('openAccessLog stays within its size when the folder cannot be written', 
   const folder = t.testdir()
   const path = join(folder, 'access.log')
   const first = openAccessLog({ path, clock: systemClock })
-  first.add(Array.from({ length: 10 }, () => record))
+  first.add(batchOf(...Array.from({ length: 10 }, () => record)))
   await first.stop()
   chmodSync(folder, 0o500)
   t.teardown(() => chmodSync(folder, 0o700))
   const log = openAccessLog({ path, clock: systemClock, maxFileBytes: 1_000 })
-  log.add([record])
+  log.add(batchOf(record))
   await log.stop()
   t.ok(statSync(path).size < 1_000)
   t.notOk(existsSync(`${path}.1`))
