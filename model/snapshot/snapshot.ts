@@ -314,6 +314,8 @@ export interface PoolPart {
   /** Up when at least so many of its monitors say so. 0: all. */
   readonly minMonitorsUp: number
   readonly tls: UpstreamTlsSpec | null
+  /** Servers are spoken to in HTTP/2. */
+  readonly isHttp2?: boolean
   /** Null: unlimited. */
   readonly maxConnectionsPerServer: number | null
   readonly connectTimeoutMs: number

@@ -33,6 +33,8 @@ const rows = {
   UPSTREAM_CONNECT_TIMEOUT: { origin: 'upstream', status: 504, replay: 'on-another-server' },
   UPSTREAM_TLS_FAILED: { origin: 'upstream', status: 502, replay: 'on-another-server' },
   UPSTREAM_RESET_WHILE_IDLE: { origin: 'upstream', status: 502, replay: 'on-fresh-connection' },
+  /** The server says that it has done nothing with the request. */
+  UPSTREAM_STREAM_REFUSED: { origin: 'upstream', status: 502, replay: 'on-fresh-connection' },
   /** Nothing of a response came: the request may go again where acting on it twice does no harm. */
   UPSTREAM_RESET_UNANSWERED: { origin: 'upstream', status: 502, replay: 'on-another-server' },
   UPSTREAM_RESET: { origin: 'upstream', status: 502, replay: 'never' },

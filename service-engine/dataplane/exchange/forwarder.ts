@@ -79,6 +79,8 @@ export interface Progress {
 
 /** A server as a codec needs to know it. One object for as long as its connections may be shared. */
 export interface Destination {
+  /** It is spoken to in HTTP/2: agreed on in the handshake, or known before where there is none. */
+  readonly isHttp2?: boolean
   readonly poolId: string
   readonly serverId: string
   /** The address to connect to now; a name only as long as nobody has resolved it. */

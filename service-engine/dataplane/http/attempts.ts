@@ -1,9 +1,12 @@
 /** Which side answers an exchange: the protocol that the server is spoken to in decides. */
 import type { Exchange } from '../exchange/exchange.ts'
 import type { Destination, ForwardEvents } from '../exchange/forwarder.ts'
+import { StreamAttempt } from './http2/attempt.ts'
 import type { ClientSide, ServerSide } from './sides.ts'
 import { Attempt } from './wire/attempt.ts'
 
+/** A tunnel is one of HTTP/1.1, whatever else the server speaks. */
 export function makeAttempt(client: ClientSide, exchange: Exchange, destination: Destination, events: ForwardEvents): ServerSide {
-  return new Attempt(client, exchange, destination, events)
+  if (destination.isHttp2 !== true || client.isUpgrade) return new Attempt(client, exchange, destination, events)
+  return new StreamAttempt(client, exchange, destination, events)
 }

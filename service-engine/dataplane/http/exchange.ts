@@ -254,6 +254,7 @@ class ExchangeLife {
   #meterServer(lease: Lease, fault: Fault | null): void {
     const { response, bytesIn, bytesOut, startedUs } = this.#exchange
     const tookUs = this.#nowUs() - startedUs
+    lease.ended(response?.status ?? 0, fault)
     for (const meter of [lease.pool.meter, lease.meter]) {
       if (fault !== null) meter.faulted(fault.origin)
       meter.exchangeEnded(response?.status ?? 0, tookUs)

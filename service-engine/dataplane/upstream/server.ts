@@ -44,6 +44,7 @@ export class UpstreamServer {
       address: spec.isName ? () => addresses.next(key) ?? spec.host : () => spec.host,
       port: spec.port,
       tls: make.tls,
+      isHttp2: pool.isHttp2 ?? false,
       connectTimeoutMs: pool.connectTimeoutMs,
       responseTimeoutMs: pool.serverTimeoutMs,
       idleTimeoutMs: pool.idleConnectionTimeoutMs,
@@ -83,7 +84,7 @@ function fingerprintOf({ pool, spec, tls }: ServerMake): string {
   const { connectTimeoutMs, serverTimeoutMs, idleConnectionTimeoutMs, maxIdleConnectionsPerServer, rewritesHost } = pool
   return JSON.stringify([
     [spec.id, spec.host, spec.port, spec.isName, spec.hostHeader],
-    [connectTimeoutMs, serverTimeoutMs, idleConnectionTimeoutMs, maxIdleConnectionsPerServer, rewritesHost],
+    [connectTimeoutMs, serverTimeoutMs, idleConnectionTimeoutMs, maxIdleConnectionsPerServer, rewritesHost, pool.isHttp2 ?? false],
     tls
   ])
 }

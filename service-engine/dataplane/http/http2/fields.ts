@@ -1,6 +1,7 @@
 /** Fields of HTTP/2 messages, from what `node:http2` gives into what everything else works on, and back. RFC 9113 §8. */
 import { Fault } from '#engine/base/fault.ts'
 import type { RequestHead, ResponseHead } from '../../exchange/exchange.ts'
+import type { Destination } from '../../exchange/forwarder.ts'
 import { headerOf } from '../../exchange/headers.ts'
 import { readHead, type HeadLimits } from '../head.ts'
 
@@ -95,6 +96,22 @@ export function responseFields({ status, headers }: ResponseHead, length: number
     fields.push(name, headers[i + 1]!)
   }
   if (length >= 0) fields.push('content-length', String(length))
+  return fields
+}
+
+/** The head of a request to a server. */
+export function requestFields(request: RequestHead, destination: Destination): string[] {
+  const { method, target, authority, headers, framing, contentLength } = request
+  const own = `${destination.address()}:${destination.port}`
+  const fields = [':method', method, ':scheme', destination.tls === null ? 'http' : 'https', ':path', target]
+  fields.push(':authority', destination.hostHeader ?? (authority || own))
+  for (let i = 0; i < headers.length; i += 2) {
+    const name = headers[i]!.toLowerCase()
+    if (name !== 'host' && !isConnectionField(name)) fields.push(name, headers[i + 1]!)
+  }
+  if (framing === 'length') fields.push('content-length', String(contentLength))
+  // Servers of gRPC want to know that what ends a response gets through; it does, here.
+  if (isGrpc(request)) fields.push('te', 'trailers')
   return fields
 }
 

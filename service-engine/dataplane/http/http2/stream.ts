@@ -61,6 +61,8 @@ export class ClientStream implements Wire, ClientSide {
   #head: ResponseHead | null = null
   #length = -1
   #responseTrailers: readonly string[] = []
+  /** What ends the response comes after its body, and is asked for by the library. */
+  #mayTrail = false
   #bodyTo = NOBODY
   #isReading = false
   #isBodyDone: boolean
@@ -85,6 +87,12 @@ export class ClientStream implements Wire, ClientSide {
     this.#isBodyDone = !hasBody
     stream.on('close', () => this.#closed())
     stream.on('drain', () => this.#drained())
+    if (!hasBody) return
+    // A body of nothing ends before anybody reads.
+    stream.on('end', () => this.#onEnd())
+    stream.on('trailers', (_fields: unknown, _flags: number, raw: string[]) => {
+      this.#trailers = passableTrailers(raw)
+    })
   }
 
   // What the spine asks for.
@@ -178,6 +186,7 @@ export class ClientStream implements Wire, ClientSide {
   }
 
   flush(): void {
+    if (this.#mayTrail) return void this.#blocked()
     if (this.#stream.writableFinished) return this.#flushed()
     this.#blocked()
     this.#stream.once('finish', () => this.#flushed())
@@ -230,12 +239,7 @@ export class ClientStream implements Wire, ClientSide {
 
   #read(): void {
     this.#isReading = true
-    const stream = this.#stream
-    stream.on('data', (chunk: Buffer) => this.#onData(chunk))
-    stream.on('end', () => this.#onEnd())
-    stream.on('trailers', (_fields: unknown, _flags: number, raw: string[]) => {
-      this.#trailers = passableTrailers(raw)
-    })
+    this.#stream.on('data', (chunk: Buffer) => this.#onData(chunk))
   }
 
   #onData(chunk: Buffer): void {
@@ -288,21 +292,25 @@ export class ClientStream implements Wire, ClientSide {
   /** Returns false when the head was all there is. */
   #sendHead(head: ResponseHead, isAll: boolean, isLast: boolean): boolean {
     this.#head = null
-    const fields = responseFields(head, this.#length)
+    // A call that failed says so in its head alone, and that says nothing of a body.
+    const fields = responseFields(head, isAll && this.#isGrpc ? -1 : this.#length)
     if (isAll) {
       this.#stream.respond(fields, { endStream: true })
       return false
     }
-    const mayTrail = !isLast && this.#length < 0
-    if (mayTrail) this.#stream.once('wantTrailers', () => this.#sendTrailers())
-    this.#stream.respond(fields, { waitForTrailers: mayTrail })
+    // Also where no trailers are to come: the library ends a stream that it is told to reset, unless trailers are due.
+    this.#mayTrail = !isLast
+    if (this.#mayTrail) this.#stream.once('wantTrailers', () => this.#sendTrailers())
+    this.#stream.respond(fields, { waitForTrailers: this.#mayTrail })
     return true
   }
 
   #sendTrailers(): void {
-    if (this.isGone()) return
+    if (this.#stream.destroyed || this.#stream.closed) return
     try {
       this.#stream.sendTrailers(trailerObject(this.#responseTrailers))
+      // The library hands them over at its next turn.
+      setImmediate(() => this.#flushed())
     } catch {
       this.cut()
     }

@@ -3,6 +3,7 @@ import { connect as netConnect, type OnReadOpts, type Socket } from 'node:net'
 import { connect as tlsConnect } from 'node:tls'
 import type { Destination } from '../../exchange/forwarder.ts'
 import { upstreamTlsOptions } from '../../upstream/tls.ts'
+import { SessionPool } from '../http2/sessions.ts'
 import type { WireParts } from './parts.ts'
 import { Timer } from './wheel.ts'
 
@@ -140,6 +141,8 @@ export class ServerConnection {
 
 /** The idle connections of one sharer: all clients of a worker, or one client where servers are not to be shared. */
 export class IdleServers {
+  /** Connections of HTTP/2, which are idle and busy at once. */
+  readonly sessions = new SessionPool()
   readonly #idle = new Map<Destination, ServerConnection[]>()
   /** Gets nothing new: what comes back is closed. */
   readonly #forgotten = new WeakSet<Destination>()
@@ -178,11 +181,13 @@ export class IdleServers {
 
   forget(destination: Destination): void {
     this.#forgotten.add(destination)
+    this.sessions.forget(destination)
     this.dropIdle(destination)
   }
 
   close(): void {
     this.#isClosed = true
+    this.sessions.close()
     for (const destination of this.#idle.keys()) this.dropIdle(destination)
   }
 }
