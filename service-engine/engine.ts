@@ -16,6 +16,7 @@ import { openAccessLog } from './meter/access-log.ts'
 import { openHost } from './meter/host.ts'
 import { startSampler } from './meter/sampler.ts'
 import { makeMemory, MemoryFull, serverKey, type Tenants } from './meter/shared.ts'
+import { makeRates } from './meter/rates.ts'
 import { makeProbe } from './monitor/catalogue.ts'
 import { watchNames, type LookUp } from './monitor/resolve.ts'
 import { monitorViolations, startMonitors } from './monitor/schedule.ts'
@@ -62,6 +63,8 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
   const { workers, clock, random, log, forwarder = 'wire' } = options
   const bootId = randomUUID()
   const ticketKeys = new Uint8Array(randomBytes(48))
+  const [seedA, seedB] = new Int32Array(new Uint8Array(randomBytes(8)).buffer)
+  const rates = makeRates([seedA!, seedB!])
   const scope = new Scope()
   const memory = makeMemory({ workers, nowMs: clock.nowMs })
   const accessLog = openAccessLog({ path: options.accessLogPath, clock })
@@ -76,7 +79,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     workers,
     clock,
     log,
-    start: worker => options.startWorker({ buffer: memory.buffer, worker, workers, reusePort: true, ticketKeys, forwarder }),
+    start: worker => options.startWorker({ buffer: memory.buffer, worker, workers, reusePort: true, ticketKeys, rates, forwarder }),
     gone: memory.workerGone,
     record: (batch, dropped) => {
       accessLog.add(batch)

@@ -1,33 +1,14 @@
 /** Policies as the engine walks them: security rules of every policy first, then request rules. */
 import { variables } from '#model/resource/httppolicyset.ts'
-import type {
-  headerAction,
-  locationAction,
-  redirectAction,
-  requestRule,
-  rewriteAction,
-  securityRule,
-  switchingAction,
-  uriParam
-} from '#model/resource/httppolicyset.ts'
+import type { headerAction, requestRule, rewriteAction, securityRule, switchingAction } from '#model/resource/httppolicyset.ts'
 import type { FilledKind } from '#model/resource/catalogue.ts'
 import type { FilledShape } from '#model/resource/field.ts'
-import type {
-  HeaderAction,
-  LocationSpec,
-  NetworkRule,
-  RequestRule,
-  ResponseRule,
-  RewriteSpec,
-  RuleAction,
-  TokenString
-} from '#model/snapshot/snapshot.ts'
+import type { HeaderAction, NetworkRule, RequestRule, ResponseRule, RewriteSpec, RuleAction } from '#model/snapshot/snapshot.ts'
+import { limitOf } from './limit.ts'
 import { clientRanges, matchOf, statusRanges } from './match.ts'
 import { bodyOf, statusNumber, targetOf } from './pool.ts'
+import { locationOf, redirectOf, tokensOf } from './redirect.ts'
 import type { Read, Reader } from './resources.ts'
-
-/** Avi's `to the end`. */
-const TO_THE_END = 65_535
 
 type Ordered = { readonly index: number; readonly enable: boolean }
 const inOrder = <R extends Ordered>(rules: readonly R[] | undefined): R[] =>
@@ -92,12 +73,15 @@ function securityRuleOf(reader: Reader, policy: Policy, rule: FilledShape<typeof
     match: matchOf(reader, rule.match),
     headerActions: [],
     rewrite: null,
-    action: securityActionOf(rule.action),
+    action: securityActionOf(rule.action, { id: `${policy.uuid}/security/${rule.name}`, name: `${policy.name}/${rule.name}` }),
     isLogged: rule.log
   }
 }
 
-function securityActionOf(action: FilledShape<typeof securityRule>['action']): RuleAction {
+function securityActionOf(
+  action: FilledShape<typeof securityRule>['action'],
+  rule: { readonly id: string; readonly name: string }
+): RuleAction | null {
   switch (action.action) {
     case 'HTTP_SECURITY_ACTION_CLOSE_CONN':
       return { is: 'close' }
@@ -105,6 +89,8 @@ function securityActionOf(action: FilledShape<typeof securityRule>['action']): R
       return { is: 'allow' }
     case 'HTTP_SECURITY_ACTION_SEND_RESPONSE':
       return { is: 'respond', status: statusNumber(action.status_code ?? '403'), ...bodyOf(action.file) }
+    case 'HTTP_SECURITY_ACTION_RATE_LIMIT':
+      return action.rate_profile === undefined ? null : { is: 'rate-limit', limit: limitOf(action.rate_profile, rule) }
     case 'HTTP_SECURITY_ACTION_REDIRECT_TO_HTTPS': {
       const port = action.https_port === undefined || action.https_port === 443 ? null : action.https_port
       return { is: 'redirect', status: 302, protocol: 'https', port, host: null, path: null, keepsQuery: true }
@@ -130,29 +116,6 @@ function requestRuleOf(reader: Reader, policy: Policy, rule: FilledShape<typeof 
   }
 }
 
-function redirectOf(action: FilledShape<typeof redirectAction>): RuleAction {
-  return {
-    is: 'redirect',
-    status: statusNumber(action.status_code),
-    protocol: action.protocol === 'HTTPS' ? 'https' : 'http',
-    port: action.port ?? null,
-    host: tokensOf(action.host, '.'),
-    path: tokensOf(action.path, '/'),
-    keepsQuery: action.keep_query,
-    ...(action.add_string === undefined || action.add_string === '' ? {} : { addsQuery: action.add_string })
-  }
-}
-
-function locationOf(action: FilledShape<typeof locationAction>): LocationSpec {
-  return {
-    protocol: action.protocol === 'HTTPS' ? 'https' : 'http',
-    port: action.port ?? null,
-    host: tokensOf(action.host, '.'),
-    path: tokensOf(action.path, '/'),
-    keepsQuery: action.keep_query
-  }
-}
-
 function switchingOf(reader: Reader, action: FilledShape<typeof switchingAction>): RuleAction | null {
   if (action.action === 'HTTP_SWITCHING_SELECT_LOCAL') {
     const status = action.status_code === undefined ? (action.other_status_code ?? 200) : statusNumber(action.status_code)
@@ -170,22 +133,6 @@ function rewriteOf({ host_hdr: host, path, query }: FilledShape<typeof rewriteAc
     path: tokensOf(path, '/'),
     query: query === undefined ? null : { keepsExisting: query.keep_query, add: added === undefined || added === '' ? null : added }
   }
-}
-
-/** Pieces of a host are joined by dots and pieces of a path by slashes, unless the text beside has one already. */
-function tokensOf(param: FilledShape<typeof uriParam> | undefined, separator: '.' | '/'): TokenString | null {
-  if (param === undefined) return null
-  const tokens: TokenString[number][] = []
-  for (const { type, str_value: text = '', start_index: start = 0, end_index: end = TO_THE_END } of param.tokens) {
-    const before = tokens.at(-1)
-    const isJoined = before === undefined || ('literal' in before && before.literal.endsWith(separator))
-    const starts = type === 'URI_TOKEN_TYPE_STRING' && text.startsWith(separator)
-    if (!isJoined && !starts) tokens.push({ literal: separator })
-    tokens.push(
-      type === 'URI_TOKEN_TYPE_STRING' ? { literal: text } : { from: type === 'URI_TOKEN_TYPE_HOST' ? 'host' : 'path', start, end }
-    )
-  }
-  return tokens
 }
 
 const actionOf = { HTTP_ADD_HDR: 'add', HTTP_REPLACE_HDR: 'replace', HTTP_REMOVE_HDR: 'remove' } as const

@@ -4,6 +4,7 @@ import { httpProfile } from '#model/resource/applicationprofile.ts'
 import { fillDefaults } from '#model/resource/walk.ts'
 import type { FilledShape } from '#model/resource/field.ts'
 import type { AccessLogSpec, HttpSpec, TcpSpec, VirtualServicePart } from '#model/snapshot/snapshot.ts'
+import { limitOf } from './limit.ts'
 import { statusRanges } from './match.ts'
 import { targetOf } from './pool.ts'
 import type { Read, Reader } from './resources.ts'
@@ -39,7 +40,18 @@ export function servicePart(reader: Reader, { uuid, name, tenant, body }: Read<'
     ...rules,
     target: targetOf(reader, { pool: body.pool_ref, group: body.pool_group_ref }),
     accessLog: accessLogOf(reader, body),
-    ...errorPagesOf(reader, body.error_page_profile_ref)
+    ...errorPagesOf(reader, body.error_page_profile_ref),
+    ...limitsOf(uuid, body)
+  }
+}
+
+function limitsOf(uuid: string, body: Service): Pick<VirtualServicePart, 'requestLimit' | 'connectionLimit'> {
+  const { requests_rate_limit: requests, connections_rate_limit: connections } = body
+  return {
+    ...(requests === undefined ? {} : { requestLimit: limitOf(requests, { id: `${uuid}/requests`, name: 'requests_rate_limit' }) }),
+    ...(connections === undefined
+      ? {}
+      : { connectionLimit: limitOf(connections, { id: `${uuid}/connections`, name: 'connections_rate_limit' }) })
   }
 }
 

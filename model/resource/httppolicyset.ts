@@ -11,13 +11,14 @@ import {
   localStatus,
   nested,
   oneOf,
-  redirectStatus,
   ref,
   shape,
   text,
   toolText
 } from './common.ts'
 import { matchTarget, matchViolations, responseMatchTarget } from './match.ts'
+import { rateViolations, ruleRateProfile } from './ratelimit.ts'
+import { locationAction, redirectAction, uriParam, uriViolations } from './redirect.ts'
 import type { Violation } from './violation.ts'
 
 /** Variables that the engine fills in; the names on the right are the engine's. */
@@ -93,44 +94,6 @@ export const headerAction = shape(
   { cookie: {}, hdr_index: 0 }
 )
 
-export const uriParam = shape('part of a URL', {
-  type: oneOf(['URI_PARAM_TYPE_TOKENIZED'], 'Made of pieces.', { required: true }),
-  tokens: list(
-    each(
-      shape('piece', {
-        type: oneOf(['URI_TOKEN_TYPE_HOST', 'URI_TOKEN_TYPE_PATH', 'URI_TOKEN_TYPE_STRING'], 'Where the piece comes from.', {
-          required: true,
-          unsupported: ['URI_TOKEN_TYPE_STRING_GROUP', 'URI_TOKEN_TYPE_REGEX', 'URI_TOKEN_TYPE_REGEX_QUERY']
-        }),
-        str_value: text('For STRING: the text.', {}),
-        start_index: integer('For HOST and PATH: first segment, from 0.', { min: 0, max: 65535 }),
-        end_index: integer('For HOST and PATH: last segment.', { min: 0, max: 65535, special: { '65535': 'to the end' } })
-      })
-    ),
-    'The pieces, joined by dots in a host and by slashes in a path.',
-    { required: true, minItems: 1, maxItems: 64 }
-  )
-})
-
-export const redirectAction = shape('redirect', {
-  protocol: oneOf(['HTTP', 'HTTPS'], 'Protocol to go to.', { required: true }),
-  host: nested(uriParam, 'Host to go to; that of the request when left out.', {}),
-  port: integer('Port to go to; that of the protocol when left out.', { min: 1, max: 65535 }),
-  path: nested(uriParam, 'Path to go to; that of the request when left out.', {}),
-  keep_query: flag('Keep the query of the request.', { default: true }),
-  add_string: text('Added to the query.', { maxLength: 4096 }),
-  status_code: oneOf(redirectStatus, 'Status of the answer.', { default: 'HTTP_REDIRECT_STATUS_CODE_302' })
-})
-
-/** What becomes of a `Location` that a server answers with. */
-export const locationAction = shape('location rewrite', {
-  protocol: oneOf(['HTTP', 'HTTPS'], 'Protocol to go to.', { required: true }),
-  host: nested(uriParam, 'Host to go to; its pieces are those of the Location.', {}),
-  port: integer('Port to go to; that of the protocol when left out.', { min: 1, max: 65535 }),
-  path: nested(uriParam, 'Path to go to; its pieces are those of the Location.', {}),
-  keep_query: flag('Keep the query of the Location.', { default: true })
-})
-
 export const rewriteAction = shape('rewrite', {
   host_hdr: nested(uriParam, 'New Host header.', {}),
   path: nested(uriParam, 'New path.', {}),
@@ -163,25 +126,23 @@ export const switchingAction = shape(
   { server: {} }
 )
 
-export const securityAction = shape(
-  'security action',
-  {
-    action: oneOf(
-      [
-        'HTTP_SECURITY_ACTION_CLOSE_CONN',
-        'HTTP_SECURITY_ACTION_SEND_RESPONSE',
-        'HTTP_SECURITY_ACTION_ALLOW',
-        'HTTP_SECURITY_ACTION_REDIRECT_TO_HTTPS'
-      ],
-      'What is done. ALLOW ends the security rules; request rules still follow.',
-      { required: true, unsupported: ['HTTP_SECURITY_ACTION_RATE_LIMIT', 'HTTP_SECURITY_ACTION_REQUEST_CHECK_ICAP'] }
-    ),
-    status_code: oneOf(localStatus, 'For SEND_RESPONSE: status of the answer.', {}),
-    file: nested(localFile, 'For SEND_RESPONSE: body of the answer.', {}),
-    https_port: integer('For REDIRECT_TO_HTTPS: port to go to; 443 when left out.', { min: 1, max: 65535 })
-  },
-  { rate_profile: {} }
-)
+export const securityAction = shape('security action', {
+  action: oneOf(
+    [
+      'HTTP_SECURITY_ACTION_CLOSE_CONN',
+      'HTTP_SECURITY_ACTION_SEND_RESPONSE',
+      'HTTP_SECURITY_ACTION_ALLOW',
+      'HTTP_SECURITY_ACTION_REDIRECT_TO_HTTPS',
+      'HTTP_SECURITY_ACTION_RATE_LIMIT'
+    ],
+    'What is done. ALLOW ends the security rules; request rules still follow. RATE_LIMIT goes on with the next rule within its limit.',
+    { required: true, unsupported: ['HTTP_SECURITY_ACTION_REQUEST_CHECK_ICAP'] }
+  ),
+  status_code: oneOf(localStatus, 'For SEND_RESPONSE: status of the answer.', {}),
+  file: nested(localFile, 'For SEND_RESPONSE: body of the answer.', {}),
+  https_port: integer('For REDIRECT_TO_HTTPS: port to go to; 443 when left out.', { min: 1, max: 65535 }),
+  rate_profile: nested(ruleRateProfile, 'For RATE_LIMIT: how often, and what becomes of what is too much.', {})
+})
 
 const ruleFields = {
   name: text('Name of the rule.', { required: true, minLength: 1, maxLength: 255 }),
@@ -291,9 +252,12 @@ export function orderViolations(rules: readonly { readonly index: number; readon
 }
 
 function securityViolations({ action }: FilledShape<typeof securityRule>, index: number): Violation[] {
-  return action.action === 'HTTP_SECURITY_ACTION_SEND_RESPONSE' && action.status_code === undefined
-    ? [{ pointer: `/http_security_policy/rules/${index}/action/status_code`, message: `is required, because action is ${action.action}` }]
-    : []
+  const pointer = `/http_security_policy/rules/${index}/action`
+  if (action.action === 'HTTP_SECURITY_ACTION_SEND_RESPONSE' && action.status_code === undefined)
+    return [{ pointer: `${pointer}/status_code`, message: `is required, because action is ${action.action}` }]
+  if (action.action === 'HTTP_SECURITY_ACTION_RATE_LIMIT' && action.rate_profile === undefined)
+    return [{ pointer: `${pointer}/rate_profile`, message: `is required, because action is ${action.action}` }]
+  return rateViolations(action.rate_profile, `${pointer}/rate_profile`, false)
 }
 
 function headerViolations(actions: readonly FilledShape<typeof headerAction>[] | undefined, pointer: string): Violation[] {
@@ -303,17 +267,6 @@ function headerViolations(actions: readonly FilledShape<typeof headerAction>[] |
       return [{ pointer: `${pointer}/${i}/hdr/value/var`, message: 'must not be there beside val' }]
     return hdr.value?.val === undefined && hdr.value?.var === undefined
       ? [{ pointer: `${pointer}/${i}/hdr/value`, message: `is required, because action is ${action}` }]
-      : []
-  })
-}
-
-function uriViolations(param: FilledShape<typeof uriParam> | undefined, pointer: string): Violation[] {
-  return (param?.tokens ?? []).flatMap((token, i) => {
-    const at = `${pointer}/tokens/${i}`
-    if (token.type === 'URI_TOKEN_TYPE_STRING')
-      return token.str_value === undefined ? [{ pointer: `${at}/str_value`, message: `is required, because type is ${token.type}` }] : []
-    return (token.start_index ?? 0) > (token.end_index ?? 65535)
-      ? [{ pointer: `${at}/end_index`, message: 'must not be below start_index' }]
       : []
   })
 }

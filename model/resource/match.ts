@@ -242,7 +242,7 @@ function patternViolations(match: TextMatch, pointer: string, { pattern, resourc
 
 function keysOf(group: JsonObject | undefined): string[] {
   const pairs = group?.['kv']
-  return Array.isArray(pairs) ? pairs.map((pair: { readonly key?: unknown }) => String(pair.key ?? '')) : []
+  return Array.isArray(pairs) ? pairs.flatMap((pair: { readonly key?: unknown }) => (typeof pair.key === 'string' ? [pair.key] : [])) : []
 }
 
 /** The parts of any document that match by the patterns of a text group. */

@@ -3,6 +3,7 @@ import { defineKind } from './define.ts'
 import { cloudRef, each, flag, inTenant, integer, list, nested, oneOf, ref, shape, text, toolText } from './common.ts'
 import { conflictViolations, portsOf, protocolOf } from './conflict.ts'
 import type { CheckContext, JsonObject } from './kind.ts'
+import { rateProfile, rateViolations } from './ratelimit.ts'
 import type { Violation } from './violation.ts'
 
 export const service = shape(
@@ -94,6 +95,8 @@ const fields = {
   ssl_profile_ref: ref('sslprofile', 'TLS versions and ciphers; System-Standard when left out.', {}),
   http_policies: list(each(httpPolicies), 'Rules for requests and responses.', { maxItems: 100 }),
   network_security_policy_ref: ref('networksecuritypolicy', 'Clients that may connect.', {}),
+  requests_rate_limit: nested(rateProfile, 'How often it may be asked.', {}),
+  connections_rate_limit: nested(rateProfile, 'How often clients may connect.', {}),
   error_page_profile_ref: ref('errorpageprofile', 'Pages instead of plain error answers.', {}),
   analytics_policy: nested(analyticsPolicy, 'What is logged.', {}),
   analytics_profile_ref: ref('analyticsprofile', 'What is logged; System-Analytics-Profile when left out.', {}),
@@ -127,7 +130,6 @@ export const virtualservice = defineKind({
     bulk_sync_kvcache: false,
     close_client_conn_on_config_update: false,
     cloud_type: 'CLOUD_NONE',
-    connections_rate_limit: {},
     content_rewrite: {},
     csrf_policy_ref: '',
     delay_fairness: false,
@@ -155,7 +157,6 @@ export const virtualservice = defineKind({
     oauth_vs_config: {},
     performance_limits: {},
     remove_listening_port_on_vs_down: false,
-    requests_rate_limit: {},
     revoke_vip_route: false,
     saml_sp_config: {},
     scaleout_ecmp: false,
@@ -254,6 +255,12 @@ function ownRules(body: FilledVirtualService, context: CheckContext): Violation[
   }
   if (type !== 'APPLICATION_PROFILE_TYPE_HTTP' && (body.http_policies ?? []).length > 0)
     say('/http_policies', 'needs an HTTP application profile')
+  violations.push(
+    ...rateViolations(body.requests_rate_limit, '/requests_rate_limit', false),
+    ...rateViolations(body.connections_rate_limit, '/connections_rate_limit', true)
+  )
+  if (type !== 'APPLICATION_PROFILE_TYPE_HTTP' && body.requests_rate_limit !== undefined)
+    say('/requests_rate_limit', 'needs an HTTP application profile')
   const indexes = new Map<number, number>()
   for (const [i, { index }] of (body.http_policies ?? []).entries()) {
     const other = indexes.get(index)

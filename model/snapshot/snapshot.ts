@@ -67,7 +67,32 @@ export interface VirtualServicePart {
   readonly accessLog: AccessLogSpec
   /** Instead of plain error answers of ours, in order. */
   readonly errorPages?: readonly ErrorPageSpec[]
+  readonly requestLimit?: RateLimitSpec
+  /** By client address or for all; its action closes or resets. */
+  readonly connectionLimit?: RateLimitSpec
 }
+
+export interface RateLimitSpec {
+  /** Names its buckets; stable over edits. */
+  readonly id: string
+  /** As logs show it. */
+  readonly name: string
+  /** So many in so many seconds, in the long run. */
+  readonly count: number
+  readonly periodS: number
+  /** At once after a quiet time; >= 1. */
+  readonly burst: number
+  /** What is counted apart; empty: one bucket for all. */
+  readonly key: readonly (
+    | { readonly by: 'client-address' | 'path' | 'host' | 'method' }
+    | { readonly by: 'header' | 'cookie'; readonly name: string }
+  )[]
+  readonly action: LimitAction
+  /** Nothing is refused; what would be is logged. */
+  readonly isLogOnly: boolean
+}
+
+export type LimitAction = { readonly is: 'report' | 'reset' } | Extract<RuleAction, { readonly is: 'close' | 'respond' | 'redirect' }>
 
 export interface ErrorPageSpec {
   /** Inclusive ranges; empty: every error. */
@@ -261,6 +286,8 @@ export type RuleAction =
   | { readonly is: 'close' }
   /** Stops the walk and forwards to the default target. */
   | { readonly is: 'allow' }
+  /** Goes on with the next rule within the limit. */
+  | { readonly is: 'rate-limit'; readonly limit: RateLimitSpec }
 
 /** Pieces joined: literals, or segments taken from the request's host or path (Avi's URIParam tokens; `end` 65535 = to the end). */
 export type TokenString = readonly (

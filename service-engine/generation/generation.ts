@@ -9,6 +9,7 @@ import type { Violation } from '#model/resource/violation.ts'
 import type { CertificatePart, ListenerSpec, Part, PoolPart, Snapshot, VirtualServicePart } from '#model/snapshot/snapshot.ts'
 import type { AccessRecord, WorkerMemory } from '#engine/meter/shared.ts'
 import type { DestinationTls, Forwarder } from '../dataplane/exchange/forwarder.ts'
+import type { Rates } from '../dataplane/exchange/rates.ts'
 import type { SpineServices } from '../dataplane/http/exchange.ts'
 import { DatagramListener } from '../dataplane/listen/datagrams.ts'
 import { Listener } from '../dataplane/listen/listener.ts'
@@ -28,6 +29,8 @@ export interface DataPlaneServices {
   readonly record: (record: AccessRecord) => void
   /** True where several workers share the ports. */
   readonly reusePort: boolean
+  /** Where rate limits count. */
+  readonly rates: Rates
   /** 48 secret bytes, the same in all workers; null: each its own. */
   readonly ticketKeys: Buffer | null
 }
@@ -235,7 +238,7 @@ class RunningDataPlane implements DataPlane {
       return undefined
     }
     try {
-      return planService(part, key, chosen, memory)
+      return planService(part, key, chosen, memory, this.#services.rates)
     } catch (error) {
       violations.push({ pointer, message: messageOf(error) })
       return undefined

@@ -33,6 +33,8 @@ export interface WorkerSetup {
   readonly reusePort: boolean
   /** 48 secret bytes, the same for all workers of the engine. */
   readonly ticketKeys: Uint8Array
+  /** Token buckets that all workers share. */
+  readonly rates: SharedArrayBuffer
   /** Which codec it runs; the default when not told. */
   readonly forwarder?: ForwarderKind
 }

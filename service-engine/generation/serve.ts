@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import { systemClock, type Clock } from '#model/base/clock.ts'
 import { silentLog, type Log } from '#model/base/log.ts'
+import { openRates } from '#engine/meter/rates.ts'
 import { RecordLines } from '#engine/meter/record-lines.ts'
 import { attachMemory } from '#engine/meter/shared.ts'
 import type { Forwarder } from '../dataplane/exchange/forwarder.ts'
@@ -54,6 +55,7 @@ export function startWorker(port: OrderPort, setup: WorkerSetup, options: Worker
     makeId: randomUUID,
     reusePort: setup.reusePort,
     ticketKeys: Buffer.from(setup.ticketKeys),
+    rates: openRates(setup.rates, () => process.hrtime.bigint()),
     record: record => {
       if (left + waiting.count >= MAX_WAITING_RECORDS) dropped++
       else if (!waiting.add(record)) {

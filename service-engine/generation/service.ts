@@ -8,7 +8,8 @@ import { compileAddresses, unmapAddress } from '../dataplane/exchange/address-se
 import type { Downstream } from '../dataplane/exchange/exchange.ts'
 import type { Entrance, EntranceSpine, Forwarder } from '../dataplane/exchange/forwarder.ts'
 import { compileNetworkRules } from '../dataplane/exchange/network-rules.ts'
-import { filtersFor } from '../dataplane/filter/catalog.ts'
+import type { Rates } from '../dataplane/exchange/rates.ts'
+import { filtersFor, type OwnSteps } from '../dataplane/filter/catalog.ts'
 import { compileErrorPages } from '../dataplane/http/error-page.ts'
 import { recordRefusal, runExchange, type SpineServices } from '../dataplane/http/exchange.ts'
 import type { Site } from '../dataplane/http/site.ts'
@@ -20,6 +21,7 @@ import { readProxied } from '../dataplane/listen/proxied.ts'
 import type { Endpoint } from '../dataplane/listen/proxy-protocol.ts'
 import { peekPreface } from '../dataplane/listen/preface.ts'
 import { makeTerminator, type Terminator } from '../dataplane/listen/tls.ts'
+import { compileConnectionLimit, compileRateLimit } from '../dataplane/route/rate-limit.ts'
 import { compileRules } from '../dataplane/route/rules.ts'
 
 export interface ServiceParts {
@@ -35,6 +37,8 @@ export interface ServicePlan {
   readonly key: string
   readonly site: Site
   readonly denies: (clientIp: string, port: number) => string | undefined
+  /** Null where connections have no limit. */
+  readonly admits: ((clientIp: string) => 'take' | 'close' | 'reset') | null
   /** Door -> whether a peer may say by the PROXY protocol who its client is; doors that do not take it are not there. */
   readonly mayProxy: ReadonlyMap<string, (peer: string) => boolean>
   /** In the order of the TLS settings. */
@@ -58,14 +62,16 @@ export function planService(
   part: VirtualServicePart,
   key: string,
   certificates: readonly CertificatePart[],
-  memory: WorkerMemory
+  memory: WorkerMemory,
+  rates: Rates
 ): ServicePlan {
+  const { connectionLimit } = part
   const site: Site = {
     id: part.id,
     name: part.name,
     part,
     target: part.target,
-    filters: part.application === 'http' ? filtersFor(part, compileRules(part)) : [],
+    filters: part.application === 'http' ? filtersFor(part, compileRules(part, rates), ownSteps(part, rates)) : [],
     meter: memory.virtualServiceMeter(part.id),
     errorPage: part.errorPages === undefined ? undefined : compileErrorPages(part.errorPages)
   }
@@ -75,11 +81,16 @@ export function planService(
     site,
     certificates,
     denies: compileNetworkRules(part.networkRules),
+    admits: connectionLimit === undefined ? null : compileConnectionLimit(connectionLimit, rates),
     mayProxy: compileProxies(part.listeners),
     limitsKey: JSON.stringify(part.http),
     tlsKey: JSON.stringify([part.tls, part.application, certificates])
   }
 }
+
+const ownSteps = ({ requestLimit }: VirtualServicePart, rates: Rates): OwnSteps => ({
+  requestLimit: requestLimit === undefined ? undefined : compileRateLimit(requestLimit, rates)
+})
 
 function compileProxies(listeners: readonly ListenerSpec[]): Map<string, (peer: string) => boolean> {
   const mayProxy = new Map<string, (peer: string) => boolean>()
@@ -163,10 +174,8 @@ export class RunningService {
     if (remoteAddress === undefined || localPort === undefined || this.#isRetired || !part.isTrafficEnabled) return void socket.destroy()
     const peer = unmapAddress(remoteAddress)
     const isTrusted = mayProxy.get(doorKey(spec))
-    if (isTrusted === undefined ? this.#isDenied(peer, localPort) : !isTrusted(peer)) {
-      site.meter.faulted('engine')
-      return cut(socket)
-    }
+    const answer = isTrusted === undefined ? this.#mayCome(peer, localPort) : isTrusted(peer) ? 'take' : 'close'
+    if (answer !== 'take') return this.#turnAway(socket, answer)
     site.meter.connectionOpened()
     this.#sockets.set(socket, doorKey(spec))
     socket.once('close', () => {
@@ -193,14 +202,23 @@ export class RunningService {
     const { part, site } = this.#plan
     this.#sessions.receive(site, { key: doorKey(spec), listener, spec }, datagram, from, () => {
       if (!takesNew || this.#isRetired || !part.isTrafficEnabled) return false
-      if (!this.#isDenied(from.address, listener.port)) return true
+      if (this.#mayCome(from.address, listener.port) === 'take') return true
       site.meter.faulted('engine')
       return false
     })
   }
 
-  #isDenied(clientIp: string, port: number): boolean {
-    return this.#plan.denies(clientIp, port) !== undefined
+  /** Asked once for each connection: it counts for the limit. */
+  #mayCome(clientIp: string, port: number): 'take' | 'close' | 'reset' {
+    const { denies, admits } = this.#plan
+    if (denies(clientIp, port) !== undefined) return 'close'
+    return admits === null ? 'take' : admits(clientIp)
+  }
+
+  #turnAway(socket: Socket, how: 'close' | 'reset'): void {
+    this.#plan.site.meter.faulted('engine')
+    if (how === 'reset') socket.resetAndDestroy()
+    else cut(socket)
   }
 
   /** Goes on when the header is read: rules are asked about the client, not about the proxy. */
@@ -209,10 +227,8 @@ export class RunningService {
     const refused = (): void => this.#plan.site.meter.faulted('downstream')
     const begin = (client: Endpoint | null): void => {
       if (this.#isRetired) return void socket.destroy()
-      if (this.#isDenied(client?.ip ?? peer, socket.localPort ?? 0)) {
-        this.#plan.site.meter.faulted('engine')
-        return cut(socket)
-      }
+      const answer = this.#mayCome(client?.ip ?? peer, socket.localPort ?? 0)
+      if (answer !== 'take') return this.#turnAway(socket, answer)
       if (client !== null) {
         const key = connectionKey(socket)
         this.#clients.set(key, client)

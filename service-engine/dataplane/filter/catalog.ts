@@ -6,6 +6,7 @@ import { forwarded, type ForwardedSettings } from './forwarded/forwarded.ts'
 import { httpsRedirect, type HttpsRedirectSettings } from './https-redirect/https-redirect.ts'
 import { networkSecurity, type NetworkSecuritySettings } from './network-security/network-security.ts'
 import { policy, type PolicySettings } from './policy/policy.ts'
+import { rateLimit, type RateLimitSettings } from './rate-limit/rate-limit.ts'
 import { serverHeader, type ServerHeaderSettings } from './server-header/server-header.ts'
 import { strictTransport, type StrictTransportSettings } from './strict-transport/strict-transport.ts'
 
@@ -14,6 +15,7 @@ export interface FilterSettings {
   readonly 'network-security': NetworkSecuritySettings
   readonly 'https-redirect': HttpsRedirectSettings
   readonly forwarded: ForwardedSettings
+  readonly 'rate-limit': RateLimitSettings
   readonly policy: PolicySettings
   readonly 'strict-transport': StrictTransportSettings
   readonly 'server-header': ServerHeaderSettings
@@ -25,6 +27,7 @@ const catalog: { readonly [K in FilterKind]: (settings: FilterSettings[K]) => Fi
   'network-security': networkSecurity,
   'https-redirect': httpsRedirect,
   forwarded,
+  'rate-limit': rateLimit,
   policy,
   'strict-transport': strictTransport,
   'server-header': serverHeader
@@ -34,12 +37,17 @@ export function makeFilter<K extends FilterKind>(kind: K, settings: FilterSettin
   return catalog[kind](settings)
 }
 
+/** What is compiled elsewhere, where a virtual service asks for it. */
+export interface OwnSteps {
+  readonly requestLimit?: RateLimitSettings['refused'] | undefined
+}
+
 /**
  * The filters that a virtual service needs, in the order in which they see a request.
  *
  * Throws  RangeError on an address that cannot be read
  */
-export function filtersFor(part: VirtualServicePart, rules: RuleBook): readonly Filter[] {
+export function filtersFor(part: VirtualServicePart, rules: RuleBook, own: OwnSteps = {}): readonly Filter[] {
   const { http } = part
   const chain: Filter[] = []
   if (part.networkRules.length > 0) chain.push(makeFilter('network-security', { rules: part.networkRules }))
@@ -56,6 +64,7 @@ export function filtersFor(part: VirtualServicePart, rules: RuleBook): readonly 
   )
   const tlsPort = part.listeners.find(listener => listener.isTls)?.port
   if (http.isHttpToHttps) chain.push(makeFilter('https-redirect', { port: tlsPort ?? 443 }))
+  if (own.requestLimit !== undefined) chain.push(makeFilter('rate-limit', { refused: own.requestLimit }))
   if (part.requestRules.length > 0 || part.responseRules.length > 0) chain.push(makeFilter('policy', { rules }))
   return chain
 }

@@ -58,7 +58,7 @@ export function compileMatch(match: Match, deniesAccess: boolean): { readonly na
     parts.push({ name: 'source address', test: e => has(e.downstream.sourceIp ?? e.downstream.clientIp) !== sourceAddress.isNegated })
   }
   for (const header of headers) parts.push({ name: `header ${header.name}`, test: compileHeader(header, headersIn(header.name)) })
-  if (cookie) parts.push({ name: `cookie ${cookie.name}`, test: compileHeader(cookie, e => cookiesOf(e, cookie.name)) })
+  if (cookie) parts.push({ name: `cookie ${cookie.name}`, test: compileHeader(cookie, e => cookiesOf(e.request.headers, cookie.name)) })
   for (const header of responseHeaders) {
     const name = header.name.toLowerCase()
     parts.push({ name: `answer header ${header.name}`, test: compileHeader(header, e => headersOf(e.response?.headers ?? [], name)) })
@@ -89,9 +89,10 @@ function compileHeader(match: StringMatch, valuesOf: (exchange: Exchange) => rea
   }
 }
 
-function cookiesOf(exchange: Exchange, name: string): string[] {
+/** The values of the cookies of that name. */
+export function cookiesOf(headers: readonly string[], name: string): string[] {
   const found: string[] = []
-  for (const field of headersOf(exchange.request.headers, 'cookie')) {
+  for (const field of headersOf(headers, 'cookie')) {
     for (const pair of field.split(';')) {
       const equals = pair.indexOf('=')
       if (equals > 0 && pair.slice(0, equals).trim() === name) found.push(pair.slice(equals + 1).trim())

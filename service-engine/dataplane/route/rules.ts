@@ -1,16 +1,11 @@
 /** The rules of a virtual service, compiled to closures; a host map skips those that are for other hosts. */
-import type {
-  HeaderAction,
-  LocationSpec,
-  RequestRule,
-  ResponseRule,
-  RewriteSpec,
-  RuleAction,
-  VirtualServicePart
-} from '#model/snapshot/snapshot.ts'
+import type { HeaderAction, RequestRule, ResponseRule, RewriteSpec, RuleAction, VirtualServicePart } from '#model/snapshot/snapshot.ts'
 import { PASS, type Exchange, type RuleBook, type Verdict } from '../exchange/exchange.ts'
-import { headerOf, removeHeader, setHeader } from '../exchange/headers.ts'
+import { removeHeader, setHeader } from '../exchange/headers.ts'
+import type { Rates } from '../exchange/rates.ts'
+import { escaped, locationOf, moveLocation, pathOf, withSlash } from './location.ts'
 import { compileMatch, hostsOf, type Test } from './match.ts'
+import { compileRateLimit } from './rate-limit.ts'
 import { compileText, joinTokens } from './text.ts'
 import { normalizeTarget } from './path.ts'
 
@@ -46,11 +41,12 @@ export interface CompiledRules extends RuleBook {
 /**
  * Compiles the request and response rules of a virtual service.
  *
+ * Shapes  rates: where limits of rules count; rules without limits need none
  * Throws  RangeError or SyntaxError on a rule that cannot be compiled; the message names the rule
  * Cost    of a decision: the rules for the request's host and those for any host
  */
-export function compileRules(part: Pick<VirtualServicePart, 'requestRules' | 'responseRules'>): CompiledRules {
-  const rules = part.requestRules.map(rule => named(rule.name, () => compileRequestRule(rule)))
+export function compileRules(part: Pick<VirtualServicePart, 'requestRules' | 'responseRules'>, rates?: Rates): CompiledRules {
+  const rules = part.requestRules.map(rule => named(rule.name, () => compileRequestRule(rule, rates)))
   const amendments = part.responseRules.map(rule => named(rule.name, () => compileResponseRule(rule)))
   const forAnyHost = rules.filter(rule => rule.hosts === undefined)
   const byHost = new Map<string, CompiledRule[]>()
@@ -110,10 +106,10 @@ function enter(rule: CompiledRule, exchange: Exchange): Verdict | undefined {
   return verdict
 }
 
-function compileRequestRule(rule: RequestRule): CompiledRule {
+function compileRequestRule(rule: RequestRule, rates: Rates | undefined): CompiledRule {
   const change = compileHeaderActions(rule.headerActions)
   const rewrite = rule.rewrite === null ? undefined : compileRewrite(rule.rewrite)
-  const act = rule.action === null ? undefined : compileAction(rule.action)
+  const act = rule.action === null ? undefined : compileAction(rule.action, rates)
   const deniesAccess = rule.action?.is === 'close' || rule.action?.is === 'respond'
   return {
     name: rule.name,
@@ -131,10 +127,13 @@ function compileRequestRule(rule: RequestRule): CompiledRule {
   }
 }
 
-function compileAction(action: RuleAction): (exchange: Exchange) => Verdict {
+function compileAction(action: RuleAction, rates: Rates | undefined): (exchange: Exchange) => Verdict | undefined {
   switch (action.is) {
     case 'allow':
       return () => PASS
+    case 'rate-limit':
+      if (rates === undefined) throw new RangeError('there is nowhere to count its requests')
+      return compileRateLimit(action.limit, rates)
     case 'close':
       return () => ({ is: 'close', reason: 'a rule closes the connection' })
     case 'switch':
@@ -158,32 +157,6 @@ function compileAction(action: RuleAction): (exchange: Exchange) => Verdict {
       })
   }
 }
-
-/** Unsafe in a header or a target: made from a request, so it is escaped rather than trusted. */
-const unsafe = /[^\x21-\x7e]/g
-const escaped = (text: string): string => text.replace(unsafe, found => encodeURIComponent(found.toWellFormed()))
-
-function locationOf(action: Extract<RuleAction, { is: 'redirect' }>, exchange: Exchange): string {
-  const { request, downstream } = exchange
-  const protocol = action.protocol ?? (downstream.isTls ? 'https' : 'http')
-  const isSameProtocol = (protocol === 'https') === downstream.isTls
-  const requestPort = /:(\d+)$/.exec(request.authority)?.[1]
-  const port = action.port ?? (isSameProtocol && action.host === null && requestPort !== undefined ? Number(requestPort) : null)
-  const isDefaultPort = port === null || port === (protocol === 'https' ? 443 : 80)
-  const host = action.host === null ? request.host : joinTokens(action.host, request)
-  const path = action.path === null ? pathOf(request.target) : withSlash(joinTokens(action.path, request))
-  const query = queryAfter(path, [action.keepsQuery ? request.query : '', action.addsQuery ?? ''])
-  return escaped(`${protocol}://${host}${isDefaultPort ? '' : `:${port}`}${path}${query}`)
-}
-
-/** What follows a path, which may have a query of its own already. */
-function queryAfter(path: string, parts: readonly string[]): string {
-  const joined = parts.filter(part => part !== '').join('&')
-  return joined === '' ? '' : `${path.includes('?') ? '&' : '?'}${joined}`
-}
-
-const withSlash = (path: string): string => (path.startsWith('/') ? path : `/${path}`)
-const pathOf = (target: string): string => target.split('?', 1)[0]!
 
 function compileRewrite(spec: RewriteSpec): (exchange: Exchange) => Verdict | undefined {
   return exchange => {
@@ -244,17 +217,4 @@ function compileResponseRule(rule: ResponseRule): (exchange: Exchange) => void {
     change?.(exchange, response.headers)
     if (rule.location !== undefined) moveLocation(rule.location, response.headers)
   }
-}
-
-/** Only a whole `http` or `https` URL is made anew: one that names no host stays on ours by itself. */
-function moveLocation(spec: LocationSpec, headers: string[]): void {
-  const given = headerOf(headers, 'location')
-  const url = given === undefined || !/^https?:/i.test(given) ? null : URL.parse(given)
-  if (url === null) return
-  const from = { host: url.hostname, path: url.pathname }
-  const host = spec.host === null ? from.host : joinTokens(spec.host, from)
-  const path = spec.path === null ? from.path : withSlash(joinTokens(spec.path, from))
-  const port = spec.port === null || spec.port === (spec.protocol === 'https' ? 443 : 80) ? '' : `:${spec.port}`
-  const query = queryAfter(path, [spec.keepsQuery ? url.search.slice(1) : ''])
-  setHeader(headers, 'location', escaped(`${spec.protocol}://${host}${port}${path}${query}${url.hash}`))
 }

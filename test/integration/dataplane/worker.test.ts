@@ -3,6 +3,7 @@ import { Worker } from 'node:worker_threads'
 import { once } from 'node:events'
 import t from 'tap'
 import type { Snapshot } from '#model/snapshot/snapshot.ts'
+import { makeRates } from '#engine/meter/rates.ts'
 import type { WorkerFact, WorkerOrder, WorkerSetup } from '#engine/generation/orders.ts'
 import { probePort } from '#engine/dataplane/listen/listener.ts'
 import { makeMemory } from '#engine/meter/shared.ts'
@@ -31,7 +32,7 @@ t.test('two workers share a port, a cursor and the counters; records come in bat
 
   const facts: WorkerFact[][] = [[], []]
   const workers = facts.map((list, worker) => {
-    const setup: WorkerSetup = { buffer: memory.buffer, worker, workers: 2, reusePort: true, ticketKeys }
+    const setup: WorkerSetup = { buffer: memory.buffer, worker, workers: 2, reusePort: true, ticketKeys, rates: makeRates([1, 2]) }
     const thread = new Worker(new URL('../../../service-engine/worker.ts', import.meta.url), { workerData: setup })
     thread.on('message', (fact: WorkerFact) => list.push(fact))
     t.teardown(() => thread.terminate())

@@ -1,0 +1,60 @@
+/** Rate limits, of virtual services and of rules, in the engine's words. */
+import type { FilledShape } from '#model/resource/field.ts'
+import type { rateProfile, ruleRateProfile } from '#model/resource/ratelimit.ts'
+import type { LimitAction, RateLimitSpec } from '#model/snapshot/snapshot.ts'
+import { bodyOf, statusNumber } from './pool.ts'
+import { redirectOf } from './redirect.ts'
+
+type Profile = FilledShape<typeof rateProfile> | FilledShape<typeof ruleRateProfile>
+type Key = RateLimitSpec['key'][number]
+
+/** A limit of a second must hold in its first second too; small ones and those of longer periods may be used up at once. */
+const BURST_SHARE = 20
+
+function burstOf({ count, period, burst_sz: burst }: Profile['rate_limiter']): number {
+  if (burst > 0) return burst
+  return period > 1 ? count : Math.max(Math.ceil(count / BURST_SHARE), Math.min(count, BURST_SHARE))
+}
+
+const keyOf = {
+  RATE_KEY_CLIENT_IP: 'client-address',
+  RATE_KEY_PATH: 'path',
+  RATE_KEY_HOST: 'host',
+  RATE_KEY_METHOD: 'method'
+} as const
+
+export function limitOf(profile: Profile, named: { readonly id: string; readonly name: string }): RateLimitSpec {
+  const { rate_limiter: limiter, http_header: header, http_cookie: cookie } = profile
+  const keys = new Set<(typeof keyOf)[keyof typeof keyOf]>((profile.key ?? []).map(key => keyOf[key]))
+  if ('per_client_ip' in profile && profile.per_client_ip) keys.add('client-address')
+  if ('per_uri_path' in profile && profile.per_uri_path) keys.add('path')
+  const byName: Key[] = [
+    ...(header === undefined ? [] : [{ by: 'header' as const, name: header }]),
+    ...(cookie === undefined ? [] : [{ by: 'cookie' as const, name: cookie }])
+  ]
+  return {
+    ...named,
+    count: limiter.count,
+    periodS: limiter.period,
+    burst: burstOf(limiter),
+    key: [...[...keys].map(by => ({ by })), ...byName],
+    action: actionOf(profile.action),
+    isLogOnly: profile.log_only
+  }
+}
+
+function actionOf({ type, status_code: status, file, redirect }: Profile['action']): LimitAction {
+  switch (type) {
+    case 'RL_ACTION_NONE':
+      return { is: 'report' }
+    case 'RL_ACTION_RESET_CONN':
+      return { is: 'reset' }
+    case 'RL_ACTION_DROP_CONN':
+    case 'RL_ACTION_CLOSE_CONN':
+      return { is: 'close' }
+    case 'RL_ACTION_LOCAL_RSP':
+      return { is: 'respond', status: statusNumber(status), ...bodyOf(file) }
+    case 'RL_ACTION_REDIRECT':
+      return redirect === undefined ? { is: 'close' } : redirectOf(redirect)
+  }
+}

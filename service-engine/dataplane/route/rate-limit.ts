@@ -1,0 +1,95 @@
+/** What a rate limit asks of an exchange: its key, a token of that key's bucket, and what becomes of it without one. */
+import type { RateLimitSpec } from '#model/snapshot/snapshot.ts'
+import type { Answer, Exchange, Verdict } from '../exchange/exchange.ts'
+import { headerOf } from '../exchange/headers.ts'
+import type { Rates } from '../exchange/rates.ts'
+import { locationOf } from './location.ts'
+import { cookiesOf } from './match.ts'
+
+const NS_PER_S = 1_000_000_000
+/** A longer value of a header tells no more clients apart. */
+const MAX_KEY_CHARACTERS = 1_024
+
+type KeyPart = RateLimitSpec['key'][number]
+
+function partOf(part: KeyPart, exchange: Exchange): string {
+  const { request, downstream } = exchange
+  switch (part.by) {
+    case 'client-address':
+      return downstream.clientIp
+    case 'path':
+      return request.path
+    case 'host':
+      return request.host
+    case 'method':
+      return request.method
+    case 'header':
+      return headerOf(request.headers, part.name.toLowerCase()) ?? ''
+    case 'cookie':
+      return cookiesOf(request.headers, part.name)[0] ?? ''
+  }
+}
+
+const intervalNs = ({ count, periodS }: RateLimitSpec): number => Math.max(1, Math.round((periodS * NS_PER_S) / count))
+
+/**
+ * A limit as one question about an exchange.
+ *
+ * Returns undefined when it may go on; `log only` limits let everything go on and say so in the access log
+ */
+export function compileRateLimit(spec: RateLimitSpec, rates: Rates): (exchange: Exchange) => Verdict | undefined {
+  const interval = intervalNs(spec)
+  const { key: parts, isLogOnly, action } = spec
+  const keyOf = (exchange: Exchange): string => {
+    let key = ''
+    for (const part of parts) key += `${partOf(part, exchange).slice(0, MAX_KEY_CHARACTERS)}\n`
+    return key
+  }
+  return exchange => {
+    const waitNs = rates.take(spec.id, parts.length === 0 ? '' : keyOf(exchange), interval, spec.burst)
+    if (waitNs === 0) return undefined
+    exchange.isLogged = true
+    if (isLogOnly || action.is === 'report') {
+      if (exchange.rule === '') exchange.rule = `${spec.name} (over its limit)`
+      return undefined
+    }
+    exchange.rule = spec.name
+    if (action.is === 'respond') return refusal(spec, action, waitNs)
+    if (action.is === 'redirect') return redirect(action.status, locationOf(action, exchange))
+    return { is: 'close', reason: `over the rate limit ${spec.name}` }
+  }
+}
+
+const redirect = (status: number, location: string): Answer => ({
+  is: 'answer',
+  status,
+  reason: '',
+  headers: ['location', location, 'cache-control', 'no-store'],
+  body: Buffer.alloc(0)
+})
+
+type Respond = Extract<RateLimitSpec['action'], { is: 'respond' }>
+
+/** `RateLimit` and `RateLimit-Policy` as in draft-ietf-httpapi-ratelimit-headers-10; `Retry-After` RFC 9110 §10.2.3. */
+function refusal(spec: RateLimitSpec, action: Respond, waitNs: number): Answer {
+  const waitS = Math.max(1, Math.ceil(waitNs / NS_PER_S))
+  const body = Buffer.from(action.bodyBase64, 'base64')
+  const isPlain = body.length === 0 && action.status >= 400
+  const headers = ['cache-control', 'no-store']
+  if (action.status === 429) {
+    headers.push('retry-after', String(waitS))
+    headers.push('ratelimit-policy', `"limit";q=${spec.count};w=${spec.periodS}`, 'ratelimit', `"limit";r=0;t=${waitS}`)
+  }
+  if (isPlain) headers.push('content-type', 'text/plain; charset=utf-8')
+  else if (action.contentType !== '') headers.push('content-type', action.contentType)
+  return { is: 'answer', status: action.status, reason: '', headers, body: isPlain ? Buffer.from(`${action.status}\n`) : body, isPlain }
+}
+
+/** A limit of connections: whether one more may come, and how it ends when not. */
+export function compileConnectionLimit(spec: RateLimitSpec, rates: Rates): (clientIp: string) => 'take' | 'close' | 'reset' {
+  const interval = intervalNs(spec)
+  const isByClient = spec.key.length > 0
+  const isReported = spec.isLogOnly || spec.action.is === 'report'
+  const end = spec.action.is === 'reset' ? 'reset' : 'close'
+  return clientIp => (rates.take(spec.id, isByClient ? clientIp : '', interval, spec.burst) === 0 || isReported ? 'take' : end)
+}
