@@ -53,6 +53,8 @@ const hopByHop = new Set([
   'upgrade'
 ])
 
+export const isHopByHop = (name: string): boolean => hopByHop.has(name)
+
 /** What a peer may not have removed by naming it in `Connection`: who asks, for whom, and where a message ends. */
 const neverNominated = new Set([
   'authorization',

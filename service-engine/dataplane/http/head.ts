@@ -2,7 +2,7 @@
 import { isIPv6 } from 'node:net'
 import { Fault } from '#engine/base/fault.ts'
 import type { BodyFraming, RequestHead } from '../exchange/exchange.ts'
-import { hasToken, headerOf, stripHopByHop } from '../exchange/headers.ts'
+import { hasToken, headerOf, isHopByHop, stripHopByHop } from '../exchange/headers.ts'
 import { normalizeTarget, type NormalTarget } from '../route/path.ts'
 
 /** A head as a codec hands it over: names and values as received, values without surrounding white space. */
@@ -34,61 +34,85 @@ const bad = (what: string): Fault => new Fault('DOWNSTREAM_BAD_REQUEST', what)
  * Returns a Fault for what is not understood exactly: it is refused, never passed on
  */
 export function readHead(raw: RawHead, limits: HeadLimits): RequestHead | Fault {
-  const { method, version } = raw
+  const { method, target, version } = raw
   if (!token.test(method)) return bad('a method that is no token')
   if (version !== '1.1' && version !== '1.0' && version !== '2') return bad('a version that is not spoken here')
   if (raw.headers.length / 2 > limits.maxHeaderCount) return new Fault('DOWNSTREAM_HEADERS_TOO_LARGE', 'too many header fields')
-  if (method === 'CONNECT' || method === 'TRACE') return new Fault('DOWNSTREAM_METHOD_REFUSED', `${method} is not served`)
-
   const headers: string[] = []
-  const hosts: string[] = []
   for (let i = 0; i < raw.headers.length; i += 2) {
     const name = raw.headers[i]!.toLowerCase()
     const value = raw.headers[i + 1]!
     if (!token.test(name) || !fieldValue.test(value)) return bad('a header field that is not well formed')
-    if (name === 'host') hosts.push(value)
-    else if (!name.includes('_') || !lookAlike.test(name)) headers.push(name, value)
+    headers.push(name, value)
   }
-
-  const body = readFraming(headers, version)
-  if (body instanceof Fault) return body
-  if (hosts.length > 1 || (hosts.length === 0 && version === '1.1')) return bad('not exactly one host')
-  const given = hosts[0] ?? ''
-  const split = splitTarget(method, raw.target, given)
-  if (split instanceof Fault) return split
-  const host = hostOf(split.authority)
-  if (host === undefined) return bad('a host that is none')
-
-  const isWebSocket = isWebSocketHandshake(method, version, headers, body.framing)
-  stripHopByHop(headers, isWebSocket ? ['connection', 'upgrade'] : [])
-  return { method, ...split, host, version, headers, framing: body.framing, contentLength: body.length, isWebSocket }
+  return settleHead({ method, target, version, headers }, hostOf)
 }
 
-function readFraming(headers: readonly string[], version: string): { framing: BodyFraming; length: number } | Fault {
+/**
+ * The rest of it, for a codec that has checked each byte of method, names and values, and made the names lower case.
+ *
+ * Shapes  raw: its headers are taken over and changed. readHost: `hostOf`, or one that remembers
+ */
+export function settleHead(raw: RawHead & { readonly headers: string[] }, readHost: typeof hostOf): RequestHead | Fault {
+  const { method, version, headers } = raw
+  if (method === 'CONNECT' || method === 'TRACE') return new Fault('DOWNSTREAM_METHOD_REFUSED', `${method} is not served`)
+  let given: string | undefined
   let length: string | undefined
   let coding: string | undefined
+  let hasHops = false
+  let kept = 0
   for (let i = 0; i < headers.length; i += 2) {
-    if (headers[i] === 'content-length') {
-      if (length !== undefined) return bad('content-length twice')
-      length = headers[i + 1]!
-    } else if (headers[i] === 'transfer-encoding') {
-      if (coding !== undefined) return bad('transfer-encoding twice')
-      coding = headers[i + 1]!
+    const name = headers[i]!
+    const value = headers[i + 1]!
+    if (name === 'host') {
+      if (given !== undefined) return bad('not exactly one host')
+      given = value
+      continue
     }
+    if (name === 'content-length') {
+      if (length !== undefined) return bad('content-length twice')
+      length = value
+    } else if (name === 'transfer-encoding') {
+      if (coding !== undefined) return bad('transfer-encoding twice')
+      coding = value
+      hasHops = true
+    } else if (isHopByHop(name)) hasHops = true
+    else if (name.includes('_') && lookAlike.test(name)) continue
+    headers[kept] = name
+    headers[kept + 1] = value
+    kept += 2
   }
+  headers.length = kept
+  const contentLength = readFraming(length, coding, version)
+  if (contentLength instanceof Fault) return contentLength
+  if (given === undefined && version === '1.1') return bad('not exactly one host')
+  const authority = given ?? ''
+  const normal = readTarget(method, raw.target, authority)
+  if (normal instanceof Fault) return normal
+  const host = readHost(authority)
+  if (host === undefined) return bad('a host that is none')
+  const framing: BodyFraming = contentLength < 0 ? 'chunked' : length === undefined ? 'none' : 'length'
+  const isWebSocket = hasHops && isWebSocketHandshake(method, version, headers, framing)
+  if (hasHops) stripHopByHop(headers, isWebSocket ? ['connection', 'upgrade'] : [])
+  const { target, path, query } = normal
+  return { method, target, path, query, host, authority, version, headers, framing, contentLength, isWebSocket }
+}
+
+/** Bytes of the body; -1 for chunks. */
+function readFraming(length: string | undefined, coding: string | undefined, version: string): number | Fault {
   if (coding !== undefined) {
     if (length !== undefined) return bad('content-length beside transfer-encoding')
     if (coding.toLowerCase() !== 'chunked' || version !== '1.1') return bad('a transfer-encoding other than chunked')
-    return { framing: 'chunked', length: -1 }
+    return -1
   }
-  if (length === undefined) return { framing: 'none', length: 0 }
+  if (length === undefined) return 0
   if (!/^\d{1,15}$/.test(length)) return bad('a content-length that is no length')
-  return { framing: 'length', length: Number(length) }
+  return Number(length)
 }
 
 /** Origin-form, absolute-form (whose authority must be the Host) and `*`. */
-function splitTarget(method: string, raw: string, host: string): (NormalTarget & { authority: string }) | Fault {
-  if (raw === '*') return method === 'OPTIONS' ? { target: '*', path: '*', query: '', authority: host } : bad('an asterisk for a target')
+function readTarget(method: string, raw: string, host: string): NormalTarget | Fault {
+  if (raw === '*') return method === 'OPTIONS' ? { target: '*', path: '*', query: '' } : bad('an asterisk for a target')
   let path = raw
   if (!raw.startsWith('/')) {
     const absolute = /^https?:\/\/([^/?#]*)(.*)$/i.exec(raw)
@@ -97,17 +121,30 @@ function splitTarget(method: string, raw: string, host: string): (NormalTarget &
     path = absolute[2]!.startsWith('/') ? absolute[2]! : `/${absolute[2]!}`
   }
   const normal = normalizeTarget(path)
-  return typeof normal === 'string' ? bad(normal) : { ...normal, authority: host }
+  return typeof normal === 'string' ? bad(normal) : normal
 }
 
 /** The host in lower case, without port; undefined when it is neither a name nor an address. */
-function hostOf(authority: string): string | undefined {
+export function hostOf(authority: string): string | undefined {
   const parts = /^(\[[^\]]*\]|[^:]*)(?::(\d{0,5}))?$/.exec(authority.toLowerCase())
   if (parts === null || Number(parts[2] ?? 0) > 65_535) return undefined
   const host = parts[1]!
   if (host.startsWith('[')) return isIPv6(host.slice(1, -1)) ? host : undefined
   if (!registeredName.test(host)) return undefined
   return host.endsWith('.') ? host.slice(0, -1) : host
+}
+
+/** `hostOf`, for those who ask for the same one again and again. */
+export function makeHostReader(): typeof hostOf {
+  let last = ''
+  let host = hostOf(last)
+  return authority => {
+    if (authority !== last) {
+      host = hostOf(authority)
+      last = authority
+    }
+    return host
+  }
 }
 
 /** RFC 6455 §4.1; what is not exactly that is an ordinary request whose `Upgrade` goes no further. */

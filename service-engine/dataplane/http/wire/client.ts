@@ -7,7 +7,7 @@ import type { Downstream, Exchange, ResponseHead } from '../../exchange/exchange
 import type { Destination, EntranceSpine, ForwardEvents, Wire } from '../../exchange/forwarder.ts'
 import { hasToken, headerOf } from '../../exchange/headers.ts'
 import { makeAttempt } from '../attempts.ts'
-import { readHead } from '../head.ts'
+import { settleHead } from '../head.ts'
 import { answerTo } from '../rescue.ts'
 import type { BodyDelivery, ClientSide, ServerSide } from '../sides.ts'
 import { BodyReader } from './body-reader.ts'
@@ -375,7 +375,7 @@ export class ClientConnection implements Wire, ClientSide {
       } else if (name === 'expect') expectation = expectation === undefined ? headers[i + 1]!.toLowerCase() : 'more than one'
       else if (name === 'upgrade') upgrade = headers[i + 1]!.toLowerCase()
     }
-    const head = readHead(requests, limits)
+    const head = settleHead(requests, requests.hostOf)
     if (head instanceof Fault) return this.#refuse(head)
     if (expectation !== undefined && expectation !== '100-continue' && !this.#isOld)
       return this.#refuse(new Fault('DOWNSTREAM_EXPECTATION_FAILED', 'an expectation that is not known'))

@@ -3,12 +3,47 @@
  * head is whole. What is not exactly right is refused, never mended. RFC 9112 §2 to §5.
  */
 import { Fault } from '#engine/base/fault.ts'
+import { makeHostReader } from '../head.ts'
 import { COLON, CR, HT, LF, SP, TARGET, TOKEN, VALUE } from './bytes.ts'
 
 /** More bytes are needed. */
 export const INCOMPLETE = -1
 const BROKEN = -2
 const TOO_MANY = -3
+
+/** Names that most fields have: found without making a string of them. */
+const commonNames = [
+  ...['accept', 'accept-encoding', 'accept-language', 'accept-ranges', 'access-control-allow-origin', 'age', 'alt-svc', 'authorization'],
+  ...['cache-control', 'connection', 'content-disposition', 'content-encoding', 'content-length', 'content-security-policy'],
+  ...['content-type', 'cookie', 'date', 'etag', 'expect', 'expires', 'host', 'if-modified-since', 'if-none-match', 'keep-alive'],
+  ...['last-modified', 'link', 'location', 'origin', 'pragma', 'priority', 'range', 'referer', 'referrer-policy', 'sec-ch-ua'],
+  ...['sec-ch-ua-mobile', 'sec-ch-ua-platform', 'sec-fetch-dest', 'sec-fetch-mode', 'sec-fetch-site', 'sec-fetch-user', 'server'],
+  ...['set-cookie', 'strict-transport-security', 'te', 'traceparent', 'trailer', 'transfer-encoding', 'upgrade', 'user-agent', 'vary'],
+  ...['upgrade-insecure-requests', 'via', 'www-authenticate', 'x-content-type-options', 'x-forwarded-for', 'x-forwarded-host'],
+  ...['x-forwarded-proto', 'x-frame-options', 'x-powered-by', 'x-request-id', 'x-requested-with', 'x-xss-protection']
+]
+
+/** By length, first and last letter, whatever their case. */
+const slotOf = (length: number, first: number, last: number): number => (length * 67 + (first | 32) * 5 + (last | 32)) & 1023
+const nameSlots: readonly (string | undefined)[] = makeNameSlots()
+
+function makeNameSlots(): (string | undefined)[] {
+  const slots: (string | undefined)[] = Array.from({ length: 1024 }, () => undefined)
+  for (const name of commonNames) slots[slotOf(name.length, name.charCodeAt(0), name.charCodeAt(name.length - 1))] = name
+  return slots
+}
+
+/** The name that stands there, in lower case; undefined when it is none of the common ones. */
+function knownName(text: string, from: number, to: number): string | undefined {
+  const name = nameSlots[slotOf(to - from, text.charCodeAt(from), text.charCodeAt(to - 1))]
+  if (name === undefined || name.length !== to - from) return undefined
+  for (let i = 0; i < name.length; i++) {
+    const code = text.charCodeAt(from + i)
+    const isSame = code === name.charCodeAt(i) || (code >= 65 && code <= 90 && (code | 32) === name.charCodeAt(i))
+    if (!isSame) return undefined
+  }
+  return name
+}
 
 /** Finds fields up to the empty line behind them. */
 export class FieldScanner {
@@ -74,7 +109,9 @@ export class FieldScanner {
     const count = this.#count
     const headers: string[] = []
     for (let i = 0; i < count; i += 4) {
-      const name = text.substring(offsets[i]! - base, offsets[i + 1]! - base).toLowerCase()
+      const nameAt = offsets[i]! - base
+      const nameEnd = offsets[i + 1]! - base
+      const name = knownName(text, nameAt, nameEnd) ?? text.substring(nameAt, nameEnd).toLowerCase()
       headers.push(name, text.substring(offsets[i + 2]! - base, offsets[i + 3]! - base))
     }
     return headers
@@ -102,6 +139,8 @@ export class RequestReader {
   version: '1.0' | '1.1' = '1.1'
   /** Flat, lower-case names, values without surrounding white space. */
   headers: string[] = []
+  /** Remembers the last one. */
+  readonly hostOf = makeHostReader()
   readonly #size: HeadSize
   readonly #fields: FieldScanner
 
