@@ -1,4 +1,4 @@
-/** The comparison: `node bench.ts [--case name,...] [--seconds n] [--rounds n] [--forwarder wire,stock] [--peers nginx,...] [--json] [--list]`. */
+/** The comparison: `node bench.ts [--case name,...] [--seconds n] [--rounds n] [--forwarder wire,stock] [--peers nginx,...] [--profile folder] [--json] [--list]`. */
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -31,6 +31,8 @@ interface Options {
   readonly rounds: number
   readonly forwarders: readonly string[]
   readonly peers: readonly string[] | undefined
+  /** Where profiles of the engine's threads are written; they cost time. */
+  readonly profileFolder: string | undefined
   readonly isJson: boolean
 }
 
@@ -53,6 +55,7 @@ interface Stage {
   readonly loadCore: number | null
   readonly upstreamPort: number
   readonly certificate: Stand['certificate']
+  readonly profileFolder: string | undefined
   readonly tell: (line: string) => void
 }
 
@@ -75,6 +78,7 @@ function readOptions(): Options | 'list' {
       rounds: { type: 'string', default: '3' },
       forwarder: { type: 'string', default: process.env['WEIR_FORWARDER'] || 'wire' },
       peers: { type: 'string' },
+      profile: { type: 'string' },
       json: { type: 'boolean', default: false },
       list: { type: 'boolean', default: false }
     }
@@ -89,6 +93,7 @@ function readOptions(): Options | 'list' {
     rounds: positive(values.rounds, 'rounds', 50),
     forwarders: values.forwarder.split(','),
     peers: values.peers?.split(','),
+    profileFolder: values.profile,
     isJson: values.json
   }
 }
@@ -160,7 +165,8 @@ async function startEngine(name: string, forwarder: string, one: Case, stage: St
     WEIR_FORWARDER: forwarder,
     NODE_ENV: 'production'
   }
-  const args = [join(import.meta.dirname, 'engine.ts'), snapshotPath]
+  const profiling = stage.profileFolder === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${stage.profileFolder}`]
+  const args = [...profiling, join(import.meta.dirname, 'engine.ts'), snapshotPath]
   const startMs = performance.now()
   const program = programs.start({ name, command: process.execPath, args, core: proxyCore, stderrPath, stdoutPath, env })
   const last = fronts.at(-1)!
@@ -336,7 +342,16 @@ async function main(options: Options): Promise<void> {
       const one = fitted(given, tell)
       const [upstreamPort = 0] = await freePorts(1)
       const certificate = await writeCertificate(folder, one.scene.tls ?? 'ec')
-      const stage: Stage = { programs, folder, proxyCore: cores.proxy, loadCore: cores.load, upstreamPort, certificate, tell }
+      const stage: Stage = {
+        programs,
+        folder,
+        proxyCore: cores.proxy,
+        loadCore: cores.load,
+        upstreamPort,
+        certificate,
+        profileFolder: options.profileFolder,
+        tell
+      }
       const measured = await runCase(one, stage, options)
       if (typeof measured === 'string') {
         tell(`  skipped: ${measured}`)
