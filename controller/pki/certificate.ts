@@ -97,6 +97,40 @@ function unreadable(pem: string, pointer: string): Violation[] {
   return read.is === 'unusable' ? [{ pointer, message: read.reason }] : []
 }
 
+/**
+ * The document with what its certificates say: for whom they are, by whom, until when. In the words of Avi; times are UTC.
+ *
+ * Shapes  body: of any kind; those without certificates come back as they are
+ */
+export function withCertificateFacts(kind: KindName, body: JsonObject): JsonObject {
+  const [certificate] = objectsIn([body['certificate'] ?? null])
+  if (kind === 'sslkeyandcertificate' && certificate !== undefined) return { ...body, certificate: described(certificate) }
+  return kind === 'pkiprofile' ? { ...body, ca_certs: objectsIn(body['ca_certs']).map(described) } : body
+}
+
+function described(certificate: JsonObject): JsonObject {
+  const read = readCertificate(textIn(certificate['certificate']))
+  if (read.is === 'unusable') return certificate
+  const { facts } = read
+  const timeOf = (epochMs: number): string => new Date(epochMs).toISOString().slice(0, 19).replace('T', ' ')
+  const nameOf = (name: string): JsonObject => {
+    const common = /(?:^|, )CN=([^,]*)/.exec(name)?.[1]
+    return { ...(common === undefined ? {} : { common_name: common }), distinguished_name: name }
+  }
+  return {
+    ...certificate,
+    subject: nameOf(facts.subject),
+    issuer: nameOf(facts.issuer),
+    subject_alt_names: facts.names,
+    not_before: timeOf(facts.notBeforeEpochMs),
+    not_after: timeOf(facts.notAfterEpochMs),
+    serial_number: facts.serialNumber,
+    fingerprint: facts.fingerprint,
+    self_signed: facts.isSelfSigned,
+    key_params: { algorithm: facts.keyType === 'rsa' ? 'SSL_KEY_ALGORITHM_RSA' : 'SSL_KEY_ALGORITHM_EC' }
+  }
+}
+
 const textIn = (value: unknown): string => (typeof value === 'string' ? value : '')
 const objectsIn = (value: unknown): readonly JsonObject[] =>
   Array.isArray(value) ? value.filter((item): item is JsonObject => item !== null && typeof item === 'object' && !Array.isArray(item)) : []

@@ -1,4 +1,5 @@
 import t from 'tap'
+import { aCertificate } from '#test/support/certificates.ts'
 import { aRest } from '#test/support/rest.ts'
 
 const vip = { name: 'web-vip', vip: [{ vip_id: '1', ip_address: { addr: '10.0.0.10', type: 'V4' } }] }
@@ -211,4 +212,24 @@ t.test('a default object cannot be deleted while it is needed, and a kind that i
   for (const path of ['/api/nothing', '/api/nothing/x', '/api/Pool', '/api/pool/x/y/z', '/api', '/api/plan', '/api/watch'])
     t.match(await admin.call('GET', path), { status: 404, body: { code: 'NOT_FOUND' } }, path)
   for (const path of ['/api/plan', '/api/apply', '/api/explain']) t.equal((await admin.call('POST', path, {})).status, 404, path)
+})
+
+t.test('a certificate says for whom it is and until when, and comes back unchanged', async t => {
+  const { admin } = await aRest(t)
+  const { certificatePem, keyPem } = await aCertificate('shop', ['shop.test', '*.shop.test'])
+  const body = { name: 'shop', key: keyPem, certificate: { certificate: certificatePem } }
+  const { body: made, status } = await admin.call('POST', '/api/sslkeyandcertificate', body)
+  t.equal(status, 201)
+  t.match(made['certificate'], {
+    certificate: certificatePem,
+    subject_alt_names: ['shop.test', '*.shop.test'],
+    not_after: /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$/,
+    fingerprint: /^[0-9a-f]{64}$/,
+    key_params: { algorithm: 'SSL_KEY_ALGORITHM_EC' }
+  })
+  const path = `/api/sslkeyandcertificate/${String(made['uuid'])}`
+  const again = await admin.call('PUT', path, (await admin.call('GET', path)).body)
+  t.match(again, { status: 200, body: { certificate: made['certificate'], _last_modified: made['_last_modified'] } })
+  const root = await admin.call('POST', '/api/pkiprofile', { name: 'root', ca_certs: [{ certificate: certificatePem }] })
+  t.match(root.body['ca_certs'], [{ subject_alt_names: ['shop.test', '*.shop.test'] }])
 })
