@@ -7,6 +7,7 @@ import { ADMIN_TENANT } from '#controller/access/permission.ts'
 import { withCertificateFacts } from '#controller/pki/certificate.ts'
 import type { Store, StoredResource } from '#controller/store/store.ts'
 import { SENSITIVE } from '#controller/change/draft.ts'
+import { parseReference } from '#controller/change/reference.ts'
 import type { View } from './query.ts'
 
 /** Always answered, whatever `fields` says. */
@@ -91,6 +92,17 @@ function impliedReference(store: Store, field: string, property: PropertyNode | 
   const name = implied.get(field)
   const toKind = property?.['x-ref']
   return name === undefined || toKind === undefined ? undefined : store.findByName(toKind, ADMIN_TENANT, name)?.uuid
+}
+
+/** A document that comes back as GET gave it, without the references that GET added: to take them in would be a change. */
+export function withoutImplied(store: Store, { kind, body: before }: StoredResource, body: JsonObject): JsonObject {
+  const { schema } = kinds[kind]
+  const isImplied = (field: string, value: Json): boolean => {
+    if (!implied.has(field) || before[field] !== undefined || typeof value !== 'string') return false
+    const spelled = parseReference(value)
+    return spelled.is === 'uuid' && spelled.uuid === impliedReference(store, field, schema.properties[field] as PropertyNode | undefined)
+  }
+  return Object.fromEntries(Object.entries(body).filter(([field, value]) => !isImplied(field, value)))
 }
 
 /**

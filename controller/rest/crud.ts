@@ -6,7 +6,7 @@ import type { Json, JsonObject, KindName } from '#model/resource/kind.ts'
 import { parseReference } from '#controller/change/reference.ts'
 import type { ChangeResult, Expectation, Write } from '#controller/change/order.ts'
 import type { StoredResource, Store } from '#controller/store/store.ts'
-import { baseOf, etagOf, nextPage, plainView, toAnswer } from './answer.ts'
+import { baseOf, etagOf, nextPage, plainView, toAnswer, withoutImplied } from './answer.ts'
 import { callerOf } from './caller.ts'
 import type { Caller } from './caller.ts'
 import { isObject, objectBody } from './json.ts'
@@ -130,7 +130,7 @@ async function replace(
   reply: FastifyReply,
   resource: StoredResource
 ): Promise<Record<string, Json>> {
-  const body = incoming(request.body)
+  const body = withoutImplied(services.store, resource, incoming(request.body))
   const expect = expectationOf(request, resource, body)
   const { kind, uuid } = resource
   const result = await applyWrites(services, request, resource.tenant, [{ op: 'replace', kind, uuid, body, ...(expect ? { expect } : {}) }])

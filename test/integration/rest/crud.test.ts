@@ -233,3 +233,26 @@ t.test('a certificate says for whom it is and until when, and comes back unchang
   const root = await admin.call('POST', '/api/pkiprofile', { name: 'root', ca_certs: [{ certificate: certificatePem }] })
   t.match(root.body['ca_certs'], [{ subject_alt_names: ['shop.test', '*.shop.test'] }])
 })
+
+t.test('what GET gave is no change when it comes back, whatever GET added to it', async t => {
+  const { admin } = await aRest(t)
+  await admin.call('POST', '/api/vsvip', vip)
+  await admin.call('POST', '/api/pool', pool)
+  const { uuid } = (await admin.call('POST', '/api/virtualservice', service)).body
+  const path = `/api/virtualservice/${String(uuid)}`
+  for (const query of ['', '?include_name']) {
+    const { body } = await admin.call('GET', path + query)
+    t.type(body['application_profile_ref'], 'string', 'GET says what an unset reference means')
+    t.match(await admin.call('PUT', path, body), { status: 200, body: { _last_modified: body['_last_modified'] } })
+  }
+  const { body } = await admin.call('GET', path)
+  const secure = { ...body, application_profile_ref: '/api/applicationprofile?name=System-Secure-HTTP' }
+  await admin.call('PUT', path, secure)
+  t.match((await admin.call('GET', `${path}?include_name`)).body['application_profile_ref'], /#System-Secure-HTTP$/)
+  await admin.call('PUT', path, { ...(await admin.call('GET', path)).body, application_profile_ref: body['application_profile_ref'] })
+  t.match(
+    (await admin.call('GET', `${path}?include_name&skip_default`)).body['application_profile_ref'],
+    /#System-HTTP$/,
+    'a change back is one'
+  )
+})
