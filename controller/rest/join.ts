@@ -24,15 +24,20 @@ export interface JoinOptions {
   readonly enrolmentsPerMinute: number
 }
 
+/** How an engine is run on its host: which installer the command fetches. */
+const installers = { systemd: '/install.sh', container: '/install/container.sh' } as const
+
 /**
- * The line that a person pastes on a host.
+ * The lines that a person pastes on a host, one for each way to run an engine.
  *
  * Shapes  base: https://host:port as the person reached the controller; pin: sha256//... of the server's key
  * Returns POSIX shell; nothing in it needs quoting beyond what it quotes
  */
-export function joinCommand(base: string, pin: string, token: string): string {
+export function joinCommands(base: string, pin: string, token: string): Readonly<Record<keyof typeof installers, string>> {
   const address = URL.parse(base)?.port === '' ? `${base}:443` : base
-  return `curl -fsSLk --pinnedpubkey '${pin}' '${address}/install.sh' | sh -s -- --controller '${address}' --pin '${pin}' --token ${token}`
+  const command = (installer: string): string =>
+    `curl -fsSLk --pinnedpubkey '${pin}' '${address}${installer}' | sh -s -- --controller '${address}' --pin '${pin}' --token ${token}`
+  return { systemd: command(installers.systemd), container: command(installers.container) }
 }
 
 /** How long a token lives; what is no number of minutes is refused by the check of the whole document. */
@@ -43,10 +48,19 @@ function lifetimeMs(minutes: unknown): number {
 const tokenAnswer: JsonObject = {
   allOf: [reference(schemaName(kinds.jointoken))],
   type: 'object',
-  required: ['token', 'command'],
+  required: ['token', 'command', 'commands'],
   properties: {
     token: { type: 'string', description: 'Shown this once.' },
-    command: { type: 'string', description: 'What to run on the host that shall join.' }
+    command: { type: 'string', description: 'What to run on the host that shall join: commands.systemd.' },
+    commands: {
+      type: 'object',
+      description: 'The same for each way to run an engine.',
+      required: Object.keys(installers),
+      properties: {
+        systemd: { type: 'string', description: 'As root, on a host with systemd.' },
+        container: { type: 'string', description: 'On a host with podman or docker, as who may run containers.' }
+      }
+    }
   }
 }
 
@@ -73,10 +87,11 @@ export function useJoin(app: FastifyInstance, services: RestServices, options: J
       const result = await applyWrites(services, request, tenant, [{ op: 'create', kind: 'jointoken', body, serverFields }])
       const answer = writtenAnswer(services, request, result, result.resources[0]!)
       if (flagOf(request.query as RawQuery, 'dry_run')) return answer
+      const commands = joinCommands(baseOf(request), authority.serverKeyPin, token)
       return reply
         .code(201)
         .header('cache-control', 'no-store')
-        .send({ ...answer, token, command: joinCommand(baseOf(request), authority.serverKeyPin, token) })
+        .send({ ...answer, token, command: commands.systemd, commands })
     }
   )
 

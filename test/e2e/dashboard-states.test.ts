@@ -97,6 +97,30 @@ t.test('empty, failing, not allowed and stale are drawn', { skip }, async t => {
   t.same(browser.complaints, [])
 })
 
+t.test('the command for an engine that was not built says how to build it, and when it is', { skip }, async t => {
+  const stub = await startDashboardStub()
+  const browser = await openBrowser(stub.url)
+  t.teardown(async () => {
+    await browser.close()
+    await stub.close()
+  })
+  const { page } = browser
+  stub.mode.isPackaged = false
+  await page.goto(`${stub.url}/fabric?add`)
+  const warning = page.getByRole('dialog').getByRole('alert')
+  await warning.getByText('make package').waitFor()
+  t.same(await axeFindings(page), [])
+  stub.mode.isPackaged = true
+  await warning.waitFor({ state: 'detached' })
+  await page.getByRole('radiogroup', { name: 'How it runs' }).getByText('Container').click()
+  await page.getByRole('button', { name: 'Make the command' }).click()
+  await page.locator('.command code').filter({ hasText: '/install/container.sh' }).waitFor()
+  await page.getByRole('radiogroup', { name: 'How it runs' }).getByText('systemd host').click()
+  await page.locator('.command code').filter({ hasText: '/install.sh' }).waitFor()
+  t.same(await axeFindings(page), [])
+  t.same(browser.complaints, [])
+})
+
 t.test('two thousand services: only what is on screen is drawn and asked for', { skip }, async t => {
   const stub = await startDashboardStub(0, 2_000)
   const browser = await openBrowser(stub.url)

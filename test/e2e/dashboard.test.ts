@@ -165,6 +165,14 @@ t.test('a stranger signs in, makes a service, sees its traffic, changes it and t
   await page.getByText('Waiting for the engine').waitFor()
   t.match(await page.locator('.command code').textContent(), /^curl .*--pinnedpubkey 'sha256\/\/.*--token \S+$/u)
   await isFine('add an engine')
+  const systemd = await page.locator('.command code').textContent()
+  await page.getByRole('radiogroup', { name: 'How it runs' }).getByText('Container').click()
+  await page.locator('.command code').filter({ hasText: '/install/container.sh' }).waitFor()
+  t.equal(
+    await page.locator('.command code').textContent(),
+    systemd?.replace('/install.sh', '/install/container.sh'),
+    'the same token, whichever way the engine runs'
+  )
   const folder = mkdtempSync(join(tmpdir(), 'weir-second-'))
   t.teardown(() => rmSync(folder, { recursive: true, force: true }))
   const second = spawn(process.execPath, [resolve(import.meta.dirname, '../../service-engine/main.ts')], {

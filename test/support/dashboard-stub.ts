@@ -31,6 +31,8 @@ export interface StubMode {
   services: number
   /** Reads answer this status. */
   readsFail: number | undefined
+  /** The engine's installer was built. */
+  isPackaged: boolean
   isMute: boolean
 }
 
@@ -286,7 +288,10 @@ class Stub {
         {
           uuid: uuid('jointoken', 1),
           token: 'weir_1',
-          command: "curl -fsSLk --pinnedpubkey 'sha256//abc=' 'https://192.0.2.1:9443/install.sh' | sh -s -- --token weir_1"
+          commands: {
+            systemd: "curl -fsSLk --pinnedpubkey 'sha256//abc=' 'https://192.0.2.1:9443/install.sh' | sh -s -- --token weir_1",
+            container: "curl -fsSLk --pinnedpubkey 'sha256//abc=' 'https://192.0.2.1:9443/install/container.sh' | sh -s -- --token weir_1"
+          }
         }
       ]
     if (kind === 'analytics') return [200, this.metrics(url)]
@@ -411,7 +416,7 @@ function serveFile(path: string, response: ServerResponse): void {
 }
 
 export async function startDashboardStub(port = 0, services = 14): Promise<DashboardStub> {
-  const mode: StubMode = { services, readsFail: undefined, isMute: false }
+  const mode: StubMode = { services, readsFail: undefined, isPackaged: true, isMute: false }
   const stub = new Stub(mode)
   const server = createServer((request, response) => {
     const url = new URL(request.url ?? '/', 'http://stub')
@@ -420,6 +425,14 @@ export async function startDashboardStub(port = 0, services = 14): Promise<Dashb
       response.end(body === undefined ? undefined : JSON.stringify(body))
     }
     if (url.pathname === '/login' || url.pathname === '/logout') return send(200, {})
+    if (url.pathname.startsWith('/install')) {
+      if (mode.isPackaged) return void response.end('#!/bin/sh\n')
+      return send(503, {
+        title: 'NOT_PACKAGED',
+        status: 503,
+        detail: "install.sh was not built here: run make package on the controller's host"
+      })
+    }
     if (!url.pathname.startsWith('/api/')) return serveFile(url.pathname, response)
     void bodyOf(request).then(body => send(...stub.answer(request.method ?? 'GET', url, body)))
   })

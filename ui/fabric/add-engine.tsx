@@ -1,10 +1,10 @@
 /** Makes a join token, shows the one command, and waits for the engine to appear. */
-import { Button, CopyButton, Drawer, NumberInput, Select } from '@mantine/core'
+import { Button, CopyButton, Drawer, NumberInput, SegmentedControl, Select } from '@mantine/core'
 import { Check, Copy } from 'lucide-react'
 import { useState } from 'react'
 import type { FormEvent, ReactNode } from 'react'
 import { Link } from 'react-router'
-import { useInventory, useObjects, useRuntime, useWrite } from '../feed/feed.tsx'
+import { useInventory, useMissing, useObjects, useRuntime, useWrite } from '../feed/feed.tsx'
 import type { AnyObject, Row } from '../feed/objects.ts'
 import { problemOf } from '../feed/problem.ts'
 import type { Problem } from '../feed/problem.ts'
@@ -14,8 +14,26 @@ import { Failure } from '../part/states.tsx'
 import { joinedSince } from './joined.ts'
 
 interface JoinToken {
-  readonly command: string
+  readonly commands: Readonly<Record<Method, string>>
 }
+
+type Method = 'systemd' | 'container'
+
+/** What each way of running an engine needs of the host, in one sentence. */
+const methods: readonly { readonly value: Method; readonly label: string; readonly needs: string; readonly as: string }[] = [
+  {
+    value: 'systemd',
+    label: 'systemd host',
+    needs: 'A Linux host or VM with systemd: the engine becomes a service of its own, with a user of its own.',
+    as: 'as root. It checks the controller’s key, installs the engine and joins.'
+  },
+  {
+    value: 'container',
+    label: 'Container',
+    needs: 'A host with Podman or Docker: the engine runs as a container on the host’s network, without root inside.',
+    as: 'as a user who may run containers. It checks the controller’s key, builds the engine’s image and starts it.'
+  }
+]
 
 export function AddEngine({ isOpen, onClose }: { readonly isOpen: boolean; readonly onClose: () => void }): ReactNode {
   return (
@@ -36,6 +54,7 @@ function Steps(): ReactNode {
   const groups = useObjects<AnyObject>('serviceenginegroup')
   const engines = useInventory('serviceengine')
   const write = useWrite()
+  const [method, setMethod] = useState<Method>('systemd')
   const [group, setGroup] = useState<string | null>(null)
   const [minutes, setMinutes] = useState<number | string>(60)
   const [uses, setUses] = useState<number | string>(1)
@@ -64,14 +83,31 @@ function Steps(): ReactNode {
     setIsBusy(false)
   }
 
+  const { needs, as } = methods.find(one => one.value === method) ?? methods[0]!
+  const choice = (
+    <div className="stack">
+      <SegmentedControl
+        aria-label="How it runs"
+        fullWidth
+        data={methods.map(({ value, label }) => ({ value, label }))}
+        value={method}
+        onChange={value => setMethod(value)}
+      />
+      <p className="muted">{needs}</p>
+      <NotPackaged />
+    </div>
+  )
+
   if (token) {
     const joined = joinedSince(engines.data ?? [], known)
+    const command = token.commands[method]
     return (
       <div className="stack loose">
-        <p>Run this on the host, as root. It checks the controller’s key, installs the engine and joins.</p>
+        {choice}
+        <p>Run this on the host, {as}</p>
         <div className="command">
-          <code>{token.command}</code>
-          <CopyButton value={token.command}>
+          <code>{command}</code>
+          <CopyButton value={command}>
             {({ copied, copy }) => (
               <Button variant="default" leftSection={copied ? <Check size={14} /> : <Copy size={14} />} onClick={copy}>
                 {copied ? 'Copied' : 'Copy'}
@@ -103,7 +139,8 @@ function Steps(): ReactNode {
   }
   return (
     <form className="stack loose" onSubmit={event => void onSubmit(event)}>
-      <p className="muted">The engine makes its own key; the command carries a token that lets it join once.</p>
+      {choice}
+      <p className="muted">The engine makes its own key; the command carries a token that lets it join.</p>
       <Select
         label="Engine group"
         description="Decides which services it may carry."
@@ -120,6 +157,20 @@ function Steps(): ReactNode {
         Make the command
       </Button>
     </form>
+  )
+}
+
+/** The command fetches the engine from the controller: without it there the command fails on the host. */
+function NotPackaged(): ReactNode {
+  const missing = useMissing('/install.sh')
+  if (missing?.status !== 503) return null
+  return (
+    <div className="warning" role="alert">
+      <strong>The engine was not built here yet, so that the command has nothing to fetch.</strong>
+      <p>
+        On the controller’s host, in the folder that it runs from: <code>make package</code>. This goes away when it is done.
+      </p>
+    </div>
   )
 }
 

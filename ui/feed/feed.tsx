@@ -20,6 +20,9 @@ export interface Feed {
   readonly tenant: string | undefined
 }
 
+/** How often something that was missing is looked for again. */
+const MISSING_MS = 3_000
+
 const FeedContext = createContext<Feed | null>(null)
 
 /** Wires the browser's own fetch, cookies and WebSocket into a feed; nothing connects before `live.start()`. */
@@ -145,6 +148,19 @@ export function useRead<T>(key: readonly unknown[], path: string | undefined, re
       ...(refetchMs === undefined ? {} : { refetchInterval: refetchMs })
     })
   )
+}
+
+/** Why there is nothing to be had at a path that the controller serves as a file; undefined while it is there or not yet known. */
+export function useMissing(path: string): Problem | undefined {
+  const { rest } = useFeed()
+  const { data } = useQuery({
+    queryKey: ['file', path],
+    // Why not is what is asked for here: no failure, so that it stays on screen while it is asked again.
+    queryFn: async ({ signal }) => rest.find(path, signal).then(() => null, problemOf),
+    // It is built while one looks.
+    refetchInterval: ({ state }) => (state.data ? MISSING_MS : false)
+  })
+  return data ?? undefined
 }
 
 /** The runtime of one thing: live where it is, else as REST told it (`seed`, or its own read without one). */

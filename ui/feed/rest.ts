@@ -5,6 +5,8 @@ export type WriteMethod = 'POST' | 'PUT' | 'PATCH' | 'DELETE'
 export interface Rest {
   /** `path` starts with a slash. Rejects with a Problem. */
   readonly read: <T>(path: string, signal?: AbortSignal) => Promise<T>
+  /** Resolves when there is something at the path; rejects with a Problem that says why not. */
+  readonly find: (path: string, signal?: AbortSignal) => Promise<void>
   readonly write: <T>(method: WriteMethod, path: string, body?: unknown, reason?: string) => Promise<T>
   /** Every result of a list, over all its pages. */
   readonly readAll: <T>(path: string, signal?: AbortSignal) => Promise<readonly T[]>
@@ -25,16 +27,18 @@ interface Page<T> {
   readonly results: readonly T[]
 }
 
+interface AskOptions {
+  readonly body?: unknown
+  readonly signal?: AbortSignal
+  readonly reason?: string
+}
+
 const PAGE_SIZE = 200
 const PAGES_AT_ONCE = 4
 
 /** The REST client: same origin, cookies, the CSRF token on writes. */
 export function makeRest(parts: RestParts): Rest {
-  const ask = async <T>(
-    method: string,
-    path: string,
-    options: { readonly body?: unknown; readonly signal?: AbortSignal; readonly reason?: string }
-  ): Promise<T> => {
+  const askText = async (method: string, path: string, options: AskOptions): Promise<string> => {
     const headers: Record<string, string> = { Accept: 'application/json' }
     if (parts.tenant !== undefined) headers['X-Weir-Tenant'] = parts.tenant
     if (options.reason !== undefined && options.reason !== '') headers['X-Weir-Reason'] = options.reason
@@ -61,11 +65,16 @@ export function makeRest(parts: RestParts): Rest {
       if (response.status === 401 && path !== '/login') parts.onSignedOut()
       throw problem
     }
+    return text
+  }
+  const ask = async <T>(method: string, path: string, options: AskOptions): Promise<T> => {
+    const text = await askText(method, path, options)
     return (text === '' ? undefined : JSON.parse(text)) as T
   }
   const read = <T>(path: string, signal?: AbortSignal): Promise<T> => ask<T>('GET', path, signal ? { signal } : {})
   return {
     read,
+    find: async (path, signal) => void (await askText('GET', path, signal ? { signal } : {})),
     write: (method, path, body, reason) => ask(method, path, { body, ...(reason === undefined ? {} : { reason }) }),
     readAll: async <T>(path: string, signal?: AbortSignal) => {
       const paged = (page: number): string => `${path}${path.includes('?') ? '&' : '?'}page_size=${PAGE_SIZE}&page=${page}`

@@ -18,13 +18,18 @@ t.test('a join token is shown once, with the whole command', async t => {
     made.body['command'],
     `curl -fsSLk --pinnedpubkey 'sha256//cGlu' 'http://controller.test:9443/install.sh' | sh -s -- --controller 'http://controller.test:9443' --pin 'sha256//cGlu' --token ${token}`
   )
+  t.match(made.body['commands'], { systemd: made.body['command'], container: /\/install\/container\.sh' \| sh .* --token weir1/ })
+  const { paths } = (await admin.call('GET', '/api/openapi.json')).body as unknown as {
+    readonly paths: Readonly<Record<string, Readonly<Record<string, unknown>>>>
+  }
+  t.match(JSON.stringify(paths['/api/jointoken']?.['post']), /"commands":\{.*"systemd":.*"container":/u)
   const stored = store.get('jointoken', String(made.body['uuid']))!
   t.equal(stored.body['token_hash'], createHash('sha256').update(parsed.secret).digest('base64url'))
   t.match(stored.body, { uses: 3, expires_at: /^\d{4}-.*Z$/ })
   t.notMatch(JSON.stringify([stored, store.revisions({ limit: 100 })]), new RegExp(parsed.secret))
 
   const read = await admin.call('GET', `/api/jointoken/${String(made.body['uuid'])}`)
-  t.match(read.body, { token: undefined, command: undefined, uses: 3, token_hash: '<sensitive>' })
+  t.match(read.body, { token: undefined, command: undefined, commands: undefined, uses: 3, token_hash: '<sensitive>' })
   t.match(await admin.call('POST', '/api/jointoken', { uses: 0, expiry_minutes: 'x' }), {
     status: 422,
     violations: [{ pointer: '/uses' }, { pointer: '/expiry_minutes' }]
@@ -80,7 +85,7 @@ t.test('install files are served when they were built, and name the command when
   const folder = mkdtempSync(join(tmpdir(), 'weir-install-'))
   t.teardown(() => rmSync(folder, { recursive: true }))
   const { anonymous } = await aRest(t, { installFolder: folder })
-  for (const path of ['/install.sh', '/install/engine.tar.gz'])
+  for (const path of ['/install.sh', '/install/container.sh', '/install/engine.tar.gz'])
     t.match(await anonymous.call('GET', path), { status: 503, body: { error: /make package/ } }, path)
   writeFileSync(join(folder, 'install.sh'), '#!/bin/sh\n')
   writeFileSync(join(folder, 'VERSION'), '1\n')

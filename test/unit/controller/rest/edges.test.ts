@@ -6,7 +6,7 @@ import { StoreUnavailable } from '#controller/store/store.ts'
 import { parseMoment, parseMetricsQuery } from '#controller/rest/analytics.ts'
 import { parseBasic } from '#controller/rest/caller.ts'
 import { parsePatch } from '#controller/rest/crud.ts'
-import { joinCommand } from '#controller/rest/join.ts'
+import { joinCommands } from '#controller/rest/join.ts'
 import { isDeeperThan } from '#controller/rest/json.ts'
 import { parseSubscribe } from '#controller/rest/live.ts'
 import { flattenMacro } from '#controller/rest/macro.ts'
@@ -87,14 +87,16 @@ t.test('parsePatch takes add, replace and delete of objects', async t => {
   for (const wrong of [undefined, null, [], {}, { add: 1 }, { add: {}, more: {} }]) t.throws(() => parsePatch(wrong), is400)
 })
 
-t.test('joinCommand names the port and quotes what a shell would read', async t => {
+t.test('joinCommands names the port and quotes what a shell would read', async t => {
   const pin = 'sha256//abc='
+  const { systemd, container } = joinCommands('https://lb.test:9443', pin, 'weir1.a.b')
   t.equal(
-    joinCommand('https://lb.test:9443', pin, 'weir1.a.b'),
+    systemd,
     "curl -fsSLk --pinnedpubkey 'sha256//abc=' 'https://lb.test:9443/install.sh' | sh -s -- --controller 'https://lb.test:9443' --pin 'sha256//abc=' --token weir1.a.b"
   )
-  t.match(joinCommand('https://lb.test', pin, 't'), "'https://lb.test:443'")
-  t.match(joinCommand('https://[::1]:9443', pin, 't'), "'https://[::1]:9443/install.sh'")
+  t.equal(container, systemd.replace('/install.sh', '/install/container.sh'))
+  t.match(joinCommands('https://lb.test', pin, 't').systemd, "'https://lb.test:443'")
+  t.match(joinCommands('https://[::1]:9443', pin, 't').systemd, "'https://[::1]:9443/install.sh'")
 })
 
 t.test('flattenMacro puts what is referred to first', async t => {
