@@ -167,8 +167,10 @@ export class RunningService {
   }
 
   /** A connection was accepted. */
-  accept(socket: Socket, spec: ListenerSpec, terminator: Terminator | null): void {
+  accept(accepted: Socket, spec: ListenerSpec, terminator: Terminator | null): void {
     const { part, site, mayProxy } = this.#plan
+    const isPlainHttp = terminator === null && part.application === 'http'
+    const socket = isPlainHttp ? (this.#parts.forwarder.adopt?.(accepted) ?? accepted) : accepted
     socket.on('error', () => socket.destroy())
     const { remoteAddress, localPort } = socket
     if (remoteAddress === undefined || localPort === undefined || this.#isRetired || !part.isTrafficEnabled) return void socket.destroy()
@@ -210,7 +212,9 @@ export class RunningService {
 
   /** Asked once for each connection: it counts for the limit. */
   #mayCome(clientIp: string, port: number): 'take' | 'close' | 'reset' {
-    const { denies, admits } = this.#plan
+    const { part, denies, admits } = this.#plan
+    // Here it came to user space, which cannot show its servers who the client is.
+    if (part.forwarding === 'kernel-only') return 'close'
     if (denies(clientIp, port) !== undefined) return 'close'
     return admits === null ? 'take' : admits(clientIp)
   }

@@ -15,6 +15,8 @@ export interface Forwarder {
   readonly kind: ForwarderKind
   /** Takes connections of HTTP/2, and speaks it to servers. */
   readonly speaksHttp2?: boolean
+  /** A connection that was just accepted, without TLS, as this codec reads it best; the socket that was given is not used any more. */
+  readonly adopt?: (accepted: Socket) => Socket
   /** The server side under one set of limits; takes connections that are accepted and through with TLS. */
   readonly openEntrance: (limits: HttpSpec, spine: EntranceSpine) => Entrance
   /** A destination that gets no new requests: idle connections close, busy ones close when they are done. */

@@ -15,7 +15,7 @@ import { BodyReader, type Framing } from './body-reader.ts'
 import { EMPTY } from './bytes.ts'
 import { isFraming, lastChunk, requestText, responseText, UPGRADE } from './compose.ts'
 import { INCOMPLETE, ResponseReader } from './head-reader.ts'
-import type { WireParts } from './parts.ts'
+import { SMALL_BYTES, type WireParts } from './parts.ts'
 import { ServerConnection, type IdleServers, type ServerUser } from './server.ts'
 
 /** RFC 6455 §1.3. */
@@ -106,16 +106,19 @@ export class Attempt implements ServerUser, ServerSide {
     this.#isBodyConsumed = true
     this.#exchange.bytesIn += size
     const isChunked = this.#exchange.request.framing === 'chunked'
+    const end = isChunked && isDone ? lastChunk(trailers) : ''
     let isFlowing = true
-    if (isChunked) {
-      socket.cork()
-      if (size > 0) {
-        socket.write(`${size.toString(16)}\r\n`, 'latin1')
-        socket.write(bytes.subarray(from, to))
-      }
-      isFlowing = socket.write(isDone ? `${size > 0 ? '\r\n' : ''}${lastChunk(trailers)}` : '\r\n', 'latin1')
-      socket.uncork()
-    } else if (size > 0) isFlowing = socket.write(bytes.subarray(from, to))
+    if (size <= SMALL_BYTES) {
+      const data = bytes.toString('latin1', from, to)
+      isFlowing = socket.write(isChunked && size > 0 ? `${size.toString(16)}\r\n${data}\r\n${end}` : data + end, 'latin1')
+    } else {
+      const out = this.#parts.buffers.take()
+      let length = isChunked ? out.write(`${size.toString(16)}\r\n`, 'latin1') : 0
+      length += bytes.copy(out, length, from, to)
+      if (isChunked) length += out.write('\r\n', length, 'latin1')
+      isFlowing = server.writeHeld(out, length)
+      if (end !== '') isFlowing = socket.write(end, 'latin1')
+    }
     if (isDone) this.#bodySent()
     return isFlowing
   }

@@ -14,7 +14,7 @@ import { BodyReader } from './body-reader.ts'
 import { EMPTY, LF } from './bytes.ts'
 import { CLOSE, KEEP, lastChunk, responseText } from './compose.ts'
 import { INCOMPLETE, type RequestReader } from './head-reader.ts'
-import type { WireParts } from './parts.ts'
+import { HeldWrites, SMALL_BYTES, type WireParts } from './parts.ts'
 import { IdleServers } from './server.ts'
 import { Timer, type Lane } from './wheel.ts'
 
@@ -40,8 +40,6 @@ export interface EntranceLanes {
   readonly linger: Lane
 }
 
-/** So many bytes are sent as one text with their head; above, the copy into a buffer is cheaper. */
-const SMALL_BYTES = 8_192
 /** The longest head that is put into one buffer with what follows it. */
 const MAX_JOINED_HEAD = 8_192
 /** A rest of a request that is not worth a connection is read and thrown away. */
@@ -77,9 +75,12 @@ export class ClientConnection implements Wire, ClientSide {
   readonly #timer = new Timer(() => this.#expired())
   readonly #readerTimer = new Timer(() => this.#readerExpired())
   readonly #body = new BodyReader()
-  /** What came and is not used yet: from `#at` on. */
+  /** What came and is not used yet: from `#at` to `#to`. */
   #bytes: Buffer = EMPTY
   #at = 0
+  #to = 0
+  /** It stands in the buffer that all connections share, and has to leave it before the next read. */
+  #isBorrowed = false
   #phase = FIRST
   #bodyTo = NOBODY
   #bodyBytes = 0
@@ -98,7 +99,7 @@ export class ClientConnection implements Wire, ClientSide {
   #unread = 0
   #attempt: ServerSide | null = null
   #onSent: ((fault: Fault | null) => void) | null = null
-  #held: Buffer[] | null = null
+  #held: HeldWrites | null = null
 
   constructor(socket: Socket, downstream: Downstream, entrance: EntranceParts) {
     this.socket = socket
@@ -106,9 +107,10 @@ export class ClientConnection implements Wire, ClientSide {
     this.idle = entrance.limits.isConnectionMultiplexed ? entrance.idle : new IdleServers()
     this.#downstream = downstream
     this.#entrance = entrance
-    socket.on('data', this.#onData).on('end', this.#onEnd).on('drain', this.#onDrain)
-    socket.once('close', () => this.#closed())
     entrance.lanes.firstHeader.arm(this.#timer)
+    socket.on('end', this.#onEnd).on('drain', this.#onDrain)
+    socket.once('close', () => this.#closed())
+    if (!this.parts.readers.attach(socket, this.#onRead)) socket.on('data', this.#onData)
   }
 
   // What the spine asks for.
@@ -199,7 +201,7 @@ export class ClientConnection implements Wire, ClientSide {
   }
 
   flowBody(): void {
-    if (this.#expects && this.#at === this.#bytes.length) {
+    if (this.#expects && this.#at === this.#to) {
       this.#expects = false
       this.write('HTTP/1.1 100 Continue\r\n\r\n')
     }
@@ -232,10 +234,10 @@ export class ClientConnection implements Wire, ClientSide {
   }
 
   detach(): { socket: Socket; early: Buffer } {
-    const early = this.#bytes.subarray(this.#at)
+    const early = Buffer.from(this.#bytes.subarray(this.#at, this.#to))
+    this.parts.readers.detach(this.socket)
     this.#phase = SPLICED
-    this.#bytes = EMPTY
-    this.#at = 0
+    this.#dropBytes()
     this.#timer.disarm()
     this.#readerTimer.disarm()
     this.socket.removeListener('data', this.#onData).removeListener('end', this.#onEnd).removeListener('drain', this.#onDrain)
@@ -260,19 +262,28 @@ export class ClientConnection implements Wire, ClientSide {
   /** Idle: closes now; busy: with its next response. */
   retire(): void {
     this.#isLast = true
-    if (this.#phase === IDLE || (this.#phase === FIRST && this.#at === this.#bytes.length)) this.socket.destroy()
+    if (this.#phase === IDLE || (this.#phase === FIRST && this.#at === this.#to)) this.socket.destroy()
   }
 
   // What the client does.
 
-  readonly #onData = (chunk: Buffer): void => {
+  readonly #onData = (chunk: Buffer): void => this.#take(chunk, chunk.length, false)
+
+  readonly #onRead = (bytes: Buffer, size: number): boolean => {
+    this.#take(bytes, size, true)
+    return !this.#isPaused
+  }
+
+  #take(bytes: Buffer, size: number, isBorrowed: boolean): void {
     if (this.#phase >= CLOSING) return
-    const isMore = this.#at < this.#bytes.length
-    this.#bytes = isMore ? Buffer.concat([this.#bytes.subarray(this.#at), chunk]) : chunk
+    const isMore = this.#at < this.#to
+    this.#bytes = isMore ? Buffer.concat([this.#bytes.subarray(this.#at, this.#to), bytes.subarray(0, size)]) : bytes
+    this.#to = isMore ? this.#bytes.length : size
     this.#at = 0
+    this.#isBorrowed = isBorrowed && !isMore
     // A line that does not end yet is not read again and again.
-    if (isMore && this.#phase <= HEAD && !chunk.includes(LF)) {
-      const fault = this.#entrance.requests.overflow(this.#bytes.length, !this.#bytes.includes(LF))
+    if (isMore && this.#phase <= HEAD && bytes.subarray(0, size).indexOf(LF) < 0) {
+      const fault = this.#entrance.requests.overflow(this.#to, !this.#bytes.includes(LF))
       if (fault !== undefined) this.#refuse(fault)
       return
     }
@@ -294,8 +305,7 @@ export class ClientConnection implements Wire, ClientSide {
     this.#phase = CLOSED
     this.#timer.disarm()
     this.#readerTimer.disarm()
-    this.#bytes = EMPTY
-    this.#at = 0
+    this.#dropBytes()
     if (!isTunnel) this.#gone(goneFault())
     if (this.idle !== this.#entrance.idle) this.idle.close()
     this.#entrance.closed(this)
@@ -321,11 +331,12 @@ export class ClientConnection implements Wire, ClientSide {
 
   /** What cannot be used now waits with the client; what is used up is let go. */
   #settle(): void {
-    const isUsedUp = this.#at === this.#bytes.length
-    if (isUsedUp) {
-      this.#bytes = EMPTY
-      this.#at = 0
-    } else if (this.#phase === BUSY) this.#pause()
+    const isUsedUp = this.#at === this.#to
+    if (isUsedUp) this.#dropBytes()
+    else {
+      if (this.#isBorrowed) this.#keepBytes()
+      if (this.#phase === BUSY) this.#pause()
+    }
     if (!this.#hasEnded || !isUsedUp) return
     if (this.#phase === BUSY) {
       if (this.#body.isDone) this.#entrance.lanes.halfClosed.arm(this.#timer)
@@ -336,11 +347,24 @@ export class ClientConnection implements Wire, ClientSide {
     } else if (this.#phase <= HEAD) this.socket.destroy()
   }
 
+  #dropBytes(): void {
+    this.#bytes = EMPTY
+    this.#at = 0
+    this.#to = 0
+    this.#isBorrowed = false
+  }
+
+  #keepBytes(): void {
+    this.#bytes = Buffer.from(this.#bytes.subarray(this.#at, this.#to))
+    this.#at = 0
+    this.#to = this.#bytes.length
+    this.#isBorrowed = false
+  }
+
   #readHead(): boolean {
     const { requests, lanes, limits } = this.#entrance
-    const length = this.#bytes.length
-    if (this.#at === length) return false
-    const end = requests.read(this.#bytes, this.#at, length)
+    if (this.#at === this.#to) return false
+    const end = requests.read(this.#bytes, this.#at, this.#to)
     if (end instanceof Fault) {
       this.#refuse(end)
       return false
@@ -395,8 +419,8 @@ export class ClientConnection implements Wire, ClientSide {
   /** True when there may be more to read. */
   #readBody(): boolean {
     const body = this.#body
-    if (body.isDone || this.#bodyTo === NOBODY || this.#isServerBlocked || this.#at === this.#bytes.length) return false
-    this.#at = body.read(this.#bytes, this.#at, this.#bytes.length)
+    if (body.isDone || this.#bodyTo === NOBODY || this.#isServerBlocked || this.#at === this.#to) return false
+    this.#at = body.read(this.#bytes, this.#at, this.#to)
     const size = body.dataEnd - body.dataAt
     this.#bodyBytes += size
     this.#windowBytes += size
@@ -444,8 +468,7 @@ export class ClientConnection implements Wire, ClientSide {
   /** Nothing more is read; the client gets to read what was sent before the connection goes. */
   #finish(): void {
     this.#phase = CLOSING
-    this.#bytes = EMPTY
-    this.#at = 0
+    this.#dropBytes()
     this.#entrance.lanes.linger.arm(this.#timer)
     this.#resume()
     this.socket.end()
@@ -465,14 +488,8 @@ export class ClientConnection implements Wire, ClientSide {
   }
 
   #writeHeld(buffer: Buffer, length: number): boolean {
-    this.#held ??= []
-    this.#held.push(buffer)
-    return this.socket.write(buffer.subarray(0, length), this.#onWritten) || this.#blocked()
-  }
-
-  readonly #onWritten = (): void => {
-    const buffer = this.#held?.shift()
-    if (buffer !== undefined) this.parts.buffers.give(buffer)
+    this.#held ??= new HeldWrites(this.parts.buffers)
+    return this.#held.write(this.socket, buffer, length) || this.#blocked()
   }
 
   #flushed(): void {
@@ -517,7 +534,7 @@ export class ClientConnection implements Wire, ClientSide {
     switch (this.#phase) {
       case FIRST:
       case HEAD:
-        if (this.#at === this.#bytes.length) return void this.socket.destroy()
+        if (this.#at === this.#to) return void this.socket.destroy()
         return this.#refuse(new Fault('DOWNSTREAM_HEADERS_TIMEOUT', 'the header did not come in time'))
       case BUSY: {
         if (this.#hasEnded) {

@@ -4,7 +4,7 @@ import { connect as tlsConnect } from 'node:tls'
 import type { Destination } from '../../exchange/forwarder.ts'
 import { upstreamTlsOptions } from '../../upstream/tls.ts'
 import { SessionPool } from '../http2/sessions.ts'
-import type { WireParts } from './parts.ts'
+import { HeldWrites, type WireParts } from './parts.ts'
 import { Timer } from './wheel.ts'
 
 /** Whom a connection serves: an attempt. */
@@ -34,6 +34,7 @@ export class ServerConnection {
   readonly #parts: WireParts
   readonly #idle: IdleServers
   #error: Error | undefined
+  #held: HeldWrites | null = null
 
   /**
    * Shapes  isTunnel: its bytes are to be had as a stream, not out of the buffer that all connections share
@@ -45,6 +46,12 @@ export class ServerConnection {
     this.#parts = parts
     this.socket = this.#open(isTunnel)
     destination.connectionOpened()
+  }
+
+  /** Writes what is in a buffer of the worker's, and gives it back. False: no more for now. */
+  writeHeld(buffer: Buffer, length: number): boolean {
+    this.#held ??= new HeldWrites(this.#parts.buffers)
+    return this.#held.write(this.socket, buffer, length)
   }
 
   /** Back among the idle ones, unless it is of no more use. */

@@ -9,6 +9,7 @@ import { ClientConnection, type EntranceParts } from './client.ts'
 import { Dates } from './compose.ts'
 import { RequestReader } from './head-reader.ts'
 import { Buffers, READ_BYTES, type WireParts } from './parts.ts'
+import { Readers } from './readers.ts'
 import { IdleServers } from './server.ts'
 import { Wheel } from './wheel.ts'
 
@@ -26,6 +27,7 @@ export function makeWireForwarder(options: { readonly clock: Clock }): Forwarder
     wheel: new Wheel(clock),
     dates: new Dates(clock.nowEpochMs),
     readBuffer: Buffer.allocUnsafeSlow(READ_BYTES),
+    readers: new Readers(Buffer.allocUnsafeSlow(READ_BYTES)),
     buffers: new Buffers(),
     responses: makeResponseReader(),
     sessions: new WeakMap()
@@ -33,8 +35,8 @@ export function makeWireForwarder(options: { readonly clock: Clock }): Forwarder
   return {
     kind: 'wire',
     speaksHttp2: true,
-    openEntrance: (limits, spine) =>
-      joinEntrances(openEntrance(limits, spine, parts, idle), openHttp2Entrance(limits, spine, parts, idle)),
+    openEntrance: (limits, spine) => joinEntrances(openEntrance(limits, spine, parts, idle), openHttp2Entrance(limits, spine, parts, idle)),
+    adopt: socket => parts.readers.adopt(socket),
     forget: destination => idle.forget(destination),
     close: () => {
       idle.close()
