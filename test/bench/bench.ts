@@ -91,7 +91,7 @@ function readOptions(): Options | 'list' {
     cases: names === undefined ? cases : cases.filter(one => names.includes(one.name)),
     seconds: positive(values.seconds, 'seconds', 120),
     rounds: positive(values.rounds, 'rounds', 50),
-    forwarders: values.forwarder.split(','),
+    forwarders: values.forwarder.split(',').filter(one => one !== 'none'),
     peers: values.peers?.split(','),
     profileFolder: values.profile,
     isJson: values.json

@@ -38,8 +38,12 @@ else {
     stream.on('error', () => undefined)
     stream.on('data', () => undefined)
     stream.on('end', () => {
+      // A load that is over goes in the middle of its requests.
+      if (stream.destroyed) return
       stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true })
-      stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }))
+      stream.on('wantTrailers', () => {
+        if (!stream.destroyed) stream.sendTrailers({ 'grpc-status': '0' })
+      })
       stream.end(grpcAnswer)
     })
   })

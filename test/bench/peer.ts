@@ -110,7 +110,6 @@ http {
   proxy_buffers 16 32k;
   proxy_busy_buffers_size 128k;
   proxy_max_temp_file_size 0;
-  ${scene.isHttp2 ? `http2_max_requests ${MAX_REQUESTS};` : ''}
   ${
     scene.tls === null
       ? ''

@@ -56,7 +56,10 @@ function rowOf(measured: Measured): Row {
   const { rounds, name, isOurs, rssBytes, readyMs, bytesPerUnit } = measured
   const costs = rounds.flatMap(round => (round.cpuUs === null || round.units === 0 ? [] : [round.cpuUs / round.units]))
   const errors: Record<string, number> = {}
-  for (const round of rounds) for (const [kind, count] of Object.entries(round.errors)) errors[kind] = (errors[kind] ?? 0) + count
+  for (const round of rounds) {
+    for (const [kind, count] of Object.entries(round.errors)) errors[kind] = (errors[kind] ?? 0) + count
+    if (round.units === 0) errors['rounds without an answer'] = (errors['rounds without an answer'] ?? 0) + 1
+  }
   return {
     name,
     isOurs,

@@ -74,6 +74,12 @@ t.test('compare judges by memory where the case is about memory', async t => {
   t.equal(rows[0]?.ratio, 9)
 })
 
+t.test('compare counts a round without an answer as an error, so that nothing is never the cheapest', async t => {
+  const { rows, best } = compare([measured('nginx', [round(200)]), measured('haproxy', [{ ...round(1), units: 0 }])])
+  t.equal(best, 'nginx')
+  t.match(rows[1], { cpuUsPerUnit: null, errors: { 'rounds without an answer': 1 } })
+})
+
 t.test('compare has no ratio without a peer', async t => {
   t.match(compare([measured('weir', [round(100)], { isOurs: true })]), { best: undefined, rows: [{ ratio: null }] })
 })
