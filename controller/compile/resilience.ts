@@ -2,8 +2,8 @@
 import { createHash } from 'node:crypto'
 import type { FilledKind } from '#model/resource/catalogue.ts'
 import type { FilledShape } from '#model/resource/field.ts'
-import type { serverReselect } from '#model/resource/pool.ts'
-import type { PersistenceSpec, ReselectSpec, Resilience } from '#model/snapshot/resilience.ts'
+import type { circuitBreaker, outlierDetection, serverReselect } from '#model/resource/pool.ts'
+import type { BreakerSpec, OutlierSpec, PersistenceSpec, ReselectSpec, Resilience } from '#model/snapshot/resilience.ts'
 import type { ServerSpec } from '#model/snapshot/snapshot.ts'
 import { CannotBuild } from './resources.ts'
 import type { Read, Reader } from './resources.ts'
@@ -18,12 +18,38 @@ export function resilienceOf(reader: Reader, { uuid, body }: Read<'pool'>, serve
     ...(profile === undefined
       ? {}
       : { persistence: persistenceOf(reader, reader.need('applicationpersistenceprofile', profile), { uuid, body, servers }) }),
-    ...(body.server_disable_type === 'ALLOW_NEW_CONNECTION_IF_PERSISTENCE_PRESENT' ? { keepsBoundWhenDisabled: true } : {})
+    ...(body.server_disable_type === 'ALLOW_NEW_CONNECTION_IF_PERSISTENCE_PRESENT' ? { keepsBoundWhenDisabled: true } : {}),
+    ...(body.outlier_detection === undefined ? {} : { outliers: outliersOf(body.outlier_detection) }),
+    ...(body.circuit_breaker === undefined ? {} : { breaker: breakerOf(body.circuit_breaker) })
   }
 }
 
 const blocks = { HTTP_RSP_4XX: { from: 400, to: 499 }, HTTP_RSP_5XX: { from: 500, to: 599 } } as const
-const orNull = (ms: number): number | null => (ms === 0 ? null : ms)
+const orNull = (value: number): number | null => (value === 0 ? null : value)
+
+function outliersOf(given: FilledShape<typeof outlierDetection>): OutlierSpec {
+  return {
+    consecutive5xx: orNull(given.consecutive_5xx),
+    consecutiveGatewayErrors: orNull(given.consecutive_gateway_errors),
+    consecutiveLocalFailures: orNull(given.consecutive_local_failures),
+    successRate:
+      given.success_rate_deviation === 0
+        ? null
+        : {
+            deviations: given.success_rate_deviation / 1000,
+            minServers: given.success_rate_min_servers,
+            minRequests: given.success_rate_min_requests
+          },
+    intervalS: given.interval,
+    baseEjectionS: given.base_ejection_time,
+    maxEjectionS: Math.max(given.base_ejection_time, given.max_ejection_time),
+    maxEjectionPercent: given.max_ejection_percent
+  }
+}
+
+function breakerOf(given: FilledShape<typeof circuitBreaker>): BreakerSpec {
+  return { maxPending: orNull(given.max_pending), maxRequests: orNull(given.max_requests), maxRetries: orNull(given.max_retries) }
+}
 
 function reselectOf(given: FilledShape<typeof serverReselect>): ReselectSpec {
   const { codes = [], ranges = [], resp_code_block: classes = [] } = given.svr_resp_code ?? {}

@@ -1,7 +1,7 @@
 /** The fleet: engines join, connect, are told what to run, and are watched. */
 import type { Clock } from '#model/base/clock.ts'
 import type { Log } from '#model/base/log.ts'
-import type { AgentMessage, Hello } from '#model/message/message.ts'
+import type { AgentMessage, Hello, ServerSample } from '#model/message/message.ts'
 import { PROTOCOL } from '#model/message/message.ts'
 import type { ChangeOrder, ChangeResult } from '#controller/change/order.ts'
 import type { AuthorityPort, Seal } from '#controller/pki/port.ts'
@@ -130,6 +130,7 @@ export async function openFleet(options: FleetOptions): Promise<Fleet> {
     engine.violations = []
     engine.refusals.clear()
     engine.judgements.clear()
+    engine.ejections = new Map()
     roster.setRow(engine, {
       facts,
       runningRevision,
@@ -160,6 +161,7 @@ export async function openFleet(options: FleetOptions): Promise<Fleet> {
       case 'PartsWanted':
         return pusher.partsWanted(engine, message.hashes)
       case 'SampleTaken':
+        runtime.judged(ejectedAnew(engine, message.sample.servers))
         return telemetry.ingest(engine.uuid, message.sample)
       case 'ServersJudged':
         for (const judged of message.servers) engine.judgements.set(`${judged.poolId}/${judged.serverId}`, judged)
@@ -187,6 +189,7 @@ export async function openFleet(options: FleetOptions): Promise<Fleet> {
     if (engine === undefined || engine.session !== session) return
     engine.session = undefined
     engine.judgements.clear()
+    engine.ejections = new Map()
     engine.runningIds = new Set()
     pusher.disconnected(engine)
     telemetry.forget(engine.uuid)
@@ -251,4 +254,15 @@ export async function openFleet(options: FleetOptions): Promise<Fleet> {
       await channel.close()
     }
   }
+}
+
+/** Takes over which servers an engine leaves out; returns the pools of those of which that has changed. */
+function ejectedAnew(engine: Engine, servers: readonly ServerSample[]): { readonly poolId: string }[] {
+  const before = engine.ejections
+  const now = new Map(servers.flatMap(({ poolId, id, ejection }) => (ejection === undefined ? [] : [[`${poolId}/${id}`, ejection]])))
+  if (before.size === 0 && now.size === 0) return []
+  engine.ejections = now
+  return [...new Set([...before.keys(), ...now.keys()])]
+    .filter(key => before.get(key)?.untilEpochMs !== now.get(key)?.untilEpochMs)
+    .map(key => ({ poolId: key.slice(0, key.indexOf('/')) }))
 }

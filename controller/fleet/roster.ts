@@ -11,7 +11,7 @@
  * of theirs is placed elsewhere. An engine whose trust ended is DOWN for good.
  */
 import type { Clock } from '#model/base/clock.ts'
-import type { Hello, ServerJudgement } from '#model/message/message.ts'
+import type { Ejection, Hello, ServerJudgement } from '#model/message/message.ts'
 import type { OperState } from '#model/resource/runtime.ts'
 import type { Violation } from '#model/resource/violation.ts'
 import type { Manifest, Part } from '#model/snapshot/snapshot.ts'
@@ -76,6 +76,8 @@ export class Engine {
   /** The next snapshot has them once more: the port may be free by now. */
   isTryingAgain = false
   readonly judgements = new Map<string, ServerJudgement>()
+  /** `<pool uuid>/<server id>` -> why it leaves the server out now, and until when. */
+  ejections: ReadonlyMap<string, Ejection> = new Map()
   cancelPartition: (() => void) | undefined
 
   constructor(uuid: string, row: EngineRow, state: OperState, reasons: readonly string[], sinceEpochMs: number) {

@@ -39,7 +39,7 @@ export interface Runtime {
   /** Facts that came in; what follows from them is announced. */
   readonly engineChanged: (engine: Engine) => void
   readonly planned: () => void
-  readonly judged: (servers: readonly ServerJudgement[]) => void
+  readonly judged: (servers: readonly { readonly poolId: string }[]) => void
   readonly stop: () => void
 }
 
@@ -69,7 +69,11 @@ export function makeRuntime(options: RuntimeOptions): Runtime {
       carriers = new Map<string, Set<Engine>>()
       for (const engine of roster.engines) {
         if (!engine.isLive) continue
-        const ids = [...engine.runningIds, ...[...engine.judgements.values()].map(judged => judged.poolId)]
+        const ids = [
+          ...engine.runningIds,
+          ...[...engine.judgements.values()].map(judged => judged.poolId),
+          ...[...engine.ejections.keys()].map(key => key.slice(0, key.indexOf('/')))
+        ]
         for (const id of ids) {
           const set = carriers.get(id)
           if (set === undefined) carriers.set(id, new Set([engine]))
@@ -109,9 +113,9 @@ export function makeRuntime(options: RuntimeOptions): Runtime {
       if (told.length > 0 && told.every(({ ip }) => ip === ''))
         return { state: 'OPER_DOWN', reasons: [`the name ${server.host} has no address yet: it could not be resolved`] }
     }
-    if (!hasMonitor(pool)) return { state: 'OPER_UP', reasons: [] }
     const verdicts = verdictsOf(pool.uuid, server.id)
-    if (verdicts.some(({ judged }) => judged?.verdict === 'up')) return { state: 'OPER_UP', reasons: [] }
+    const isUp = !hasMonitor(pool) || verdicts.some(({ judged }) => judged?.verdict === 'up')
+    if (isUp) return judgeEjected(pool, server)
     const down = verdicts.filter(({ judged }) => judged?.verdict === 'down')
     if (down.length > 0) {
       const details = down.flatMap(({ judged }) =>
@@ -120,6 +124,17 @@ export function makeRuntime(options: RuntimeOptions): Runtime {
       return { state: 'OPER_DOWN', reasons: [...new Set(details)] }
     }
     return { state: 'OPER_UNKNOWN', reasons: [verdicts.length === 0 ? 'no engine probes it' : 'not probed yet'] }
+  }
+
+  /** Up, unless every engine that carries it leaves it out. */
+  function judgeEjected(pool: StoredResource, server: ServerSpec): Judged {
+    const engines = carriersOf(pool.uuid)
+    const reasons = engines.flatMap(engine => {
+      const ejection = engine.ejections.get(`${pool.uuid}/${server.id}`)
+      if (ejection === undefined) return []
+      return `ejected by engine ${nameOf(engine)} until ${new Date(ejection.untilEpochMs).toISOString()}: ${ejection.reason}`
+    })
+    return { state: reasons.length > 0 && reasons.length === engines.length ? 'OPER_DOWN' : 'OPER_UP', reasons }
   }
 
   function judgePool(
@@ -414,6 +429,7 @@ export function makeRuntime(options: RuntimeOptions): Runtime {
       refreshSoon()
     },
     judged: servers => {
+      if (servers.length === 0) return
       carriers = undefined
       for (const server of servers) dirtyPools.add(server.poolId)
       refreshSoon()

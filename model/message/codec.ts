@@ -7,6 +7,7 @@ import type { Violation } from '#model/resource/violation.ts'
 import { BUCKETS } from './histogram.ts'
 import type {
   AgentMessage,
+  Ejection,
   HostSample,
   HubMessage,
   Sample,
@@ -83,12 +84,19 @@ function object<T>(fields: Fields<T>): Read<T> {
     for (const [field, read] of entries) {
       const has = Object.hasOwn(value, field)
       if (has) known++
-      out[field] = read(has ? value[field] : undefined, `${at}/${field}`, notes)
+      const taken = read(has ? value[field] : undefined, `${at}/${field}`, notes)
+      if (taken !== undefined) out[field] = taken
     }
     notes.unknownFields += Object.keys(value).length - known
     return out as T
   }
 }
+
+/** A field that may be left out. */
+const optional =
+  <T>(read: Read<T>): Read<T> =>
+  (value, at, notes) =>
+    value === undefined ? (undefined as T) : read(value, at, notes)
 
 // The shapes, each checked by the compiler against message.ts.
 
@@ -131,7 +139,13 @@ const totals = object<Totals>({
 
 const traffic = object<TrafficSample>({ id: name, totals, latency: histogram })
 
-const server = object<ServerSample>({ id: name, poolId: name, totals, latency: histogram })
+const server = object<ServerSample>({
+  id: name,
+  poolId: name,
+  totals,
+  latency: histogram,
+  ejection: optional(object<Ejection>({ reason: name, untilEpochMs: finite }))
+})
 
 const host = object<HostSample>({
   cpuRatio: finite,

@@ -169,6 +169,14 @@ export interface TrafficSample {
 
 export interface ServerSample extends TrafficSample {
   readonly poolId: string
+  /** The engine leaves it out now, for what it failed. */
+  readonly ejection?: Ejection
+}
+
+export interface Ejection {
+  /** In words. */
+  readonly reason: string
+  readonly untilEpochMs: number
 }
 
 /** Sent at once when a verdict changes, and whole after each Welcome. */

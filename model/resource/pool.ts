@@ -123,6 +123,75 @@ export const serverReselect = shape('server reselect', {
   )
 })
 
+const orOff = { '0': 'not looked at' }
+
+export const outlierDetection = shape('outlier detection', {
+  consecutive_5xx: integer('Errors in a row, of the server or of the way to it, after which it is left out.', {
+    default: 5,
+    min: 0,
+    max: 100000,
+    special: orOff
+  }),
+  consecutive_gateway_errors: integer('The same for 502, 503, 504 and failed connections.', {
+    default: 0,
+    min: 0,
+    max: 100000,
+    special: orOff
+  }),
+  consecutive_local_failures: integer('The same for connections that are refused, break or are too slow.', {
+    default: 5,
+    min: 0,
+    max: 100000,
+    special: orOff
+  }),
+  success_rate_deviation: integer(
+    'A server whose success rate lies so far below the mean of the pool is left out: thousandths of a standard deviation, 1900 is usual.',
+    { default: 0, min: 0, max: 100000, special: orOff }
+  ),
+  success_rate_min_servers: integer('Success rates are compared when so many servers have enough requests.', {
+    default: 5,
+    min: 3,
+    max: 5000
+  }),
+  success_rate_min_requests: integer('Requests within the interval that are enough.', { default: 100, min: 1, max: 1000000 }),
+  interval: integer('How often success rates are compared.', { default: 10, min: 1, max: 3600, unit: 'sec' }),
+  base_ejection_time: integer('For how long a server is left out the first time; twice as long the second time, and so on.', {
+    default: 30,
+    min: 1,
+    max: 86400,
+    unit: 'sec'
+  }),
+  max_ejection_time: integer('The longest that a server is left out at once.', { default: 300, min: 1, max: 86400, unit: 'sec' }),
+  max_ejection_percent: integer('Share of the servers that may be left out at once; at least one where it is not 0.', {
+    default: 10,
+    min: 0,
+    max: 100
+  })
+})
+
+const orUnlimited = { '0': 'unlimited' }
+
+export const circuitBreaker = shape('circuit breaker', {
+  max_requests: integer('Requests and connections that servers of the pool have at once, from each engine.', {
+    default: 0,
+    min: 0,
+    max: 10000000,
+    special: orUnlimited
+  }),
+  max_pending: integer('Requests that wait for a place, on each engine; the others are refused at once.', {
+    default: 0,
+    min: 0,
+    max: 65535,
+    special: { '0': 'as request_queue_enabled says' }
+  }),
+  max_retries: integer('Retries that are under way at once, from each engine.', {
+    default: 0,
+    min: 0,
+    max: 10000000,
+    special: orUnlimited
+  })
+})
+
 export const pool = defineKind({
   kind: 'pool',
   title: 'Pool',
@@ -139,6 +208,7 @@ export const pool = defineKind({
     use_service_port: flag('Connections go to the port that the client reached, not to that of the server; layer 4 only.', {
       default: false
     }),
+    enable_http2: flag('Servers are spoken to in HTTP/2: agreed on in TLS; without TLS they must know.', { default: false }),
     lb_algorithm: oneOf(
       [
         'LB_ALGORITHM_LEAST_CONNECTIONS',
@@ -228,6 +298,8 @@ export const pool = defineKind({
       'Whether clients that are bound to a disabled server may go on with it, for its graceful_disable_timeout.',
       { default: 'DISALLOW_NEW_CONNECTION' }
     ),
+    outlier_detection: nested(outlierDetection, 'Servers that fail requests are left out for a while. Not a field of Avi.', {}),
+    circuit_breaker: nested(circuitBreaker, 'What the pool is given at once. Not a field of Avi.', {}),
     cloud_ref: cloudRef
   },
   unsupported: {
@@ -243,7 +315,6 @@ export const pool = defineKind({
     delete_server_on_dns_refresh: true,
     domain_name: [],
     east_west: false,
-    enable_http2: false,
     external_autoscale_groups: [],
     fewest_tasks_feedback_delay: 10,
     graceful_hm_down_disable_timeout: -1,

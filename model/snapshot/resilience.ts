@@ -5,6 +5,34 @@ export interface Resilience {
   readonly persistence?: PersistenceSpec
   /** Clients that are bound to a disabled server go on with it for its grace. */
   readonly keepsBoundWhenDisabled?: true
+  readonly outliers?: OutlierSpec
+  readonly breaker?: BreakerSpec
+}
+
+/** Servers that fail are left out for a while. Null: not looked at. */
+export interface OutlierSpec {
+  readonly consecutive5xx: number | null
+  readonly consecutiveGatewayErrors: number | null
+  /** Connections that were refused, broke or were too slow. */
+  readonly consecutiveLocalFailures: number | null
+  /** Compared each interval; a server this many standard deviations below the mean is left out. */
+  readonly successRate: { readonly deviations: number; readonly minServers: number; readonly minRequests: number } | null
+  readonly intervalS: number
+  /** Times how often it was left out lately, up to the most. */
+  readonly baseEjectionS: number
+  readonly maxEjectionS: number
+  /** Share of the servers that may be out at once; at least one where it is not 0. */
+  readonly maxEjectionPercent: number
+}
+
+/** Of one engine; null: unlimited. */
+export interface BreakerSpec {
+  /** Requests and flows that wait for a place. */
+  readonly maxPending: number | null
+  /** Requests and flows with servers. */
+  readonly maxRequests: number | null
+  /** Retries among them. */
+  readonly maxRetries: number | null
 }
 
 /** How a client is known again, so that it stays with its server. */

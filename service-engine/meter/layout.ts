@@ -12,6 +12,21 @@ export const CELL = {
   /** Of a pool: thousandths of retries that it has saved up, and when it was last given some. */
   retryCredit: 3,
   retryPaidAtMs: 4,
+  /** Of a pool: retries under way, requests that wait, and when success rates were last compared. */
+  retries: 5,
+  pending: 6,
+  comparedAtS: 7,
+  /** Of a server: failures in a row, by what they are. */
+  errors: 3,
+  gatewayErrors: 4,
+  localFailures: 5,
+  /** Of a server: until when it is left out, how often it was lately, and why. */
+  ejectedUntilS: 6,
+  ejections: 7,
+  ejectedFor: 8,
+  /** Of a server: since success rates were last compared. */
+  windowRequests: 9,
+  windowSuccesses: 10,
   /** On a line of its own: every exchange writes it. */
   inFlight: 16
 } as const
@@ -33,7 +48,10 @@ export const COUNTER = {
   connections: 11,
   openConnections: 12,
   /** This worker's share of the slot's `inFlight` cell, so that it can be given back when the worker dies. */
-  inFlight: 13
+  inFlight: 13,
+  /** The same of a pool's retries and waiting requests. */
+  retries: 14,
+  pending: 15
 } as const
 export const COUNTERS = 16
 export const ROW_LENGTH = COUNTERS + BUCKETS

@@ -5,7 +5,9 @@
  * must be exact over workers (connections per server, round-robin cursors, verdicts) is a shared cell used with Atomics.
  */
 import { bucketOf, type SparseHistogram } from '#model/message/histogram.ts'
+import { systemClock } from '#model/base/clock.ts'
 import type { ServerSample, Totals, TrafficSample, Verdict } from '#model/message/message.ts'
+import { ejectionInWords } from './ejection.ts'
 import { BINDING_BYTES, CELL, COUNTER, COUNTERS, ROW_LENGTH, slotBytes, viewBindings, viewSlot, type SlotViews } from './layout.ts'
 
 /** id -> slot number, per kind; made by the agent thread, sent to workers with each generation. */
@@ -42,12 +44,23 @@ export interface ServerCell {
   readonly cells: Int32Array
 }
 
+/** A count of what is under way, over all workers; what a dead worker had is given back. */
+export interface Gauge {
+  /** Adds one; returns the count before. */
+  readonly acquire: () => number
+  readonly release: () => void
+  readonly count: () => number
+}
+
 /** Shared state of one pool: the cursor of round robin over all workers. */
 export interface PoolCell {
   /** By CELL; all workers touch it, with Atomics only. */
   readonly cells: Int32Array
   /** Adds one and returns the count before, wrapping at 2^32. */
   readonly nextTurn: () => number
+  readonly requests: Gauge
+  readonly retries: Gauge
+  readonly pending: Gauge
 }
 
 /** A worker's view of the shared memory. */
@@ -163,6 +176,20 @@ class RowMeter implements TrafficMeter {
   }
 }
 
+function makeGauge({ cells, row }: SlotViews, cell: number, counter: number): Gauge {
+  return {
+    acquire: () => {
+      row[counter]! += 1
+      return Atomics.add(cells, cell, 1)
+    },
+    release: () => {
+      row[counter]! -= 1
+      Atomics.sub(cells, cell, 1)
+    },
+    count: () => Atomics.load(cells, cell)
+  }
+}
+
 function makeServerCell({ cells, row }: SlotViews): ServerCell {
   return {
     cells,
@@ -205,8 +232,15 @@ export function attachMemory(buffer: SharedArrayBuffer, worker: number, workers:
     serverMeter: (poolId, serverId) => new RowMeter(view(slots.servers, serverKey(poolId, serverId)).row),
     serverCell: (poolId, serverId) => makeServerCell(view(slots.servers, serverKey(poolId, serverId))),
     poolCell: poolId => {
-      const { cells } = view(slots.pools, poolId)
-      return { cells, nextTurn: () => Atomics.add(cells, CELL.cursor, 1) >>> 0 }
+      const views = view(slots.pools, poolId)
+      const { cells } = views
+      return {
+        cells,
+        nextTurn: () => Atomics.add(cells, CELL.cursor, 1) >>> 0,
+        requests: makeGauge(views, CELL.inFlight, COUNTER.inFlight),
+        retries: makeGauge(views, CELL.retries, COUNTER.retries),
+        pending: makeGauge(views, CELL.pending, COUNTER.pending)
+      }
     },
     bindings: viewBindings(buffer)
   }
@@ -266,6 +300,13 @@ function readTenancy(tenancy: Tenancy): TrafficSample {
   return { id: tenancy.id, totals, latency: readLatency(tenancy) }
 }
 
+function readEjection({ cells }: Tenancy, nowEpochS: number): Pick<ServerSample, 'ejection'> {
+  const untilS = Atomics.load(cells, CELL.ejectedUntilS)
+  const leftS = untilS === 0 ? 0 : (untilS - nowEpochS) | 0
+  if (leftS <= 0) return {}
+  return { ejection: { reason: ejectionInWords(Atomics.load(cells, CELL.ejectedFor)), untilEpochMs: (nowEpochS + leftS) * 1000 } }
+}
+
 type Place = 'virtualServices' | 'pools' | 'servers'
 
 /**
@@ -277,10 +318,11 @@ type Place = 'virtualServices' | 'pools' | 'servers'
 export function makeMemory(options: {
   readonly workers: number
   readonly nowMs: () => number
+  readonly nowEpochMs?: () => number
   readonly graceMs?: number
   readonly maxSlots?: number
 }): Memory {
-  const { workers, nowMs, graceMs = 900_000, maxSlots = MAX_SLOTS } = options
+  const { workers, nowMs, nowEpochMs = systemClock.nowEpochMs, graceMs = 900_000, maxSlots = MAX_SLOTS } = options
   const bytes = slotBytes(workers)
   const buffer = new SharedArrayBuffer(BINDING_BYTES, { maxByteLength: BINDING_BYTES + maxSlots * bytes })
   const tenancies: Readonly<Record<Place, Map<string, Tenancy>>> = { virtualServices: new Map(), pools: new Map(), servers: new Map() }
@@ -368,7 +410,12 @@ export function makeMemory(options: {
   const running = (place: Place): Tenancy[] => [...tenancies[place].values()].filter(tenancy => tenancy.goneAtMs === null)
 
   const readTotals: Memory['readTotals'] = () => {
-    const servers = running('servers').map(tenancy => ({ ...readTenancy(tenancy), poolId: tenancy.poolId }))
+    const nowEpochS = Math.trunc(nowEpochMs() / 1000)
+    const servers = running('servers').map(tenancy => ({
+      ...readTenancy(tenancy),
+      poolId: tenancy.poolId,
+      ...readEjection(tenancy, nowEpochS)
+    }))
     // A connection belongs to a server: those of a pool are its servers' together. A server that left the pool counts on
     // while it drains, and its totals stay: when it comes back, what it did before has not happened again.
     const connectionsOf = new Map<string, { connections: number; openConnections: number }>()
@@ -403,6 +450,10 @@ export function makeMemory(options: {
         for (const { cells, rows } of place.values()) {
           const row = rows[worker]
           if (row === undefined) continue
+          for (const name of place === tenancies.pools ? (['retries', 'pending'] as const) : []) {
+            Atomics.sub(cells, CELL[name], row[COUNTER[name]]!)
+            row[COUNTER[name]] = 0
+          }
           Atomics.sub(cells, CELL.inFlight, row[COUNTER.inFlight]!)
           row[COUNTER.inFlight] = 0
           row[COUNTER.openConnections] = 0

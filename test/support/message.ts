@@ -36,7 +36,16 @@ export function aSample(sequence = 1): Sample {
     },
     virtualServices: [{ id: 'virtualservice-1', totals: someTotals, latency: [40, 9, 41, 1] }],
     pools: [{ id: 'pool-1', totals: someTotals, latency: [] }],
-    servers: [{ id: '10.0.0.1:80', poolId: 'pool-1', totals: someTotals, latency: [40, 10] }]
+    servers: [
+      { id: '10.0.0.1:80', poolId: 'pool-1', totals: someTotals, latency: [40, 10] },
+      {
+        id: '10.0.0.2:80',
+        poolId: 'pool-1',
+        totals: someTotals,
+        latency: [],
+        ejection: { reason: 'too many errors (5xx) in a row', untilEpochMs: 1_800_000_030_000 }
+      }
+    ]
   }
 }
 

@@ -8,8 +8,11 @@ import type { Balancer, Question } from '../balance/balancer.ts'
 import { makeBalancer } from '../balance/catalog.ts'
 import { consistentHash } from '../balance/consistent-hash.ts'
 import { lowest } from '../balance/least-connections.ts'
+import type { Fault } from '#engine/base/fault.ts'
 import type { Exchange } from '../exchange/exchange.ts'
 import type { Destination, DestinationTls } from '../exchange/forwarder.ts'
+import { Breaker } from './breaker.ts'
+import { Outliers } from './outliers.ts'
 import { makePersistence, type Persistence } from './persistence.ts'
 import { RetryBudget } from './retry-budget.ts'
 import { UpstreamServer, type AddressBook, type Cuttable, type Member } from './server.ts'
@@ -35,12 +38,20 @@ export interface Lease extends Cuttable {
   readonly meter: TrafficMeter
   /** Time to the first byte of the answer. */
   readonly responded: (firstByteUs: number) => void
+  /** An exchange with the server is over; `status` 0: it has not answered. */
+  readonly ended: (status: number, fault: Fault | null) => void
   /** Once. */
   readonly release: () => void
 }
 
+/** A lease as its pool holds it. */
+interface HeldLease extends Lease {
+  onReleased: (() => void) | null
+}
+
 /** `full`: servers are available, but all are at their limit. `none`: no server is available. */
-export type LeaseResult = Lease | 'full' | 'none'
+export type LeaseResult = Lease | Refusal
+type Refusal = 'full' | 'none'
 
 interface Waiter {
   readonly atMs: number
@@ -56,6 +67,8 @@ export class Pool {
   readonly #members: readonly Member[]
   readonly #memberById: ReadonlyMap<string, Member>
   readonly #budget: RetryBudget | null
+  readonly #breaker: Breaker | null
+  readonly #outliers: Outliers | null
   readonly #persistence: Persistence | null
   /** Spreads clients by the key that persistence knows them by. */
   readonly #spread: Balancer
@@ -94,6 +107,9 @@ export class Pool {
     this.#memberById = new Map(this.#members.map(member => [member.id, member]))
     const rested = previous === undefined ? undefined : previous.#restingSinceMs
     for (const { id, spec } of this.#members) if (!spec.isEnabled) this.#restingSinceMs.set(id, rested?.get(id) ?? services.clock.nowMs())
+    this.#breaker = part.breaker === undefined ? null : new Breaker(part.breaker, cell)
+    const suspects = this.#members.map(({ server, spec }) => ({ cells: server.cell.cells, isEnabled: spec.isEnabled }))
+    this.#outliers = part.outliers === undefined ? null : new Outliers(part.outliers, cell.cells, suspects, services.clock.nowEpochMs)
     this.#spread = consistentHash('source-address', null)
     this.#persistence =
       part.persistence === undefined
@@ -131,7 +147,7 @@ export class Pool {
 
   /** Takes one retry out of the budget; false when it is used up. */
   mayRetry(): boolean {
-    return this.#budget?.take() ?? true
+    return (this.#breaker?.takesRetry() ?? true) && (this.#budget?.take() ?? true)
   }
 
   /** A server has answered, nothing is sent yet: who is to come back to it may be told. */
@@ -146,6 +162,18 @@ export class Pool {
    * Shapes  tried: ids of servers that failed this exchange; null for none. They are passed over, not come back to
    */
   lease(question: Question, tried: readonly string[] | null): LeaseResult {
+    const breaker = this.#breaker
+    if (breaker === null) return this.#lease(question, tried)
+    const isRetry = tried !== null
+    const admission = breaker.enter(isRetry)
+    if (admission !== 'admitted') return admission
+    const lease = this.#lease(question, tried)
+    if (typeof lease === 'string') breaker.left(isRetry)
+    else lease.onReleased = () => breaker.left(isRetry)
+    return lease
+  }
+
+  #lease(question: Question, tried: readonly string[] | null): HeldLease | Refusal {
     const persistence = this.#persistence
     if (persistence === null) return this.#leaseAny(this.#balancer, question, tried)
     const bound = tried === null ? this.#leaseBound(persistence, question) : undefined
@@ -160,7 +188,7 @@ export class Pool {
   }
 
   /** Undefined when the client is bound to no server that may be used. */
-  #leaseBound({ find, whenDown }: Persistence, question: Question): LeaseResult | undefined {
+  #leaseBound({ find, whenDown }: Persistence, question: Question): HeldLease | Refusal | undefined {
     const id = find(question)
     const member = id === undefined ? undefined : this.#memberById.get(id)
     if (member === undefined || !this.#takesBound(member)) return undefined
@@ -168,6 +196,7 @@ export class Pool {
       if (whenDown === 'pick-new') return undefined
       if (whenDown === 'abort') return 'none'
     }
+    if (this.#isEjected(member) && whenDown === 'pick-new') return undefined
     return this.#take(member)
   }
 
@@ -177,7 +206,7 @@ export class Pool {
     return this.part.keepsBoundWhenDisabled === true && this.#services.clock.nowMs() - sinceMs < this.part.gracefulDisableS * 1000
   }
 
-  #leaseAny(balancer: Balancer, question: Question, tried: readonly string[] | null): LeaseResult {
+  #leaseAny(balancer: Balancer, question: Question, tried: readonly string[] | null): HeldLease | Refusal {
     let candidates = this.#look(false)
     if (candidates.length === 0) candidates = this.#look(true)
     if (candidates.length === 0) return 'none'
@@ -203,7 +232,8 @@ export class Pool {
    * Returns false when the queue is full, or there is none
    */
   wait(tryAgain: (isLate: boolean) => boolean): boolean {
-    if (this.part.queue === null || this.#waiters.length >= this.part.queue.depth) return false
+    const depth = this.part.queue?.depth ?? this.part.breaker?.maxPending ?? 0
+    if (this.#waiters.length >= depth || this.#breaker?.wait() === false) return false
     this.#waiters.push({ atMs: this.#services.clock.nowMs(), tryAgain })
     this.#stopLooking ??= this.#services.clock.every(QUEUE_LOOK_MS, () => this.#serveWaiters())
     return true
@@ -211,12 +241,15 @@ export class Pool {
 
   /** Replaced by a new generation: who waits here asks again, there. */
   retire(): void {
-    for (const waiter of this.#waiters.splice(0)) waiter.tryAgain(false)
+    for (const waiter of this.#waiters.splice(0)) {
+      this.#breaker?.waited()
+      waiter.tryAgain(false)
+    }
     this.#stopLooking?.()
     this.#stopLooking = undefined
   }
 
-  #takeOther(others: readonly Member[], picked: Member): LeaseResult {
+  #takeOther(others: readonly Member[], picked: Member): HeldLease | Refusal {
     let left = others
     while (left.length > 0) {
       const next = lowest(left, 0, member => (member.inFlight() + 1) / member.weight)
@@ -229,7 +262,7 @@ export class Pool {
     return limit !== null && [picked, ...others].some(member => member.inFlight() >= limit) ? 'full' : 'none'
   }
 
-  #take(member: Member): Lease | undefined {
+  #take(member: Member): HeldLease | undefined {
     const { server } = member
     const limit = this.part.maxConnectionsPerServer
     if (server.cell.acquire() >= (limit ?? Infinity)) {
@@ -237,17 +270,20 @@ export class Pool {
       return undefined
     }
     let isHeld = true
-    const lease: Lease = {
+    const lease: HeldLease = {
       pool: this,
       serverId: member.id,
       destination: server.destination,
       meter: server.meter,
       onCut: null,
+      onReleased: null,
       responded: server.cell.responded,
+      ended: (status, fault) => this.#outliers?.ended(server.cell.cells, status, fault),
       release: () => {
         if (!isHeld) return
         isHeld = false
         server.cell.release()
+        lease.onReleased?.()
         server.remove(lease)
         if (this.#waiters.length > 0) this.#serveWaiters()
       }
@@ -262,7 +298,10 @@ export class Pool {
       const first = this.#waiters[0]!
       this.#waiters.shift()
       const isLate = nowMs - first.atMs > QUEUE_WAIT_MS
-      if (first.tryAgain(isLate)) continue
+      if (first.tryAgain(isLate)) {
+        this.#breaker?.waited()
+        continue
+      }
       this.#waiters.unshift(first)
       break
     }
@@ -279,13 +318,21 @@ export class Pool {
     const able = this.#members.filter(member => member.spec.isEnabled && member.weight > 0)
     const up = this.part.monitors.length === 0 ? able : able.filter(member => member.server.cell.verdict() === 'up')
     // Before the first verdicts there is nothing better to go by.
-    const found = up.length > 0 ? up : able.filter(member => member.server.cell.verdict() === 'unknown')
+    const healthy = up.length > 0 ? up : able.filter(member => member.server.cell.verdict() === 'unknown')
+    const kept = this.#outliers === null ? healthy : healthy.filter(member => !this.#isEjected(member))
+    // One that failed is better than none.
+    const found = kept.length > 0 ? kept : healthy
     const isSame = found.length === this.#available.length && found.every((member, i) => member === this.#available[i])
     if (!isSame) this.#available = found
     return this.#available
   }
 
+  #isEjected({ server }: Member): boolean {
+    return this.#outliers?.isEjected(server.cell.cells) === true
+  }
+
   #isAvailable(member: Member, candidates: readonly Member[]): boolean {
+    if (this.#isEjected(member) && candidates.some(other => !this.#isEjected(other))) return false
     if (this.part.monitors.length === 0) return true
     const verdict = member.server.cell.verdict()
     return verdict === 'up' || (verdict === 'unknown' && candidates.every(other => other.server.cell.verdict() !== 'up'))
