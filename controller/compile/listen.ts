@@ -50,7 +50,7 @@ export function listenersOf(
       for (const address of bound(vip))
         for (const port of portsOf(one)) {
           const key = `${address} ${port}`
-          const shared = { isTls: one.enable_ssl, isHttp2: false, vip, ...proxyOf(one) }
+          const shared = { isTls: one.enable_ssl, isHttp2: one.enable_http2, vip, ...proxyOf(one) }
           if (!listeners.has(key)) listeners.set(key, { address, port, ...(protocol === 'UDP' ? { protocol: 'udp' } : {}), ...shared })
         }
     }

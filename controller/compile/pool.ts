@@ -43,6 +43,7 @@ export function poolPart(reader: Reader, read: Read<'pool'>): PoolPart & Resilie
     monitors: (body.health_monitor_refs ?? []).map(ref => monitorOf(reader, reader.need('healthmonitor', ref), tls)),
     minMonitorsUp: body.min_health_monitors_up,
     tls,
+    ...(body.enable_http2 ? { isHttp2: true } : {}),
     maxConnectionsPerServer: body.max_concurrent_connections_per_server === 0 ? null : body.max_concurrent_connections_per_server,
     connectTimeoutMs: CONNECT_TIMEOUT_MS,
     serverTimeoutMs: body.server_timeout === 0 ? null : body.server_timeout,

@@ -1,9 +1,9 @@
 /** A virtual service, but for where it listens on one engine. */
 import type { FilledKind } from '#model/resource/catalogue.ts'
-import { httpProfile } from '#model/resource/applicationprofile.ts'
+import { http2Profile, httpProfile } from '#model/resource/applicationprofile.ts'
 import { fillDefaults } from '#model/resource/walk.ts'
 import type { FilledShape } from '#model/resource/field.ts'
-import type { AccessLogSpec, HttpSpec, TcpSpec, VirtualServicePart } from '#model/snapshot/snapshot.ts'
+import type { AccessLogSpec, Http2Spec, HttpSpec, TcpSpec, VirtualServicePart } from '#model/snapshot/snapshot.ts'
 import { limitOf } from './limit.ts'
 import { statusRanges } from './match.ts'
 import { targetOf } from './pool.ts'
@@ -34,7 +34,10 @@ export function servicePart(reader: Reader, { uuid, name, tenant, body }: Read<'
     application: isHttp ? 'http' : protocolOf(networkProfileOf(reader, body)),
     isTrafficEnabled: body.traffic_enabled,
     tls: body.services.some(service => service.enable_ssl) ? clientTls(reader, body) : null,
-    http: httpOf(profile?.http_profile),
+    http: httpOf(
+      profile?.http_profile,
+      body.services.some(service => service.enable_http2)
+    ),
     tcp: tcpOf(reader, body, profile),
     networkRules: networkRules(reader, body.network_security_policy_ref),
     ...rules,
@@ -86,7 +89,7 @@ const xffUpdateOf = {
   ADD_NEW_XFF_HEADER: 'ADD'
 } as const
 
-function httpOf(given: HttpProfile | undefined): HttpSpec {
+function httpOf(given: HttpProfile | undefined, isHttp2: boolean): HttpSpec {
   const profile = given ?? (fillDefaults(httpProfile.schema, {}) as unknown as HttpProfile)
   return {
     xffHeader: profile.xff_enabled ? profile.xff_alternate_name : null,
@@ -105,7 +108,19 @@ function httpOf(given: HttpProfile | undefined): HttpSpec {
     maxHeaderBytes: profile.client_max_request_size * 1024,
     maxHeaderCount: profile.max_header_count || ALL_HEADERS,
     maxBodyBytes: profile.client_max_body_size === 0 ? null : profile.client_max_body_size * 1024,
-    isConnectionMultiplexed: profile.connection_multiplexing_enabled
+    isConnectionMultiplexed: profile.connection_multiplexing_enabled,
+    ...(isHttp2 ? { http2: http2Of(profile) } : {})
+  }
+}
+
+function http2Of({ http2_profile: given }: HttpProfile): Http2Spec {
+  const profile = given ?? (fillDefaults(http2Profile.schema, {}) as unknown as FilledShape<typeof http2Profile>)
+  return {
+    initialWindowBytes: profile.http2_initial_window_size * 1024,
+    maxStreams: profile.max_http2_concurrent_streams_per_connection,
+    maxControlFrames: profile.max_http2_control_frames_per_connection,
+    maxEmptyDataFrames: profile.max_http2_empty_data_frames_per_connection,
+    maxRequests: profile.max_http2_requests_per_connection
   }
 }
 

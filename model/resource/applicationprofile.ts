@@ -2,6 +2,46 @@ import type { Filled, Written } from './field.ts'
 import { defineKind } from './define.ts'
 import { flag, headerName, inTenant, integer, nested, oneOf, shape, text, toolText } from './common.ts'
 
+export const http2Profile = shape(
+  'http2 profile',
+  {
+    http2_initial_window_size: integer('What a client may send on a stream before it is told to go on.', {
+      default: 64,
+      min: 64,
+      max: 32768,
+      unit: 'KB'
+    }),
+    max_http2_concurrent_streams_per_connection: integer('Requests at a time on one connection.', { default: 128, min: 1, max: 256 }),
+    max_http2_requests_per_connection: integer('Requests on one connection; then the client is told to open another.', {
+      default: 1000,
+      min: 0,
+      max: 10000,
+      special: { '0': 'unlimited' }
+    }),
+    max_http2_control_frames_per_connection: integer(
+      'PING, SETTINGS and the like of a client; then it is told to open another connection.',
+      {
+        default: 1000,
+        min: 0,
+        max: 10000,
+        special: { '0': 'unlimited' }
+      }
+    ),
+    max_http2_empty_data_frames_per_connection: integer('Empty DATA frames of a client; then its connection is closed.', {
+      default: 1000,
+      min: 0,
+      max: 10000,
+      special: { '0': 'unlimited' }
+    })
+  },
+  {
+    enable_http2_server_push: false,
+    max_http2_concurrent_pushes_per_connection: 10,
+    max_http2_header_field_size: 4096,
+    max_http2_queued_frames_to_client_per_connection: 1000
+  }
+)
+
 export const httpProfile = shape(
   'http profile',
   {
@@ -47,7 +87,8 @@ export const httpProfile = shape(
       max: 1073741824,
       unit: 'KB',
       special: { '0': 'unlimited' }
-    })
+    }),
+    http2_profile: nested(http2Profile, 'Bounds on connections that speak HTTP/2; defaults when left out.', {})
   },
   {
     allow_dots_in_header_name: false,
@@ -83,16 +124,6 @@ export const httpProfile = shape(
     enable_request_body_buffering: false,
     enable_request_body_metrics: false,
     fwd_close_hdr_for_bound_connections: true,
-    http2_profile: {
-      http2_initial_window_size: 64,
-      max_http2_concurrent_pushes_per_connection: 10,
-      max_http2_concurrent_streams_per_connection: 128,
-      max_http2_control_frames_per_connection: 1000,
-      max_http2_empty_data_frames_per_connection: 1000,
-      max_http2_header_field_size: 4096,
-      max_http2_queued_frames_to_client_per_connection: 1000,
-      max_http2_requests_per_connection: 1000
-    },
     http_upstream_buffer_size: 0,
     httponly_enabled: false,
     keepalive_header: false,

@@ -17,6 +17,9 @@ export const service = shape(
       special: { '0': 'one port' }
     }),
     enable_ssl: flag('TLS on this port.', { default: false, first: true }),
+    enable_http2: flag('HTTP/2 beside HTTP/1.1 on this port: agreed on in TLS; without TLS for clients that begin with it.', {
+      default: false
+    }),
     accept_proxy_protocol: flag(
       'Connections must begin with a PROXY protocol header, version 1 or 2; the client is who it says. Not a field of Avi.',
       { default: false }
@@ -24,7 +27,6 @@ export const service = shape(
     proxy_protocol_trusted_ref: ref('ipaddrgroup', 'Proxies that may send that header; anybody when left out. Not a field of Avi.', {})
   },
   {
-    enable_http2: false,
     horizon_internal_ports: false,
     is_active_ftp_data_port: false,
     override_application_profile_ref: '',
@@ -234,6 +236,10 @@ function ownRules(body: FilledVirtualService, context: CheckContext): Violation[
   for (const [i, one] of body.services.entries())
     if (one.proxy_protocol_trusted_ref !== undefined && !one.accept_proxy_protocol)
       say(`/services/${i}/proxy_protocol_trusted_ref`, 'must not be there, because accept_proxy_protocol is false')
+
+  if (applicationType(body, context) !== 'APPLICATION_PROFILE_TYPE_HTTP')
+    for (const [i, one] of body.services.entries())
+      if (one.enable_http2) say(`/services/${i}/enable_http2`, 'needs an HTTP application profile')
 
   const secured = body.services.find(one => one.enable_ssl)
   if (secured !== undefined && (body.ssl_key_and_certificate_refs ?? []).length === 0)

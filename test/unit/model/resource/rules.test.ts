@@ -36,13 +36,31 @@ const cases: readonly (readonly [kind: KindName, why: string, body: object, poin
   ['virtualservice', 'two targets', { pool_ref: 'p', pool_group_ref: 'g' }, ['/pool_group_ref']],
   ['virtualservice', 'one port twice', { services: [{ port: 80 }, { port: 80 }] }, ['/services/1/port']],
   ['virtualservice', 'port 0', { services: [{ port: 0 }] }, ['/services/0/port']],
+  [
+    'virtualservice',
+    'HTTP/2 for connections as they are',
+    { services: [{ port: 80, enable_http2: true }], application_profile_ref: 'applicationprofile-l4' },
+    ['/services/0/enable_http2']
+  ],
   ['virtualservice', 'TLS without a certificate', { services: [{ port: 443, enable_ssl: true }] }, ['/ssl_key_and_certificate_refs']],
-  ['virtualservice', 'HTTP/2', { services: [{ port: 80, enable_http2: true }] }, ['/services/0/enable_http2?']],
+
   [
     'virtualservice',
     'trust in a header that is not taken',
     { services: [{ port: 80, proxy_protocol_trusted_ref: 'ipaddrgroup-g' }] },
     ['/services/0/proxy_protocol_trusted_ref']
+  ],
+  [
+    'virtualservice',
+    'the address of clients preserved by user space',
+    { application_profile_ref: 'applicationprofile-seen', network_security_policy_ref: 'n', pool_group_ref: 'g' },
+    ['/network_profile_ref', '/network_security_policy_ref', '/pool_group_ref']
+  ],
+  [
+    'virtualservice',
+    'the address of clients preserved by UDP, for HTTP',
+    { network_profile_ref: 'networkprofile-no-snat' },
+    ['/application_profile_ref', '/network_profile_ref']
   ],
   ['virtualservice', 'UDP with HTTP', { network_profile_ref: 'networkprofile-udp' }, ['/network_profile_ref']],
   [
@@ -292,6 +310,11 @@ const context = contextOf([
     name: 'telling',
     type: 'APPLICATION_PROFILE_TYPE_L4',
     tcp_app_profile: { proxy_protocol_enabled: true }
+  }),
+  document('applicationprofile', { name: 'seen', type: 'APPLICATION_PROFILE_TYPE_L4', preserve_client_ip: true }),
+  document('networkprofile', {
+    name: 'no-snat',
+    profile: { type: 'PROTOCOL_TYPE_UDP_FAST_PATH', udp_fast_path_profile: { snat: false } }
   }),
   document('pool', { name: 'service-port', use_service_port: true }),
   document('healthmonitor', { name: 'tcp', type: 'HEALTH_MONITOR_TCP' }),
