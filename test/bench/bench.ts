@@ -1,6 +1,5 @@
 /** The comparison: `node bench.ts [--case name,...] [--seconds n] [--rounds n] [--forwarder wire,stock] [--peers nginx,...] [--profile folder] [--json] [--list]`. */
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { connect } from 'node:tls'
 import { parseArgs } from 'node:util'
@@ -337,7 +336,7 @@ async function main(options: Options): Promise<void> {
       say({ skipped: given.skipped })
       continue
     }
-    const folder = mkdtempSync(join(tmpdir(), 'weir-bench-'))
+    const folder = programs.makeFolder()
     try {
       const one = fitted(given, tell)
       const [upstreamPort = 0] = await freePorts(1)
@@ -361,15 +360,14 @@ async function main(options: Options): Promise<void> {
       const { rows, best } = compare(measured)
       tell(tableOf(one, rows))
       for (const row of rows) if (row.isOurs && row.ratio !== null) tell(`  ${row.name}: ${row.ratio.toFixed(2)} x ${best}`)
-      say({ seconds: options.seconds, rounds: options.rounds, best: best ?? null, rows })
+      say({ seconds: options.seconds, rounds: options.rounds, forwarders: options.forwarders, best: best ?? null, rows })
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error)
       tell(`  FAILED: ${message}`)
       say({ failed: message })
       process.exitCode = 1
     } finally {
-      await programs.stopAll()
-      rmSync(folder, { recursive: true, force: true })
+      await programs.clear()
     }
   }
 }

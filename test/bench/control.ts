@@ -1,7 +1,6 @@
 /** The control plane's figures: `node control.ts [--case name,...] [--sizes 100,1000,10000] [--engines n] [--commits n] [--seconds n] [--json]`. */
 import { randomBytes } from 'node:crypto'
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { systemClock } from '#model/base/clock.ts'
@@ -549,7 +548,7 @@ async function main(options: Options): Promise<void> {
   const worse: string[] = []
   for (const name of options.cases) {
     tell(`\n${name}`)
-    const folder = mkdtempSync(join(tmpdir(), 'weir-bench-'))
+    const folder = programs.makeFolder()
     try {
       const figures = (await benches[name]({ options, programs, cores, folder, tell })).all()
       tell(tableOf(figures, options.sizes))
@@ -566,8 +565,7 @@ async function main(options: Options): Promise<void> {
       tell(`  FAILED: ${error instanceof Error ? error.message : String(error)}`)
       process.exitCode = 1
     } finally {
-      await programs.stopAll()
-      rmSync(folder, { recursive: true, force: true })
+      await programs.clear()
     }
   }
   tell(worse.length === 0 ? '\nnothing grows worse than linear' : `\nworse than linear:\n${worse.map(line => `  ${line}`).join('\n')}`)

@@ -1,8 +1,8 @@
 /** Programs that a benchmark starts, each pinned to a core, and what the kernel says of them. */
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process'
-import { accessSync, closeSync, constants, openSync, readFileSync } from 'node:fs'
+import { accessSync, closeSync, constants, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
-import { availableParallelism } from 'node:os'
+import { availableParallelism, tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 
 export interface Program {
@@ -67,13 +67,15 @@ export function pinSelf(core: number | null): void {
   if (core !== null) execFileSync('taskset', ['-acp', String(core), String(process.pid)], { stdio: 'ignore' })
 }
 
-/** All programs of one run; whatever happens, none outlives this process. */
+/** All programs of one run and their folders; whatever happens, none outlives this process. */
 export class Programs {
   readonly #running = new Set<Program>()
+  readonly #folders = new Set<string>()
 
   constructor() {
     process.on('exit', () => {
       for (const { child } of this.#running) child.kill('SIGKILL')
+      for (const folder of this.#folders) rmSync(folder, { recursive: true, force: true, maxRetries: 3 })
     })
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
   }
@@ -114,6 +116,20 @@ export class Programs {
     }
     this.#running.add(program)
     return program
+  }
+
+  /** A folder of this machine's temporary ones. */
+  makeFolder(): string {
+    const folder = mkdtempSync(join(tmpdir(), 'weir-bench-'))
+    this.#folders.add(folder)
+    return folder
+  }
+
+  /** Ends everything that still runs and removes the folders. */
+  async clear(): Promise<void> {
+    await this.stopAll()
+    for (const folder of this.#folders) rmSync(folder, { recursive: true, force: true })
+    this.#folders.clear()
   }
 
   /** Ends everything that still runs. */
