@@ -6,6 +6,7 @@ import type { Log } from '#model/base/log.ts'
 import type { Random } from '#model/base/random.ts'
 import { Scope } from '#model/base/scope.ts'
 import { VERSION } from '#model/base/version.ts'
+import type { Verdict } from '#model/message/message.ts'
 import type { Violation } from '#model/resource/violation.ts'
 import type { Snapshot } from '#model/snapshot/snapshot.ts'
 import type { AgentSide, EngineSide } from './agent/port.ts'
@@ -22,6 +23,7 @@ import { watchNames, type LookUp } from './monitor/resolve.ts'
 import { monitorViolations, startMonitors } from './monitor/schedule.ts'
 import { LeftPorts, portViolations, type ProbePort } from './ports.ts'
 import { ownAddresses } from './vip/addresses.ts'
+import { openForwarding, type ForwardingOptions } from './vip/kernel/forwarding.ts'
 
 export interface EngineOptions {
   readonly workers: number
@@ -34,6 +36,8 @@ export interface EngineOptions {
   readonly startWorker: (setup: WorkerSetup) => WorkerThread
   readonly probePort: ProbePort
   readonly lookUp: LookUp
+  /** How the kernel is programmed; left out where this process may not. */
+  readonly kernel?: Pick<ForwardingOptions, 'readHost' | 'openLink'>
   /** Starts the link; called once, when everything that it may ask for stands. */
   readonly openAgent: (engine: EngineSide) => Promise<AgentSide>
 }
@@ -57,6 +61,16 @@ function tenantsOf(snapshot: Snapshot | null): Tenants {
     virtualServices: snapshot.virtualServices.map(part => part.id),
     pools: snapshot.pools.map(part => ({ id: part.id, servers: part.servers.map(server => server.id) }))
   }
+}
+
+/** What only the kernel can do cannot be done here. */
+function kernelViolations(snapshot: Snapshot): Violation[] {
+  return snapshot.virtualServices
+    .filter(part => part.forwarding === 'kernel-only')
+    .map(part => ({
+      pointer: `/virtual-service/${part.id}/forwarding`,
+      message: 'must not preserve the address of clients here: that needs the kernel, CAP_NET_ADMIN and the program nft'
+    }))
 }
 
 export async function openEngine(options: EngineOptions): Promise<Engine> {
@@ -103,6 +117,16 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     })
   }
 
+  const verdicts = new Map<string, Verdict>()
+  const forwarding = options.kernel === undefined ? null : openForwarding({ clock, log, ...options.kernel })
+  const updateForwarding = (): void => {
+    if (running === null) return
+    forwarding?.update(running, {
+      verdictOf: (poolId, serverId) => verdicts.get(serverKey(poolId, serverId)) ?? 'unknown',
+      addressesOf: (poolId, serverId) => monitors.usableAddresses(poolId, serverId)
+    })
+  }
+
   const names = watchNames({ lookUp: options.lookUp, clock, random, changed: () => monitors.addressesChanged() })
   scope.add(names.stop)
   const monitors = startMonitors({
@@ -110,9 +134,16 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     random,
     makeProbe,
     addressesOf: names.addressesOf,
-    judge: memory.judge,
+    judge: (poolId, serverId, verdict) => {
+      memory.judge(poolId, serverId, verdict)
+      verdicts.set(serverKey(poolId, serverId), verdict)
+      updateForwarding()
+    },
     told: judgements => agent?.serversJudged(judgements),
-    usableChanged: sendAddressesSoon
+    usableChanged: () => {
+      sendAddressesSoon()
+      updateForwarding()
+    }
   })
   scope.add(monitors.stop)
 
@@ -122,6 +153,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     const probeServices = { certificate: (id: string) => certificates.get(id) }
     const violations = [
       ...monitorViolations(snapshot.pools, probeServices, makeProbe),
+      ...(forwarding === null ? kernelViolations(snapshot) : []),
       ...(await portViolations(snapshot, running, options.probePort, leftPorts.places(clock.nowMs())))
     ]
     if (violations.length > 0) return violations
@@ -143,6 +175,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     )
     monitors.update(snapshot.pools, probeServices)
     sendAddresses()
+    updateForwarding()
     return []
   }
 
@@ -157,7 +190,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       cpuCount: availableParallelism(),
       memoryBytes: totalmem(),
       workers,
-      abilities: [`http-${forwarder}`, ...ABILITIES]
+      abilities: [`http-${forwarder}`, ...ABILITIES, ...(forwarding === null ? [] : ['l4-kernel'])]
     }),
     standDown: async reason => {
       stoodDown = reason
@@ -165,11 +198,12 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       names.stop()
       sampler.stop()
       await crew.stop((running?.engine.drainTimeoutS ?? 0) * 1_000)
+      await forwarding?.stop()
     }
   }
 
   const sampler = startSampler({
-    memory,
+    memory: { readTotals: () => forwarding?.tally.addTo(memory.readTotals()) ?? memory.readTotals() },
     readHost: openHost(clock.nowMs),
     bootId,
     clock,
@@ -201,6 +235,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       monitors.stop()
       await link.stop()
       if (stoodDown === null) await crew.stop(deadlineMs)
+      await forwarding?.stop()
       await scope.close()
     }
   }

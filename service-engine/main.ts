@@ -13,7 +13,10 @@ import { probePort } from './dataplane/listen/listener.ts'
 import { openEngine, type Engine } from './engine.ts'
 import { systemLookUp } from './monitor/resolve.ts'
 import { readOrder, readSettings, Refused, type Order, type Settings } from './settings.ts'
+import { makeKernelStarter } from './start-kernel.ts'
 import { startWorker } from './start-worker.ts'
+import { canProgramKernel, readHostForwarding } from './vip/kernel/host.ts'
+import { runKernelProcess } from './vip/kernel/process.ts'
 
 /** Who stops us (systemd, a container's runtime, the launcher) waits at least ten seconds. */
 const STOP_DRAIN_MS = 8_000
@@ -98,6 +101,8 @@ async function run(settings: Settings): Promise<void> {
   if (process.send) process.on('disconnect', () => stop('SIGTERM'))
 
   await joinFirst(settings, log)
+  const kernel = canProgramKernel() ? makeKernelStarter(settings.dataFolder, systemClock) : null
+  await kernel?.clearLeftOver()
   engine = await openEngine({
     workers: settings.workers,
     accessLogPath: settings.accessLogPath,
@@ -108,6 +113,7 @@ async function run(settings: Settings): Promise<void> {
     startWorker: setup => startWorker(setup, settings.workers),
     probePort,
     lookUp: systemLookUp(),
+    ...(kernel === null ? {} : { kernel: { readHost: readHostForwarding, openLink: kernel.openLink } }),
     openAgent: engineSide =>
       openAgent({ dataFolder: settings.dataFolder, channel: settings.channel, engineSide, clock: systemClock, random: Math.random, log })
   })
@@ -127,6 +133,7 @@ async function main(): Promise<void> {
     const settings = readSettings(process.env, hostname())
     const order = readOrder(process.argv.slice(2), settings)
     if (order.is === 'version') console.log(VERSION)
+    else if (order.is === 'kernel') await runKernelProcess(order.table)
     else if (order.is === 'status') process.exitCode = await status(settings)
     else if (order.is === 'join') await join(settings, order)
     else await run(settings)

@@ -24,6 +24,8 @@ export type Order =
   | { readonly is: 'join'; readonly controllerUrl: string; readonly token: string }
   | { readonly is: 'status' }
   | { readonly is: 'version' }
+  /** For the engine itself: it starts the process that programs the kernel. */
+  | { readonly is: 'kernel'; readonly table: string }
 
 /** Something that no restart can mend; the message is one line for a person. Exit code 2. */
 export class Refused extends Error {
@@ -98,6 +100,7 @@ export function readOrder(args: readonly string[], settings: Settings): Order {
     if (controllerUrl === '') throw new Refused(`join needs --controller; ${USAGE}`)
     return { is: 'join', controllerUrl, token: token ?? settings.token }
   }
+  if (verb === 'kernel' && rest.length === 1) return { is: 'kernel', table: rest[0]! }
   if (rest.length > 0 || (verb !== 'run' && verb !== 'status' && verb !== 'version')) throw new Refused(USAGE)
   return { is: verb }
 }

@@ -7,6 +7,7 @@ import type { AccessLogSpec, Http2Spec, HttpSpec, TcpSpec, VirtualServicePart } 
 import { limitOf } from './limit.ts'
 import { statusRanges } from './match.ts'
 import { targetOf } from './pool.ts'
+import { CannotBuild } from './resources.ts'
 import type { Read, Reader } from './resources.ts'
 import { httpRules, networkRules } from './rules.ts'
 import { clientTls } from './tls.ts'
@@ -43,6 +44,7 @@ export function servicePart(reader: Reader, { uuid, name, tenant, body }: Read<'
     ...rules,
     target: targetOf(reader, { pool: body.pool_ref, group: body.pool_group_ref }),
     accessLog: accessLogOf(reader, body),
+    ...forwardingOf(body, profile, networkProfileOf(reader, body)),
     ...errorPagesOf(reader, body.error_page_profile_ref),
     ...limitsOf(uuid, body)
   }
@@ -122,6 +124,24 @@ function http2Of({ http2_profile: given }: HttpProfile): Http2Spec {
     maxEmptyDataFrames: profile.max_http2_empty_data_frames_per_connection,
     maxRequests: profile.max_http2_requests_per_connection
   }
+}
+
+/** What the kernel can forward: connections and datagrams as they are, with nothing to decide or to say about them. */
+function forwardingOf(
+  body: Service,
+  application: FilledKind['applicationprofile'] | undefined,
+  network: NetworkProfile | undefined
+): Pick<VirtualServicePart, 'forwarding'> {
+  const isFast = network?.type === 'PROTOCOL_TYPE_TCP_FAST_PATH' || network?.type === 'PROTOCOL_TYPE_UDP_FAST_PATH'
+  const isPlain =
+    application?.type === 'APPLICATION_PROFILE_TYPE_L4' &&
+    application.tcp_app_profile?.proxy_protocol_enabled !== true &&
+    body.network_security_policy_ref === undefined &&
+    body.services.every(service => !service.enable_ssl && !service.accept_proxy_protocol)
+  const preserves = application?.preserve_client_ip === true || network?.udp_fast_path_profile?.snat === false
+  if (isFast && isPlain) return { forwarding: preserves ? 'kernel-only' : 'kernel' }
+  if (preserves) throw new CannotBuild('the address of clients is preserved by the kernel only: plain layer 4 with a fast path profile')
+  return {}
 }
 
 type NetworkProfile = FilledKind['networkprofile']['profile']

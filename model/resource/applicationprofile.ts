@@ -208,6 +208,10 @@ export const applicationprofile = defineKind({
       }
     ),
     http_profile: nested(httpProfile, 'For APPLICATION_PROFILE_TYPE_HTTP; defaults when left out.', { first: true }),
+    preserve_client_ip: flag(
+      "Servers see the client's address and must send their answers back through the engine; for a fast path network profile.",
+      { default: false }
+    ),
     tcp_app_profile: nested(tcpApplicationProfile, 'For APPLICATION_PROFILE_TYPE_L4 and APPLICATION_PROFILE_TYPE_SSL.', {}),
     l4_ssl_profile: nested(l4SslProfile, 'For APPLICATION_PROFILE_TYPE_SSL; defaults when left out.', {})
   },
@@ -215,7 +219,6 @@ export const applicationprofile = defineKind({
     app_service_type: '',
     dns_service_profile: {},
     dos_rl_profile: {},
-    preserve_client_ip: false,
     preserve_client_port: false,
     preserve_dest_ip_port: false,
     sip_service_profile: {}

@@ -1,6 +1,6 @@
 import type { Filled, Written } from './field.ts'
 import { defineKind } from './define.ts'
-import { inTenant, integer, nested, oneOf, shape } from './common.ts'
+import { flag, inTenant, integer, nested, oneOf, shape } from './common.ts'
 import type { Violation } from './violation.ts'
 
 const tcpIdle = { min: 0, max: 14400, gap: [1, 4], unit: 's', special: { '0': 'without end' } } as const
@@ -43,11 +43,15 @@ export const tcpFastPathProfile = shape(
 )
 export const udpFastPathProfile = shape(
   'udp fast path profile',
-  { session_idle_timeout: integer('A session without traffic ends after this time.', { default: 10, min: 2, max: 3600, unit: 's' }) },
+  {
+    session_idle_timeout: integer('A session without traffic ends after this time.', { default: 10, min: 2, max: 3600, unit: 's' }),
+    snat: flag("Servers see the engine's address; when false they see the client's, and must send their answers back through the engine.", {
+      default: true
+    })
+  },
   {
     dsr_profile: {},
-    per_pkt_loadbalance: false,
-    snat: true
+    per_pkt_loadbalance: false
   }
 )
 export const udpProxyProfile = shape('udp proxy profile', {

@@ -202,8 +202,46 @@ function applicationType(body: FilledVirtualService, context: CheckContext): unk
 
 function sendsProxyProtocol(body: FilledVirtualService, context: CheckContext): boolean {
   if (body.application_profile_ref === undefined) return false
-  const settings = context.resource('applicationprofile', body.application_profile_ref)?.['tcp_app_profile']
-  return typeof settings === 'object' && settings !== null && (settings as JsonObject)['proxy_protocol_enabled'] === true
+  const profile = context.resource('applicationprofile', body.application_profile_ref)
+  return partOf(profile, 'tcp_app_profile')?.['proxy_protocol_enabled'] === true
+}
+
+/** Whether servers see the client's address as it is, which only the kernel can do; and by which of its profiles. */
+function preservesClient(body: FilledVirtualService, context: CheckContext): 'application' | 'network' | undefined {
+  const { application_profile_ref: application, network_profile_ref: network } = body
+  if (application !== undefined && context.resource('applicationprofile', application)?.['preserve_client_ip'] === true)
+    return 'application'
+  const udp =
+    network === undefined ? undefined : partOf(partOf(context.resource('networkprofile', network), 'profile'), 'udp_fast_path_profile')
+  return udp?.['snat'] === false ? 'network' : undefined
+}
+
+function partOf(of: JsonObject | undefined, name: string): JsonObject | undefined {
+  const part = of?.[name]
+  return typeof part === 'object' && part !== null && !Array.isArray(part) ? (part as JsonObject) : undefined
+}
+
+function isFastPath(body: FilledVirtualService, context: CheckContext): boolean {
+  if (body.network_profile_ref === undefined) return false
+  const type = partOf(context.resource('networkprofile', body.network_profile_ref), 'profile')?.['type']
+  return type === 'PROTOCOL_TYPE_TCP_FAST_PATH' || type === 'PROTOCOL_TYPE_UDP_FAST_PATH'
+}
+
+/** What the kernel cannot do for a service whose servers see the client's address. */
+function kernelRules(body: FilledVirtualService, context: CheckContext, type: unknown): Violation[] {
+  const by = preservesClient(body, context)
+  if (by === undefined) return []
+  const because = `because the ${by} profile preserves the address of clients`
+  const violations: Violation[] = []
+  const say = (pointer: string, what: string): number => violations.push({ pointer, message: `${what}, ${because}` })
+  if (type !== 'APPLICATION_PROFILE_TYPE_L4') say('/application_profile_ref', 'must be of type L4')
+  if (!isFastPath(body, context)) say('/network_profile_ref', 'must be a fast path profile')
+  if (sendsProxyProtocol(body, context)) say('/application_profile_ref', 'must not send the PROXY protocol')
+  if (body.network_security_policy_ref !== undefined) say('/network_security_policy_ref', 'must not be there')
+  if (body.pool_group_ref !== undefined) say('/pool_group_ref', 'must not be there')
+  for (const [i, one] of body.services.entries())
+    if (one.accept_proxy_protocol) say(`/services/${i}/accept_proxy_protocol`, 'must be false')
+  return violations
 }
 
 function usesServicePort(body: FilledVirtualService, context: CheckContext): boolean {
@@ -267,6 +305,7 @@ function ownRules(body: FilledVirtualService, context: CheckContext): Violation[
   )
   if (type !== 'APPLICATION_PROFILE_TYPE_HTTP' && body.requests_rate_limit !== undefined)
     say('/requests_rate_limit', 'needs an HTTP application profile')
+  violations.push(...kernelRules(body, context, type))
   const indexes = new Map<number, number>()
   for (const [i, { index }] of (body.http_policies ?? []).entries()) {
     const other = indexes.get(index)

@@ -65,6 +65,8 @@ export interface VirtualServicePart {
   /** Where traffic goes when no rule says otherwise; null answers 503 (or closes a flow). */
   readonly target: TargetSpec | null
   readonly accessLog: AccessLogSpec
+  /** `kernel`: forwarded by the kernel where it can; `kernel-only`: and by nothing else, since servers see the client's address. */
+  readonly forwarding?: 'kernel' | 'kernel-only'
   /** Instead of plain error answers of ours, in order. */
   readonly errorPages?: readonly ErrorPageSpec[]
   readonly requestLimit?: RateLimitSpec

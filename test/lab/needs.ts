@@ -14,7 +14,10 @@ const packageOf: Readonly<Record<string, string>> = {
   gzip: 'gzip',
   debootstrap: 'debootstrap',
   podman: 'podman',
-  runc: 'runc'
+  runc: 'runc',
+  nft: 'nftables',
+  conntrack: 'conntrack',
+  ss: 'iproute2'
 }
 
 /** debootstrap and runc live where an ordinary PATH does not look. */

@@ -1,0 +1,82 @@
+/**
+ * The privileged process: reads orders line by line, answers each, and removes its table when its input ends - also when the engine
+ * was killed, because the kernel closes the pipe then.
+ */
+import { execFile } from 'node:child_process'
+import type { Readable, Writable } from 'node:stream'
+import { readOrder } from './order.ts'
+import { makeExecutor, type RunProgram } from './executor.ts'
+
+/** Every name that is asked for; nothing of others is ever touched. */
+const tableName = /^weir_[a-z0-9_]{1,64}$/
+const MAX_LINE = 64 << 20
+const RUN_TIMEOUT_MS = 20_000
+
+/** Programs by absolute path of the system: an environment of somebody else decides nothing here. */
+const PATH = '/usr/sbin:/sbin:/usr/bin:/bin'
+
+export const runProgram: RunProgram = (program, args, input) =>
+  new Promise(done => {
+    const options = { env: { PATH, LC_ALL: 'C' }, timeout: RUN_TIMEOUT_MS, killSignal: 'SIGKILL' as const, maxBuffer: MAX_LINE }
+    const child = execFile(program, [...args], options, (error, stdout, stderr) => {
+      const code = error === null ? 0 : typeof error.code === 'number' ? error.code : 255
+      done({ code, stdout, stderr: stderr === '' && error !== null ? error.message : stderr })
+    })
+    child.stdin?.on('error', () => undefined)
+    child.stdin?.end(input)
+  })
+
+export interface KernelProcess {
+  readonly table: string
+  readonly input: Readable
+  readonly output: Writable
+  readonly run: RunProgram
+}
+
+/**
+ * Serves until the input ends.
+ *
+ * Throws  RangeError for a table that is not one of ours
+ */
+export async function serveKernel({ table, input, output, run }: KernelProcess): Promise<void> {
+  if (!tableName.test(table)) throw new RangeError(`not a table of an engine: ${table}`)
+  const executor = makeExecutor(table, run)
+  await executor.clear()
+  output.on('error', () => undefined)
+  let seen = ''
+  const answer = async (line: string): Promise<void> => {
+    const { sequence, order } = envelopeOf(line)
+    const result = order === undefined ? { is: 'failed', reason: 'not an order' } : await executor.carryOut(order)
+    output.write(`${JSON.stringify({ sequence, ...result })}\n`)
+  }
+  for await (const chunk of input) {
+    seen += String(chunk)
+    if (seen.length > MAX_LINE) break
+    for (let end = seen.indexOf('\n'); end >= 0; end = seen.indexOf('\n')) {
+      await answer(seen.slice(0, end))
+      seen = seen.slice(end + 1)
+    }
+  }
+  await executor.clear()
+}
+
+/**
+ * The whole life of the process: until its standard input ends. A terminal's signal reaches every process of the group, and the engine lets
+ * its clients end first: so signals end nothing here.
+ */
+export async function runKernelProcess(table: string): Promise<void> {
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined)
+  process.stdin.setEncoding('utf8')
+  await serveKernel({ table, input: process.stdin, output: process.stdout, run: runProgram })
+}
+
+function envelopeOf(line: string): { readonly sequence: number; readonly order: ReturnType<typeof readOrder> } {
+  try {
+    const message: unknown = JSON.parse(line)
+    if (typeof message !== 'object' || message === null || !('sequence' in message)) return { sequence: 0, order: undefined }
+    const sequence = Number(message.sequence)
+    return { sequence, order: 'order' in message ? readOrder(message.order) : undefined }
+  } catch {
+    return { sequence: 0, order: undefined }
+  }
+}
