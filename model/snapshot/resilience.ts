@@ -7,6 +7,17 @@ export interface Resilience {
   readonly keepsBoundWhenDisabled?: true
   readonly outliers?: OutlierSpec
   readonly breaker?: BreakerSpec
+  /** A server that came up reaches its share of the traffic after so many seconds. */
+  readonly rampS?: number
+  readonly serverRate?: ServerRateSpec
+}
+
+/** New requests and flows that one server gets, from one engine. */
+export interface ServerRateSpec {
+  readonly count: number
+  readonly periodMs: number
+  /** At once, after a quiet time. */
+  readonly burst: number
 }
 
 /** Servers that fail are left out for a while. Null: not looked at. */

@@ -27,6 +27,11 @@ export const CELL = {
   /** Of a server: since success rates were last compared. */
   windowRequests: 9,
   windowSuccesses: 10,
+  /** Of a server: when it came, or came back. */
+  upSinceS: 11,
+  /** Of a server: thousandths of requests that it may get, and when it was last given some. */
+  rateCredit: 12,
+  ratePaidAtMs: 13,
   /** On a line of its own: every exchange writes it. */
   inFlight: 16
 } as const

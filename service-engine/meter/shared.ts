@@ -348,12 +348,14 @@ export function makeMemory(options: {
       return known.slot
     }
     const slot = takeSlot()
+    const { cells } = viewSlot(buffer, slot, 0, workers)
+    if (place === 'servers') Atomics.store(cells, CELL.upSinceS, nowEpochMs() / 1000)
     tenancies[place].set(key, {
       key,
       id,
       poolId,
       slot,
-      cells: viewSlot(buffer, slot, 0, workers).cells,
+      cells,
       rows: Array.from({ length: workers }, (_, worker) => viewSlot(buffer, slot, worker, workers).row),
       goneAtMs: null,
       latency: [],
@@ -439,7 +441,9 @@ export function makeMemory(options: {
     readTotals,
     judge: (poolId, serverId, verdict) => {
       const tenancy = tenancies.servers.get(serverKey(poolId, serverId))
-      if (tenancy !== undefined) Atomics.store(tenancy.cells, CELL.verdict, verdictNames.indexOf(verdict))
+      if (tenancy === undefined) return
+      const before = Atomics.exchange(tenancy.cells, CELL.verdict, verdictNames.indexOf(verdict))
+      if (verdict === 'up' && verdictNames[before] !== 'up') Atomics.store(tenancy.cells, CELL.upSinceS, nowEpochMs() / 1000)
     },
     inFlight: (poolId, serverId) => {
       const tenancy = tenancies.servers.get(serverKey(poolId, serverId))
