@@ -5,7 +5,7 @@ import { fillDefaults } from '#model/resource/walk.ts'
 import type { FilledShape } from '#model/resource/field.ts'
 import type { AccessLogSpec, Http2Spec, HttpSpec, TcpSpec, VirtualServicePart } from '#model/snapshot/snapshot.ts'
 import { limitOf } from './limit.ts'
-import { statusRanges } from './match.ts'
+import { matchOf, statusRanges } from './match.ts'
 import { targetOf } from './pool.ts'
 import { CannotBuild } from './resources.ts'
 import type { Read, Reader } from './resources.ts'
@@ -46,7 +46,63 @@ export function servicePart(reader: Reader, { uuid, name, tenant, body }: Read<'
     accessLog: accessLogOf(reader, body),
     ...forwardingOf(body, profile, networkProfileOf(reader, body)),
     ...errorPagesOf(reader, body.error_page_profile_ref),
-    ...limitsOf(uuid, body)
+    ...limitsOf(uuid, body),
+    ...stepsOf(reader, body),
+    ...compressionOf(reader, isHttp ? profile?.http_profile : undefined)
+  }
+}
+
+/** Packed best, and most of what is sent as text. */
+const compressible = [
+  'text/*',
+  'application/atom+xml',
+  'application/javascript',
+  'application/json',
+  'application/ld+json',
+  'application/manifest+json',
+  'application/rss+xml',
+  'application/wasm',
+  'application/x-javascript',
+  'application/xhtml+xml',
+  'application/xml',
+  'image/bmp',
+  'image/svg+xml'
+]
+
+function compressionOf(reader: Reader, profile: HttpProfile | undefined): Pick<VirtualServicePart, 'compression'> {
+  const given = profile?.compression_profile
+  if (given?.compression !== true) return {}
+  const ref = given.compressible_content_ref
+  const types = ref === undefined ? compressible : (reader.need('stringgroup', ref).body.kv ?? []).map(({ key }) => key.toLowerCase())
+  return {
+    compression: {
+      contentTypes: types,
+      minBytes: given.min_length,
+      level: given.level_normal,
+      hidesAcceptEncoding: given.remove_accept_encoding_header
+    }
+  }
+}
+
+function stepsOf(reader: Reader, { fault, mirror, cors_policy: cors }: Service): Pick<VirtualServicePart, 'fault' | 'mirror' | 'cors'> {
+  const methods = (cors?.allowed_methods ?? []).map(method => method.slice('HTTP_METHOD_'.length))
+  return {
+    ...(fault === undefined
+      ? {}
+      : { fault: { match: matchOf(reader, fault.match), delay: fault.delay ?? null, abort: fault.abort ?? null } }),
+    ...(mirror === undefined ? {} : { mirror: { poolId: reader.poolPart(mirror.pool_ref), percent: mirror.percent } }),
+    ...(cors === undefined
+      ? {}
+      : {
+          cors: {
+            origins: cors.allowed_origins,
+            methods: methods.length === 0 ? ['GET', 'HEAD', 'POST'] : methods,
+            headers: cors.allowed_headers ?? [],
+            exposedHeaders: cors.exposed_headers ?? [],
+            hasCredentials: cors.allow_credentials,
+            maxAgeS: cors.max_age
+          }
+        })
   }
 }
 

@@ -1,6 +1,29 @@
 import type { Filled, Written } from './field.ts'
 import { defineKind } from './define.ts'
-import { flag, headerName, inTenant, integer, nested, oneOf, shape, text, toolText } from './common.ts'
+import { flag, headerName, inTenant, integer, nested, oneOf, ref, shape, text, toolText } from './common.ts'
+
+export const compressionProfile = shape(
+  'compression profile',
+  {
+    compression: flag('Answers are packed for clients that can unpack them: zstd, br or gzip.', { required: true, first: true }),
+    compressible_content_ref: ref('stringgroup', 'Content types that are packed; text, JSON, JavaScript, XML and SVG when left out.', {}),
+    min_length: integer('Smaller answers stay as they are.', { default: 128, min: 0, max: 1048576, unit: 'bytes' }),
+    level_normal: integer('How hard it tries.', { default: 1, min: 1, max: 9, special: { '1': 'fast', '9': 'small' } }),
+    remove_accept_encoding_header: flag('Servers are not told what clients take, so that they leave it to Weir.', { default: true }),
+    type: oneOf(['AUTO_COMPRESSION'], 'By type and size.', { default: 'AUTO_COMPRESSION', unsupported: ['CUSTOM_COMPRESSION'] })
+  },
+  {
+    buf_num: 128,
+    buf_size: 4096,
+    filter: [],
+    hash_size: 16384,
+    level_aggressive: 5,
+    max_low_rtt: 10,
+    min_high_rtt: 200,
+    mobile_str_ref: '',
+    window_size: 4096
+  }
+)
 
 export const http2Profile = shape(
   'http2 profile',
@@ -81,6 +104,7 @@ export const httpProfile = shape(
     max_keepalive_requests: integer('Requests on one connection.', { default: 100, min: 0, max: 1000000, special: { '0': 'unlimited' } }),
     client_max_request_size: integer('Size of all headers of a request.', { default: 48, min: 1, max: 256, unit: 'KB' }),
     max_header_count: integer('Headers of a request.', { default: 256, min: 0, max: 4096, special: { '0': 'unlimited' } }),
+    compression_profile: nested(compressionProfile, 'Answers in fewer bytes.', {}),
     client_max_body_size: integer('Size of the body of a request.', {
       default: 0,
       min: 0,
@@ -103,19 +127,6 @@ export const httpProfile = shape(
     client_max_header_size: 12,
     close_server_side_connection_on_error: false,
     collect_client_tls_fingerprint: false,
-    compression_profile: {
-      buf_num: 128,
-      buf_size: 4096,
-      hash_size: 16384,
-      level_aggressive: 5,
-      level_normal: 1,
-      max_low_rtt: 10,
-      min_high_rtt: 200,
-      min_length: 128,
-      remove_accept_encoding_header: true,
-      type: 'AUTO_COMPRESSION',
-      window_size: 4096
-    },
     detect_ntlm_app: true,
     disable_keepalive_posts_msie6: true,
     disable_sni_hostname_check: false,

@@ -1,8 +1,11 @@
 import type { Filled, Written } from './field.ts'
 import { defineKind } from './define.ts'
 import { cloudRef, each, flag, inTenant, integer, list, nested, oneOf, ref, shape, text, toolText } from './common.ts'
+import { corsPolicy, corsViolations } from './cors.ts'
+import { faultInjection } from './fault.ts'
 import { conflictViolations, portsOf, protocolOf } from './conflict.ts'
 import type { CheckContext, JsonObject } from './kind.ts'
+import { matchViolations } from './match.ts'
 import { rateProfile, rateViolations } from './ratelimit.ts'
 import type { Violation } from './violation.ts'
 
@@ -74,6 +77,11 @@ export const httpPolicies = shape('policy', {
   http_policy_set_ref: ref('httppolicyset', 'The policy.', { required: true })
 })
 
+export const mirrorTo = shape('mirror', {
+  pool_ref: ref('pool', 'The pool.', { required: true }),
+  percent: integer('Share of the requests.', { default: 100, min: 0, max: 100, unit: 'percent' })
+})
+
 const fields = {
   ...inTenant,
   ...toolText,
@@ -97,6 +105,9 @@ const fields = {
   ssl_profile_ref: ref('sslprofile', 'TLS versions and ciphers; System-Standard when left out.', {}),
   http_policies: list(each(httpPolicies), 'Rules for requests and responses.', { maxItems: 100 }),
   network_security_policy_ref: ref('networksecuritypolicy', 'Clients that may connect.', {}),
+  fault: nested(faultInjection, 'Failures made on purpose. Not a field of Avi.', {}),
+  mirror: nested(mirrorTo, 'A second pool that gets a copy of requests; what it answers is dropped. Not a field of Avi.', {}),
+  cors_policy: nested(corsPolicy, 'Which other sites may read answers. Not a field of Avi.', {}),
   requests_rate_limit: nested(rateProfile, 'How often it may be asked.', {}),
   connections_rate_limit: nested(rateProfile, 'How often clients may connect.', {}),
   error_page_profile_ref: ref('errorpageprofile', 'Pages instead of plain error answers.', {}),
@@ -301,8 +312,12 @@ function ownRules(body: FilledVirtualService, context: CheckContext): Violation[
     say('/http_policies', 'needs an HTTP application profile')
   violations.push(
     ...rateViolations(body.requests_rate_limit, '/requests_rate_limit', false),
-    ...rateViolations(body.connections_rate_limit, '/connections_rate_limit', true)
+    ...rateViolations(body.connections_rate_limit, '/connections_rate_limit', true),
+    ...corsViolations(body.cors_policy),
+    ...matchViolations(body.fault?.match, '/fault/match', context)
   )
+  for (const name of ['fault', 'mirror', 'cors_policy'] as const)
+    if (type !== 'APPLICATION_PROFILE_TYPE_HTTP' && body[name] !== undefined) say(`/${name}`, 'needs an HTTP application profile')
   if (type !== 'APPLICATION_PROFILE_TYPE_HTTP' && body.requests_rate_limit !== undefined)
     say('/requests_rate_limit', 'needs an HTTP application profile')
   violations.push(...kernelRules(body, context, type))

@@ -2,6 +2,7 @@
  * What one engine needs at revision N. A snapshot is a manifest (a list of content hashes) and parts; parts that did
  * not change keep their hash and do not travel again. Only `controller/compile` makes one, only `service-engine` reads it.
  */
+import type { CompressionSpec, CorsSpec } from './content.ts'
 
 /** Raised when a part's shape changes in a way that an older engine would misread. */
 export const SNAPSHOT_VERSION = 1
@@ -72,6 +73,20 @@ export interface VirtualServicePart {
   readonly requestLimit?: RateLimitSpec
   /** By client address or for all; its action closes or resets. */
   readonly connectionLimit?: RateLimitSpec
+  /** Failures on purpose. */
+  readonly fault?: FaultSpec
+  /** A share of the requests goes to this pool as well. */
+  readonly mirror?: { readonly poolId: string; readonly percent: number }
+  readonly cors?: CorsSpec
+  readonly compression?: CompressionSpec
+}
+
+/** Shares in percent, drawn for each request. */
+export interface FaultSpec {
+  /** Null matches every request. */
+  readonly match: Match | null
+  readonly delay: { readonly percent: number; readonly ms: number } | null
+  readonly abort: { readonly percent: number; readonly status: number } | null
 }
 
 export interface RateLimitSpec {

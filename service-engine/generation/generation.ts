@@ -237,8 +237,9 @@ class RunningDataPlane implements DataPlane {
       violations.push({ pointer: `${pointer}/tls`, message: 'must name a certificate for its TLS listeners' })
       return undefined
     }
+    const { rates, random, clock } = this.#services
     try {
-      return planService(part, key, chosen, memory, this.#services.rates)
+      return planService(part, key, chosen, memory, { rates, random, after: clock.after, poolOf: this.#spine.poolOf })
     } catch (error) {
       violations.push({ pointer, message: messageOf(error) })
       return undefined

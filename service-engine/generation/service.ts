@@ -12,6 +12,7 @@ import type { Rates } from '../dataplane/exchange/rates.ts'
 import { filtersFor, type OwnSteps } from '../dataplane/filter/catalog.ts'
 import { compileErrorPages } from '../dataplane/http/error-page.ts'
 import { recordRefusal, runExchange, type SpineServices } from '../dataplane/http/exchange.ts'
+import { makeMirror } from '../dataplane/http/mirror.ts'
 import type { Site } from '../dataplane/http/site.ts'
 import { runFlow } from '../dataplane/l4/flow.ts'
 import { Sessions } from '../dataplane/l4/sessions.ts'
@@ -21,8 +22,10 @@ import { readProxied } from '../dataplane/listen/proxied.ts'
 import type { Endpoint } from '../dataplane/listen/proxy-protocol.ts'
 import { peekPreface } from '../dataplane/listen/preface.ts'
 import { makeTerminator, type Terminator } from '../dataplane/listen/tls.ts'
+import { compileMatch } from '../dataplane/route/match.ts'
 import { compileConnectionLimit, compileRateLimit } from '../dataplane/route/rate-limit.ts'
 import { compileRules } from '../dataplane/route/rules.ts'
+import type { Pool } from '../dataplane/upstream/pool.ts'
 
 export interface ServiceParts {
   readonly spine: SpineServices
@@ -49,6 +52,15 @@ export interface ServicePlan {
   readonly tlsKey: string
 }
 
+/** What steps of a virtual service need beside its settings. */
+export interface PlanServices {
+  readonly rates: Rates
+  readonly random: () => number
+  readonly after: (delayMs: number, call: () => void) => void
+  /** The pool as the running generation has it. */
+  readonly poolOf: (id: string) => Pool | undefined
+}
+
 /** `address|port`, with its protocol where that is not TCP: what a listener is known by. */
 export const doorKey = ({ address, port, protocol }: ListenerSpec): string =>
   protocol === undefined ? `${address}|${port}` : `${address}|${port}|${protocol}`
@@ -63,15 +75,16 @@ export function planService(
   key: string,
   certificates: readonly CertificatePart[],
   memory: WorkerMemory,
-  rates: Rates
+  services: PlanServices
 ): ServicePlan {
+  const { rates } = services
   const { connectionLimit } = part
   const site: Site = {
     id: part.id,
     name: part.name,
     part,
     target: part.target,
-    filters: part.application === 'http' ? filtersFor(part, compileRules(part, rates), ownSteps(part, rates)) : [],
+    filters: part.application === 'http' ? filtersFor(part, compileRules(part, rates), ownSteps(part, services)) : [],
     meter: memory.virtualServiceMeter(part.id),
     errorPage: part.errorPages === undefined ? undefined : compileErrorPages(part.errorPages)
   }
@@ -88,9 +101,15 @@ export function planService(
   }
 }
 
-const ownSteps = ({ requestLimit }: VirtualServicePart, rates: Rates): OwnSteps => ({
-  requestLimit: requestLimit === undefined ? undefined : compileRateLimit(requestLimit, rates)
-})
+function ownSteps({ requestLimit, fault, mirror }: VirtualServicePart, { rates, random, after, poolOf }: PlanServices): OwnSteps {
+  const faultTests = fault === undefined || fault.match === null ? [] : compileMatch(fault.match, false)
+  return {
+    requestLimit: requestLimit === undefined ? undefined : compileRateLimit(requestLimit, rates),
+    fault:
+      fault === undefined ? undefined : { spec: fault, matches: exchange => faultTests.every(({ test }) => test(exchange)), random, after },
+    mirror: mirror === undefined ? undefined : { percent: mirror.percent, random, begin: makeMirror(mirror.poolId, poolOf) }
+  }
+}
 
 function compileProxies(listeners: readonly ListenerSpec[]): Map<string, (peer: string) => boolean> {
   const mayProxy = new Map<string, (peer: string) => boolean>()

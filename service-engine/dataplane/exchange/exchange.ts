@@ -2,6 +2,7 @@
  * The types that the data plane turns on. The spine, the filters, the rules and the balancers know an Exchange and a
  * Forwarder; none of them knows which HTTP codec runs.
  */
+import type { Transform } from 'node:stream'
 import type { Fault } from '#engine/base/fault.ts'
 import type { TargetSpec } from '#model/snapshot/snapshot.ts'
 
@@ -85,7 +86,24 @@ export interface Exchange {
   connectedUs: number
   firstByteUs: number
   fault: Fault | null
+  /** A second receiver of the request; null: none. */
+  copy: RequestCopy | null
+  /** Whether the response's body is encoded; null: it is not. */
+  chooseCoder: ChooseCoder | null
 }
+
+/** A second receiver of a request. It may give up, but never hold up. */
+export interface RequestCopy {
+  /** Another attempt begins: what it sends comes from the beginning again. */
+  readonly attempt: () => void
+  readonly write: (bytes: Buffer, from: number, to: number) => void
+  readonly end: () => void
+  /** The exchange is over, whether the request was whole or not. */
+  readonly drop: () => void
+}
+
+/** Decides once the response's head is there; changes the head when its body is encoded. */
+export type ChooseCoder = (head: ResponseHead) => Transform | null
 
 /** What a filter or a rule decided. Named, never a boolean. */
 export type Verdict = { readonly is: 'pass' } | Answer | { readonly is: 'close'; readonly reason: string }
@@ -140,6 +158,8 @@ export function makeExchange(
     startedEpochMs: at.startedEpochMs,
     connectedUs: 0,
     firstByteUs: 0,
-    fault: null
+    fault: null,
+    copy: null,
+    chooseCoder: null
   }
 }

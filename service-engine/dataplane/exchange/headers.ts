@@ -105,3 +105,10 @@ export function hasToken(value: string | undefined, token: string): boolean {
   if (value === undefined) return false
   return value.split(',').some(part => part.trim().toLowerCase() === token)
 }
+
+/** The answer depends on that field of the request; said once. */
+export function addVary(headers: string[], field: string): void {
+  const given = headersOf(headers, 'vary').join(', ')
+  if (given === '*' || hasToken(given, field.toLowerCase())) return
+  setHeader(headers, 'vary', given === '' ? field : `${given}, ${field}`)
+}

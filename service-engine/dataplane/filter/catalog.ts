@@ -2,8 +2,12 @@
 import type { VirtualServicePart } from '#model/snapshot/snapshot.ts'
 import type { RuleBook } from '../exchange/exchange.ts'
 import type { Filter } from './filter.ts'
+import { compression, type CompressionSettings } from './compression/compression.ts'
+import { cors, type CorsSettings } from './cors/cors.ts'
+import { fault, type FaultSettings } from './fault/fault.ts'
 import { forwarded, type ForwardedSettings } from './forwarded/forwarded.ts'
 import { httpsRedirect, type HttpsRedirectSettings } from './https-redirect/https-redirect.ts'
+import { mirror, type MirrorSettings } from './mirror/mirror.ts'
 import { networkSecurity, type NetworkSecuritySettings } from './network-security/network-security.ts'
 import { policy, type PolicySettings } from './policy/policy.ts'
 import { rateLimit, type RateLimitSettings } from './rate-limit/rate-limit.ts'
@@ -16,7 +20,11 @@ export interface FilterSettings {
   readonly 'https-redirect': HttpsRedirectSettings
   readonly forwarded: ForwardedSettings
   readonly 'rate-limit': RateLimitSettings
+  readonly cors: CorsSettings
   readonly policy: PolicySettings
+  readonly fault: FaultSettings
+  readonly compression: CompressionSettings
+  readonly mirror: MirrorSettings
   readonly 'strict-transport': StrictTransportSettings
   readonly 'server-header': ServerHeaderSettings
 }
@@ -28,7 +36,11 @@ const catalog: { readonly [K in FilterKind]: (settings: FilterSettings[K]) => Fi
   'https-redirect': httpsRedirect,
   forwarded,
   'rate-limit': rateLimit,
+  cors,
   policy,
+  fault,
+  compression,
+  mirror,
   'strict-transport': strictTransport,
   'server-header': serverHeader
 }
@@ -40,6 +52,8 @@ export function makeFilter<K extends FilterKind>(kind: K, settings: FilterSettin
 /** What is compiled elsewhere, where a virtual service asks for it. */
 export interface OwnSteps {
   readonly requestLimit?: RateLimitSettings['refused'] | undefined
+  readonly fault?: FaultSettings | undefined
+  readonly mirror?: MirrorSettings | undefined
 }
 
 /**
@@ -65,6 +79,11 @@ export function filtersFor(part: VirtualServicePart, rules: RuleBook, own: OwnSt
   const tlsPort = part.listeners.find(listener => listener.isTls)?.port
   if (http.isHttpToHttps) chain.push(makeFilter('https-redirect', { port: tlsPort ?? 443 }))
   if (own.requestLimit !== undefined) chain.push(makeFilter('rate-limit', { refused: own.requestLimit }))
+  if (part.cors !== undefined) chain.push(makeFilter('cors', part.cors))
   if (part.requestRules.length > 0 || part.responseRules.length > 0) chain.push(makeFilter('policy', { rules }))
+  if (own.fault !== undefined) chain.push(makeFilter('fault', own.fault))
+  // What servers get is settled: the copy is of that.
+  if (part.compression !== undefined) chain.push(makeFilter('compression', part.compression))
+  if (own.mirror !== undefined) chain.push(makeFilter('mirror', own.mirror))
   return chain
 }

@@ -2,11 +2,19 @@
 import type { Exchange } from '../exchange/exchange.ts'
 import type { Destination, ForwardEvents } from '../exchange/forwarder.ts'
 import { StreamAttempt } from './http2/attempt.ts'
+import { makePassing } from './passing.ts'
 import type { ClientSide, ServerSide } from './sides.ts'
 import { Attempt } from './wire/attempt.ts'
 
-/** A tunnel is one of HTTP/1.1, whatever else the server speaks. */
+/** An attempt, behind what else is to be done with the bytes. */
 export function makeAttempt(client: ClientSide, exchange: Exchange, destination: Destination, events: ForwardEvents): ServerSide {
+  if ((exchange.copy === null && exchange.chooseCoder === null) || client.isUpgrade)
+    return plainAttempt(client, exchange, destination, events)
+  return makePassing(plainAttempt, client, exchange, destination, events)
+}
+
+/** A tunnel is one of HTTP/1.1, whatever else the server speaks. */
+function plainAttempt(client: ClientSide, exchange: Exchange, destination: Destination, events: ForwardEvents): ServerSide {
   if (destination.isHttp2 !== true || client.isUpgrade) return new Attempt(client, exchange, destination, events)
   return new StreamAttempt(client, exchange, destination, events)
 }
