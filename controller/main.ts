@@ -146,6 +146,7 @@ async function localToken(change: Change, authority: AuthorityPort): Promise<str
   const minted = mintJoinToken({
     caFingerprint: authority.caFingerprint,
     expiresAtEpochMs: systemClock.nowEpochMs() + LOCAL_TOKEN_LIFETIME_MS,
+    uses: 1,
     randomBytes: systemRandom
   })
   await change.apply({

@@ -24,6 +24,8 @@ export const hashJoinSecret = (secret: string): Buffer => createHash('sha256').u
 export function mintJoinToken(options: {
   readonly caFingerprint: string
   readonly expiresAtEpochMs: number
+  /** How many engines may join with it. */
+  readonly uses: number
   readonly randomBytes: RandomBytes
 }): MintedJoinToken {
   const secret = Buffer.from(options.randomBytes(SECRET_BYTES)).toString('base64url')
@@ -31,6 +33,7 @@ export function mintJoinToken(options: {
     token: makeJoinToken({ caFingerprint: options.caFingerprint, secret }),
     serverFields: {
       token_hash: hashJoinSecret(secret).toString('base64url'),
+      uses_left: options.uses,
       expires_at: new Date(options.expiresAtEpochMs).toISOString()
     }
   }

@@ -81,6 +81,8 @@ export function useJoin(app: FastifyInstance, services: RestServices, options: J
       const { token, serverFields } = mintJoinToken({
         caFingerprint: authority.caFingerprint,
         expiresAtEpochMs: clock.nowEpochMs() + lifetimeMs(given['expiry_minutes']),
+        // What is no number is refused by the check of the whole document.
+        uses: typeof given['uses'] === 'number' ? given['uses'] : 1,
         randomBytes
       })
       const tenant = tenantForCreate(store, callerOf(request), body)

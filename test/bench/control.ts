@@ -175,7 +175,7 @@ async function fill({ change, store }: Controller, size: number): Promise<number
 async function connectEngines(controller: Controller, count: number, { programs, cores, folder }: Bench): Promise<readonly string[]> {
   const { change, fleet, authority } = controller
   const { csrPem, keyPem } = await aCsr()
-  const minted = mintJoinToken({ caFingerprint: authority.caFingerprint, expiresAtEpochMs: Date.now() + 3_600_000, randomBytes })
+  const minted = mintJoinToken({ caFingerprint: authority.caFingerprint, expiresAtEpochMs: Date.now() + 3_600_000, uses: 1, randomBytes })
   await change.apply({
     ...asController,
     writes: [{ op: 'create', kind: 'jointoken', body: { name: 'bench', uses: count }, serverFields: minted.serverFields }]

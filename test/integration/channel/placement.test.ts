@@ -71,7 +71,7 @@ t.test('with the real change, placement and compile: services run, move when the
   t.equal(shop()?.oper_status.state, 'OPER_DOWN')
 
   const join = async (hostname: string) => {
-    const minted = mintJoinToken({ caFingerprint: authority.caFingerprint, expiresAtEpochMs: Date.now() + 60_000, randomBytes })
+    const minted = mintJoinToken({ caFingerprint: authority.caFingerprint, expiresAtEpochMs: Date.now() + 60_000, uses: 1, randomBytes })
     const tokenUuid = await create('jointoken', { name: `for ${hostname}` }, minted.serverFields)
     const { csrPem, keyPem } = await aCsr()
     const enrolment = await running.enrol({ token: minted.token, csrPem, hostname, remoteAddress: '127.0.0.1' })

@@ -25,7 +25,7 @@ t.test('a join token is shown once, with the whole command', async t => {
   t.match(JSON.stringify(paths['/api/jointoken']?.['post']), /"commands":\{.*"systemd":.*"container":/u)
   const stored = store.get('jointoken', String(made.body['uuid']))!
   t.equal(stored.body['token_hash'], createHash('sha256').update(parsed.secret).digest('base64url'))
-  t.match(stored.body, { uses: 3, expires_at: /^\d{4}-.*Z$/ })
+  t.match(stored.body, { uses: 3, uses_left: 3, expires_at: /^\d{4}-.*Z$/ })
   t.notMatch(JSON.stringify([stored, store.revisions({ limit: 100 })]), new RegExp(parsed.secret))
 
   const read = await admin.call('GET', `/api/jointoken/${String(made.body['uuid'])}`)
