@@ -267,6 +267,7 @@ async function runCase(one: Case, stage: Stage, options: Options): Promise<Measu
   })
   await startUpstream(one, stage)
   const contenders = await startAll(one, stage, options)
+  if (contenders.filter(({ isOurs }) => isOurs).length < options.forwarders.length) process.exitCode = 1
   for (const contender of contenders.filter(({ isOurs }) => isOurs)) {
     const reason = await engineCannot(one, contender, place)
     if (reason !== undefined) return reason

@@ -54,7 +54,10 @@ class Book {
 
 const kindOf = (error: Error): string => ('code' in error ? String(error.code) : error.message)
 
-/** One connection: handshake, end of both sides. Answers the session that the server gave, if it did. */
+/**
+ * One connection: handshake, end of both sides. Answers the session that the server gave, if it did; without a book it is
+ * not counted and waits for the session, which comes after the handshake (RFC 8446 §4.6.1).
+ */
 function handshake(
   order: Extract<ClientOrder, { by: 'handshakes' }>,
   session: Buffer | undefined,
@@ -73,10 +76,14 @@ function handshake(
       ...(session ? { session } : {})
     })
     socket.setTimeout(ANSWER_DEADLINE_MS, () => socket.destroy(new Error('no end within 10 s')))
-    socket.on('session', next => (given = next))
+    socket.on('session', next => {
+      given = next
+      if (book === null) socket.end()
+    })
     socket.on('secureConnect', () => {
-      if (socket.isSessionReused() === (session !== undefined)) book?.add(performance.now() - startMs)
-      else book?.failed(session === undefined ? 'resumed' : 'not resumed')
+      if (book === null) return
+      if (socket.isSessionReused() === (session !== undefined)) book.add(performance.now() - startMs)
+      else book.failed(session === undefined ? 'resumed' : 'not resumed')
       socket.end()
     })
     socket.on('data', () => undefined)

@@ -158,10 +158,12 @@ export class Programs {
   }
 }
 
-/** The end of a log, on one line. */
+/** What a log says of an error, or else its end; on one line. */
 export function lastLines(path: string): string {
   try {
-    return readFileSync(path, 'utf8').trim().split('\n').slice(-3).join(' | ').slice(-600)
+    const lines = readFileSync(path, 'utf8').trim().split('\n')
+    const telling = lines.filter(line => /error|alert|emerg|fatal/i.test(line))
+    return (telling.length > 0 ? telling.slice(0, 3) : lines.slice(-3)).join(' | ').slice(0, 600)
   } catch {
     return ''
   }
