@@ -166,7 +166,7 @@ export function makeRuntime(options: RuntimeOptions): Runtime {
     const running = engines.filter(engine => engine.isLive && engine.runningIds.has(service.uuid))
     if (running.length === 0) return judgeNotRunning(service, engines)
     const refusals = engines.flatMap(engine => refusalsOf(engine, service.uuid))
-    const reasons = [...refusals, ...plan.reasons]
+    const reasons = [...refusals, ...plan.reasons, ...slowPathReasons(service, running)]
     const pools = poolsOf(service.uuid).flatMap(uuid => store.get('pool', uuid) ?? [])
     const judged = pools.map(judgePool)
     const poolReasons = judged.flatMap(pool => pool.reasons)
@@ -186,6 +186,17 @@ export function makeRuntime(options: RuntimeOptions): Runtime {
     const ref = body['application_profile_ref']
     const profile = typeof ref === 'string' ? store.get('applicationprofile', ref) : undefined
     return profile !== undefined && filled('applicationprofile', profile.body).http_profile?.http_to_https === true
+  }
+
+  /** A fast path service on engines that cannot program the kernel works, only not as fast. */
+  function slowPathReasons(service: StoredResource, engines: readonly Engine[]): string[] {
+    const ref = service.body['network_profile_ref']
+    const profile = typeof ref === 'string' ? store.get('networkprofile', ref) : undefined
+    const type = profile === undefined ? undefined : filled('networkprofile', profile.body).profile.type
+    if (type !== 'PROTOCOL_TYPE_TCP_FAST_PATH' && type !== 'PROTOCOL_TYPE_UDP_FAST_PATH') return []
+    return engines
+      .filter(engine => engine.row.facts?.abilities.includes('l4-kernel') === false)
+      .map(engine => `engine ${nameOf(engine)} forwards it in user space: it has not the ability l4-kernel`)
   }
 
   function judgeNotRunning(service: StoredResource, engines: readonly Engine[]): Judged {
@@ -403,6 +414,7 @@ export function makeRuntime(options: RuntimeOptions): Runtime {
         hostname: facts?.hostname ?? '',
         addresses: facts?.addresses ?? [],
         workers: facts?.workers ?? 0,
+        abilities: facts?.abilities ?? [],
         host: telemetry.hostOfEngine(uuid),
         live: telemetry.liveOfEngine(uuid),
         health_score: telemetry.healthScore(uuid, {

@@ -81,6 +81,7 @@ export function runtimeOf(services: Pick<RestServices, 'fleet'>, resource: Store
           hostname: '',
           addresses: [],
           workers: 0,
+          abilities: [],
           host: null,
           live: noFigures,
           health_score: unscored,

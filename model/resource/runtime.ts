@@ -141,6 +141,8 @@ export interface ServiceEngineRuntime {
   readonly hostname: string
   readonly addresses: readonly string[]
   readonly workers: number
+  /** What this build and its host can do: `http-wire`, `udp`, `l4-kernel` ...; empty before it said hello. */
+  readonly abilities: readonly string[]
   readonly host: HostFigures | null
   readonly live: LiveFigures
   readonly health_score: HealthScore

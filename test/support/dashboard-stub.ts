@@ -214,6 +214,7 @@ class Stub {
       hostname: `edge-${at}.example`,
       addresses: [`10.1.0.${at}`, `2001:db8::1:${at}`],
       workers: 4,
+      abilities: ['http-wire', 'tcp', 'udp', 'tls'],
       host: {
         cpu_ratio: 0.3 + 0.1 * Math.sin(nowMs / 7_000 + at),
         memory_used_bytes: 3.1e9,
