@@ -1,5 +1,5 @@
 /** A data-plane worker without its thread: takes orders from a port, runs the data plane, reports facts. */
-import { randomUUID } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { systemClock, type Clock } from '#model/base/clock.ts'
 import { silentLog, type Log } from '#model/base/log.ts'
 import { openRates } from '#engine/meter/rates.ts'
@@ -16,7 +16,7 @@ const MAX_WAITING_RECORDS = 8_192
 
 /** `MessagePort` of `node:worker_threads`, as far as it is used. */
 export interface OrderPort {
-  readonly postMessage: (fact: WorkerFact) => void
+  readonly postMessage: (fact: WorkerFact, transfer: ArrayBuffer[]) => void
   readonly on: (event: 'message', listener: (order: WorkerOrder) => void) => unknown
   readonly close?: () => void
 }
@@ -27,12 +27,19 @@ export interface WorkerOptions {
   readonly forwarder?: Forwarder
 }
 
+/** Ids of exchanges: no two workers, and no two starts of one, have any in common. */
+function makeIds(prefix: string): () => string {
+  let made = 0
+  return () => `${prefix}-${(++made).toString(36)}`
+}
+
 /**
  * Starts a worker on a port; it reports `ready`, then answers each `load` by `loaded`. After `stop` it reports
  * `stopped`, closes the port, and nothing of it keeps the thread alive.
  */
 export function startWorker(port: OrderPort, setup: WorkerSetup, options: WorkerOptions = {}): void {
   const { clock = systemClock, log = silentLog, forwarder = makeForwarder(setup.forwarder ?? 'wire', { clock }) } = options
+  const tell = (fact: WorkerFact): void => port.postMessage(fact, [])
   const waiting = new RecordLines()
   /** Left since the last interval began. */
   let left = 0
@@ -40,7 +47,8 @@ export function startWorker(port: OrderPort, setup: WorkerSetup, options: Worker
   const flush = (): void => {
     if (waiting.count === 0 && dropped === 0) return
     left += waiting.count
-    port.postMessage({ type: 'records', batch: waiting.take(), dropped })
+    const batch = waiting.take()
+    port.postMessage({ type: 'records', batch, dropped }, [batch.lines.buffer])
     dropped = 0
   }
   const stopFlushing = clock.every(BATCH_INTERVAL_MS, () => {
@@ -52,7 +60,7 @@ export function startWorker(port: OrderPort, setup: WorkerSetup, options: Worker
     log,
     forwarder,
     random: Math.random,
-    makeId: randomUUID,
+    makeId: makeIds(randomBytes(8).toString('hex')),
     reusePort: setup.reusePort,
     ticketKeys: Buffer.from(setup.ticketKeys),
     rates: openRates(setup.rates, () => process.hrtime.bigint()),
@@ -68,7 +76,7 @@ export function startWorker(port: OrderPort, setup: WorkerSetup, options: Worker
   const load = async (order: Extract<WorkerOrder, { type: 'load' }>): Promise<void> => {
     const memory = attachMemory(setup.buffer, setup.worker, setup.workers, order.slots)
     const violations = await plane.load(order.snapshot, memory)
-    port.postMessage({
+    tell({
       type: 'loaded',
       sequence: order.sequence,
       revision: order.snapshot.manifest.revision,
@@ -80,7 +88,7 @@ export function startWorker(port: OrderPort, setup: WorkerSetup, options: Worker
     await plane.stop(deadlineMs)
     stopFlushing()
     flush()
-    port.postMessage({ type: 'stopped' })
+    tell({ type: 'stopped' })
     port.close?.()
   }
   port.on('message', order => {
@@ -89,7 +97,7 @@ export function startWorker(port: OrderPort, setup: WorkerSetup, options: Worker
         log.error('a snapshot could not be built', { error })
         const message = error instanceof Error ? error.message : String(error)
         const revision = order.snapshot.manifest.revision
-        port.postMessage({
+        tell({
           type: 'loaded',
           sequence: order.sequence,
           revision,
@@ -100,5 +108,5 @@ export function startWorker(port: OrderPort, setup: WorkerSetup, options: Worker
     } else if (order.type === 'resolve') plane.resolve(order.addresses)
     else void stop(order.deadlineMs)
   })
-  port.postMessage({ type: 'ready' })
+  tell({ type: 'ready' })
 }

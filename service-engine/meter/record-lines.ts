@@ -6,7 +6,7 @@ import type { AccessRecord } from './shared.ts'
 
 export interface RecordBatch {
   /** ASCII: everything else is escaped. */
-  readonly lines: Uint8Array
+  readonly lines: Uint8Array<ArrayBuffer>
   readonly count: number
 }
 

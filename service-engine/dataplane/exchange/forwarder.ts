@@ -57,6 +57,7 @@ export interface Wire {
   onGone: ((fault: Fault) => void) | null
 }
 
+/** Called as methods: whoever hears may be an object with fields of its own. */
 export interface ForwardEvents {
   /** A connection to the server stands; not called for a reused one. */
   readonly connected: () => void

@@ -72,6 +72,9 @@ const neverNominated = new Set([
   'x-request-id'
 ])
 
+/** What nearly every `Connection` says: it names no field. */
+const isOption = (value: string): boolean => value === 'keep-alive' || value === 'close'
+
 /**
  * Removes, in place, the fields that end at this hop: the fixed ones and those that `Connection` names.
  *
@@ -81,7 +84,7 @@ const neverNominated = new Set([
 export function stripHopByHop(headers: string[], keeps: readonly string[] = []): void {
   let nominated: Set<string> | undefined
   for (let i = 0; i < headers.length; i += 2) {
-    if (headers[i] !== 'connection') continue
+    if (headers[i] !== 'connection' || isOption(headers[i + 1]!)) continue
     for (const part of headers[i + 1]!.split(',')) {
       const name = part.trim().toLowerCase()
       if (name === '' || neverNominated.has(name) || hopByHop.has(name)) continue
@@ -103,6 +106,7 @@ export function stripHopByHop(headers: string[], keeps: readonly string[] = []):
 /** Whether a comma-separated field has that token; `token` in lower case. */
 export function hasToken(value: string | undefined, token: string): boolean {
   if (value === undefined) return false
+  if (!value.includes(',')) return value.length >= token.length && value.trim().toLowerCase() === token
   return value.split(',').some(part => part.trim().toLowerCase() === token)
 }
 

@@ -9,10 +9,10 @@ import type { Clock } from '#model/base/clock.ts'
 import type { Random } from '#model/base/random.ts'
 import type { FailAction } from '#model/snapshot/snapshot.ts'
 import { Fault, faultIn } from '#engine/base/fault.ts'
-import type { AccessRecord } from '#engine/meter/shared.ts'
+import type { AccessRecord, TrafficMeter } from '#engine/meter/shared.ts'
 import type { Question } from '../balance/balancer.ts'
 import { makeExchange, type Answer, type Downstream, type Exchange, type RequestHead, type Verdict } from '../exchange/exchange.ts'
-import type { Progress, Wire } from '../exchange/forwarder.ts'
+import type { ForwardEvents, Progress, Wire } from '../exchange/forwarder.ts'
 import { headerBytes, headerOf, removeHeader } from '../exchange/headers.ts'
 import { runEnd, runRequest, runResponse } from '../filter/filter.ts'
 import type { Lease, Pool } from '../upstream/pool.ts'
@@ -68,7 +68,8 @@ function openExchange(services: SpineServices, site: Site, request: RequestHead,
   return makeExchange(site, downstream, request, at)
 }
 
-class ExchangeLife {
+/** One for each exchange, so it is made of fields and not of closures; it hears itself what becomes of an attempt. */
+class ExchangeLife implements ForwardEvents {
   readonly #services: SpineServices
   readonly #site: Site
   readonly #wire: Wire
@@ -98,20 +99,25 @@ class ExchangeLife {
     if (!this.#site.part.isTrafficEnabled) return this.#refuse(new Fault('DENIED_BY_RULE', 'traffic is not enabled'))
     if (limit !== null && request.contentLength > limit)
       return this.#rescue(new Fault('DOWNSTREAM_BODY_TOO_LARGE', `a body over ${limit} bytes`))
-    this.#guarded(() => {
+    try {
       const verdict = runRequest(this.#site.filters, this.#exchange)
-      if (verdict instanceof Promise) verdict.then(this.#decided, this.#broken)
-      else this.#decided(verdict)
-    })
+      if (verdict instanceof Promise) {
+        verdict.then(
+          decided => this.#guarded(() => this.#decided(decided)),
+          (error: unknown) => this.#broken(error)
+        )
+      } else this.#decided(verdict)
+    } catch (error) {
+      this.#broken(error)
+    }
   }
 
-  readonly #decided = (verdict: Verdict): void =>
-    this.#guarded(() => {
-      if (this.#isEnded) return
-      if (verdict.is === 'answer') this.#answer(verdict, false)
-      else if (verdict.is === 'close') this.#refuse(new Fault('DENIED_BY_RULE', verdict.reason))
-      else this.#balance()
-    })
+  #decided(verdict: Verdict): void {
+    if (this.#isEnded) return
+    if (verdict.is === 'pass') this.#balance()
+    else if (verdict.is === 'answer') this.#answer(verdict, false)
+    else this.#refuse(new Fault('DENIED_BY_RULE', verdict.reason))
+  }
 
   /** Chooses pool and server; comes back here after a fault that permits another try, and after waiting for a place. */
   #balance(): void {
@@ -172,13 +178,27 @@ class ExchangeLife {
     if (exchange.attempts++ === 0) lease.pool.requestBegan()
     this.#sentUs = this.#nowUs()
     this.#limitTry(lease)
-    this.#wire.forward(exchange, lease.destination, {
-      connected: () => {
-        exchange.connectedUs = this.#nowUs()
-      },
-      responded: isReplayable => this.#guarded(() => this.#responded(lease, isReplayable)),
-      ended: (fault, progress) => this.#guarded(() => this.#forwarded(lease, fault, progress))
-    })
+    this.#wire.forward(exchange, lease.destination, this)
+  }
+
+  connected(): void {
+    this.#exchange.connectedUs = this.#nowUs()
+  }
+
+  responded(isReplayable: boolean): void {
+    try {
+      if (this.#lease !== null) this.#responded(this.#lease, isReplayable)
+    } catch (error) {
+      this.#broken(error)
+    }
+  }
+
+  ended(fault: Fault | null, progress: Progress): void {
+    try {
+      if (this.#lease !== null) this.#forwarded(this.#lease, fault, progress)
+    } catch (error) {
+      this.#broken(error)
+    }
   }
 
   #limitTry({ pool, serverId }: Lease): void {
@@ -252,15 +272,11 @@ class ExchangeLife {
   }
 
   #meterServer(lease: Lease, fault: Fault | null): void {
-    const { response, bytesIn, bytesOut, startedUs } = this.#exchange
-    const tookUs = this.#nowUs() - startedUs
-    lease.ended(response?.status ?? 0, fault)
-    for (const meter of [lease.pool.meter, lease.meter]) {
-      if (fault !== null) meter.faulted(fault.origin)
-      meter.exchangeEnded(response?.status ?? 0, tookUs)
-      meter.bytesIn(bytesIn)
-      meter.bytesOut(response === null ? 0 : bytesOut)
-    }
+    const exchange = this.#exchange
+    const tookUs = this.#nowUs() - exchange.startedUs
+    lease.ended(exchange.response?.status ?? 0, fault)
+    meterAttempt(lease.pool.meter, exchange, fault, tookUs)
+    meterAttempt(lease.meter, exchange, fault, tookUs)
   }
 
   #failAction(action: FailAction, fault: Fault): void {
@@ -343,7 +359,7 @@ class ExchangeLife {
     }
   }
 
-  readonly #broken = (error: unknown): void => {
+  #broken(error: unknown): void {
     const fault = faultIn(error)
     if (fault === undefined) this.#services.bug(error)
     if (this.#isEnded) return
@@ -353,6 +369,13 @@ class ExchangeLife {
     this.#wire.close()
     this.#end(this.#exchange.fault)
   }
+}
+
+function meterAttempt(meter: TrafficMeter, { response, bytesIn, bytesOut }: Exchange, fault: Fault | null, tookUs: number): void {
+  if (fault !== null) meter.faulted(fault.origin)
+  meter.exchangeEnded(response?.status ?? 0, tookUs)
+  meter.bytesIn(bytesIn)
+  meter.bytesOut(response === null ? 0 : bytesOut)
 }
 
 function questionOf(exchange: Exchange): Question {

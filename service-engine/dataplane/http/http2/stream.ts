@@ -99,7 +99,7 @@ export class ClientStream implements Wire, ClientSide {
 
   forward(exchange: Exchange, destination: Destination, events: ForwardEvents): void {
     const attempt = makeAttempt(this, exchange, destination, {
-      connected: events.connected,
+      connected: () => events.connected(),
       responded: () => events.responded(this.#kept !== null),
       ended: (fault, progress) => events.ended(fault, { ...progress, isBodyConsumed: progress.isBodyConsumed && this.#kept === null })
     })

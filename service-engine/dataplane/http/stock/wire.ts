@@ -45,7 +45,8 @@ export class StockWire implements Wire, Passage {
 
   forward(exchange: Exchange, destination: Destination, events: ForwardEvents): void {
     const attempt = new Attempt(this, exchange, destination, {
-      ...events,
+      connected: () => events.connected(),
+      responded: isReplayable => events.responded(isReplayable),
       ended: (fault, progress) => {
         if (this.#attempt === attempt) this.#attempt = null
         events.ended(fault, progress)

@@ -12,16 +12,17 @@ const BROKEN = -2
 const TOO_MANY = -3
 
 /** Names that most fields have: found without making a string of them. */
-const commonNames = [
-  ...['accept', 'accept-encoding', 'accept-language', 'accept-ranges', 'access-control-allow-origin', 'age', 'alt-svc', 'authorization'],
-  ...['cache-control', 'connection', 'content-disposition', 'content-encoding', 'content-length', 'content-security-policy'],
-  ...['content-type', 'cookie', 'date', 'etag', 'expect', 'expires', 'host', 'if-modified-since', 'if-none-match', 'keep-alive'],
-  ...['last-modified', 'link', 'location', 'origin', 'pragma', 'priority', 'range', 'referer', 'referrer-policy', 'sec-ch-ua'],
-  ...['sec-ch-ua-mobile', 'sec-ch-ua-platform', 'sec-fetch-dest', 'sec-fetch-mode', 'sec-fetch-site', 'sec-fetch-user', 'server'],
-  ...['set-cookie', 'strict-transport-security', 'te', 'traceparent', 'trailer', 'transfer-encoding', 'upgrade', 'user-agent', 'vary'],
-  ...['upgrade-insecure-requests', 'via', 'www-authenticate', 'x-content-type-options', 'x-forwarded-for', 'x-forwarded-host'],
-  ...['x-forwarded-proto', 'x-frame-options', 'x-powered-by', 'x-request-id', 'x-requested-with', 'x-xss-protection']
-]
+const commonNames: readonly string[] = `
+  accept accept-encoding accept-language accept-ranges access-control-allow-origin age alt-svc authorization cache-control
+  connection content-disposition content-encoding content-length content-security-policy content-type cookie date etag expect
+  expires host if-modified-since if-none-match keep-alive last-modified link location origin pragma priority range referer
+  referrer-policy sec-ch-ua sec-ch-ua-mobile sec-ch-ua-platform sec-fetch-dest sec-fetch-mode sec-fetch-site sec-fetch-user server
+  set-cookie strict-transport-security te traceparent trailer transfer-encoding upgrade user-agent vary upgrade-insecure-requests
+  via www-authenticate x-content-type-options x-forwarded-for x-forwarded-host x-forwarded-proto x-frame-options x-powered-by
+  x-request-id x-requested-with x-xss-protection
+`
+  .trim()
+  .split(/\s+/)
 
 /** By length, first and last letter, whatever their case. */
 const slotOf = (length: number, first: number, last: number): number => (length * 67 + (first | 32) * 5 + (last | 32)) & 1023
