@@ -1,7 +1,6 @@
 /** Pools, their servers and monitors. */
 import { canonicalAddress } from '#model/resource/address.ts'
 import type { FilledKind } from '#model/resource/catalogue.ts'
-import type { Resilience } from '#model/snapshot/resilience.ts'
 import { resilienceOf } from './resilience.ts'
 import { upstreamTls } from './tls.ts'
 import type {
@@ -27,7 +26,7 @@ const ALL_IDLE = 10_000
 /** The longest that a timer takes is a little less than 25 days. */
 const WITHOUT_END_S = 2_000_000
 
-export function poolPart(reader: Reader, read: Read<'pool'>): PoolPart & Resilience {
+export function poolPart(reader: Reader, read: Read<'pool'>): PoolPart {
   const { uuid, name, tenant, body } = read
   const servers = serversOf(reader, body)
   const tls = tlsOf(reader, body)
@@ -71,6 +70,10 @@ function algorithmOf(pool: Pool): BalanceSpec {
       return { is: 'fastest-response' }
     case 'LB_ALGORITHM_RANDOM':
       return { is: 'random' }
+    case 'LB_ALGORITHM_LEAST_LOAD':
+      return { is: 'least-load' }
+    case 'LB_ALGORITHM_FEWEST_SERVERS':
+      return { is: 'fewest-servers', capacity: Math.max(1, pool.max_concurrent_connections_per_server) }
     case 'LB_ALGORITHM_CONSISTENT_HASH':
       return { is: 'consistent-hash', by: hashOf[pool.lb_algorithm_hash], header: pool.lb_algorithm_consistent_hash_hdr ?? null }
   }

@@ -2,8 +2,9 @@
 import { createHash } from 'node:crypto'
 import type { FilledKind } from '#model/resource/catalogue.ts'
 import type { FilledShape } from '#model/resource/field.ts'
+import type { rateLimiter } from '#model/resource/ratelimit.ts'
 import type { circuitBreaker, outlierDetection, serverReselect } from '#model/resource/pool.ts'
-import type { BreakerSpec, OutlierSpec, PersistenceSpec, ReselectSpec, Resilience } from '#model/snapshot/resilience.ts'
+import type { BreakerSpec, OutlierSpec, PersistenceSpec, ReselectSpec, Resilience, ServerRateSpec } from '#model/snapshot/resilience.ts'
 import type { ServerSpec } from '#model/snapshot/snapshot.ts'
 import { CannotBuild } from './resources.ts'
 import type { Read, Reader } from './resources.ts'
@@ -20,8 +21,23 @@ export function resilienceOf(reader: Reader, { uuid, body }: Read<'pool'>, serve
       : { persistence: persistenceOf(reader, reader.need('applicationpersistenceprofile', profile), { uuid, body, servers }) }),
     ...(body.server_disable_type === 'ALLOW_NEW_CONNECTION_IF_PERSISTENCE_PRESENT' ? { keepsBoundWhenDisabled: true } : {}),
     ...(body.outlier_detection === undefined ? {} : { outliers: outliersOf(body.outlier_detection) }),
-    ...(body.circuit_breaker === undefined ? {} : { breaker: breakerOf(body.circuit_breaker) })
+    ...(body.circuit_breaker === undefined ? {} : { breaker: breakerOf(body.circuit_breaker) }),
+    ...(ramping.has(body.lb_algorithm) && body.connection_ramp_duration > 0 ? { rampS: body.connection_ramp_duration * 60 } : {}),
+    ...(body.max_conn_rate_per_server === undefined ? {} : { serverRate: serverRateOf(body.max_conn_rate_per_server.rate_limiter) })
   }
+}
+
+/** The others give every server its exact share, or every client its server. */
+const ramping: ReadonlySet<Pool['lb_algorithm']> = new Set([
+  'LB_ALGORITHM_LEAST_CONNECTIONS',
+  'LB_ALGORITHM_LEAST_LOAD',
+  'LB_ALGORITHM_FASTEST_RESPONSE'
+])
+
+/** By what `burst_sz` says of itself when it is 0. */
+function serverRateOf({ count, period, burst_sz: burst }: FilledShape<typeof rateLimiter>): ServerRateSpec {
+  const least = Math.min(count, 20)
+  return { count, periodMs: period * 1000, burst: burst > 0 ? burst : period === 1 ? Math.max(least, Math.floor(count / 20)) : count }
 }
 
 const blocks = { HTTP_RSP_4XX: { from: 400, to: 499 }, HTTP_RSP_5XX: { from: 500, to: 599 } } as const

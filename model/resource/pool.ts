@@ -20,6 +20,7 @@ import {
 } from './common.ts'
 import { canonicalAddress, isHostname } from './address.ts'
 import type { CheckContext, JsonObject } from './kind.ts'
+import { rateLimiter } from './ratelimit.ts'
 import type { Violation } from './violation.ts'
 
 export const server = shape(
@@ -123,6 +124,25 @@ export const serverReselect = shape('server reselect', {
   )
 })
 
+export const serverRate = shape(
+  'server rate',
+  {
+    rate_limiter: nested(rateLimiter, 'How often.', { required: true }),
+    action: nested(
+      shape('server rate action', {
+        type: oneOf(
+          ['RL_ACTION_DROP_CONN', 'RL_ACTION_RESET_CONN', 'RL_ACTION_CLOSE_CONN'],
+          'What is too much for a server never reaches it: it goes to another, waits in the request queue, or is refused.',
+          { required: true, unsupported: ['RL_ACTION_NONE', 'RL_ACTION_LOCAL_RSP', 'RL_ACTION_REDIRECT'] }
+        )
+      }),
+      'What becomes of what is too much.',
+      { required: true }
+    )
+  },
+  { explicit_tracking: false, fine_grain: false, http_cookie: '', http_header: '' }
+)
+
 const orOff = { '0': 'not looked at' }
 
 export const outlierDetection = shape('outlier detection', {
@@ -215,20 +235,15 @@ export const pool = defineKind({
         'LB_ALGORITHM_ROUND_ROBIN',
         'LB_ALGORITHM_FASTEST_RESPONSE',
         'LB_ALGORITHM_CONSISTENT_HASH',
-        'LB_ALGORITHM_RANDOM'
+        'LB_ALGORITHM_RANDOM',
+        'LB_ALGORITHM_LEAST_LOAD',
+        'LB_ALGORITHM_FEWEST_SERVERS'
       ],
       'How a server is picked.',
       {
         default: 'LB_ALGORITHM_LEAST_CONNECTIONS',
         first: true,
-        unsupported: [
-          'LB_ALGORITHM_LEAST_LOAD',
-          'LB_ALGORITHM_FEWEST_SERVERS',
-          'LB_ALGORITHM_FEWEST_TASKS',
-          'LB_ALGORITHM_NEAREST_SERVER',
-          'LB_ALGORITHM_CORE_AFFINITY',
-          'LB_ALGORITHM_TOPOLOGY'
-        ]
+        unsupported: ['LB_ALGORITHM_FEWEST_TASKS', 'LB_ALGORITHM_NEAREST_SERVER', 'LB_ALGORITHM_CORE_AFFINITY', 'LB_ALGORITHM_TOPOLOGY']
       }
     ),
     lb_algorithm_hash: oneOf(
@@ -298,6 +313,17 @@ export const pool = defineKind({
       'Whether clients that are bound to a disabled server may go on with it, for its graceful_disable_timeout.',
       { default: 'DISALLOW_NEW_CONNECTION' }
     ),
+    connection_ramp_duration: integer(
+      'Time in which a server that came up reaches its share, with LEAST_CONNECTIONS, LEAST_LOAD and FASTEST_RESPONSE.',
+      {
+        default: 10,
+        min: 0,
+        max: 300,
+        unit: 'min',
+        special: { '0': 'at once' }
+      }
+    ),
+    max_conn_rate_per_server: nested(serverRate, 'Requests and connections that one server gets in a time, from each engine.', {}),
     outlier_detection: nested(outlierDetection, 'Servers that fail requests are left out for a while. Not a field of Avi.', {}),
     circuit_breaker: nested(circuitBreaker, 'What the pool is given at once. Not a field of Avi.', {}),
     cloud_ref: cloudRef
@@ -311,7 +337,6 @@ export const pool = defineKind({
     autoscale_policy_ref: '',
     capacity_estimation: false,
     capacity_estimation_ttfb_thresh: 0,
-    connection_ramp_duration: 10,
     delete_server_on_dns_refresh: true,
     domain_name: [],
     east_west: false,
@@ -326,7 +351,6 @@ export const pool = defineKind({
     lb_algo_rr_per_se: false,
     lb_algorithm_core_nonaffinity: 2,
     lookup_server_by_name: false,
-    max_conn_rate_per_server: {},
     min_servers_up: 0,
     networks: [],
     nsx_securitygroup: [],
@@ -374,6 +398,8 @@ export const pool = defineKind({
     if (body.host_check_enabled && body.pki_profile_ref === undefined) say('/host_check_enabled', 'needs pki_profile_ref')
     if (body.rewrite_host_header_to_server_name && body.rewrite_host_header_to_sni)
       say('/rewrite_host_header_to_sni', 'must not be true beside rewrite_host_header_to_server_name')
+    if (body.lb_algorithm === 'LB_ALGORITHM_FEWEST_SERVERS' && body.max_concurrent_connections_per_server === 0)
+      say('/max_concurrent_connections_per_server', 'must say when a server is full, because lb_algorithm is LB_ALGORITHM_FEWEST_SERVERS')
     violations.push(...persistenceViolations(body.application_persistence_profile_ref, context))
     violations.push(...failActionViolations(body.fail_action))
     if (context.uuid !== undefined && body.fail_action?.backup_pool?.backup_pool_ref === context.uuid)

@@ -2,6 +2,7 @@
  * What one engine needs at revision N. A snapshot is a manifest (a list of content hashes) and parts; parts that did
  * not change keep their hash and do not travel again. Only `controller/compile` makes one, only `service-engine` reads it.
  */
+import type { Resilience } from './resilience.ts'
 import type { CompressionSpec, CorsSpec } from './content.ts'
 
 /** Raised when a part's shape changes in a way that an older engine would misread. */
@@ -347,7 +348,7 @@ export interface LocationSpec {
 
 // --- pools --------------------------------------------------------------------------------------------------------
 
-export interface PoolPart {
+export interface PoolPart extends Resilience {
   readonly kind: 'pool'
   readonly id: string
   readonly name: string
@@ -380,6 +381,9 @@ export type BalanceSpec =
   | { readonly is: 'least-connections' }
   | { readonly is: 'random' }
   | { readonly is: 'fastest-response' }
+  | { readonly is: 'least-load' }
+  /** `capacity`: exchanges and flows that fill a server. */
+  | { readonly is: 'fewest-servers'; readonly capacity: number }
   | {
       readonly is: 'consistent-hash'
       readonly by: 'source-address' | 'source-address-and-port' | 'uri' | 'header'

@@ -32,10 +32,14 @@ export const CELL = {
   /** Of a server: thousandths of requests that it may get, and when it was last given some. */
   rateCredit: 12,
   ratePaidAtMs: 13,
+  /** Of a server: time spent on answers lately, in units of BUSY_UNIT_US. */
+  busy: 14,
   /** On a line of its own: every exchange writes it. */
   inFlight: 16
 } as const
 export const CELLS = 32
+/** So that a busy server's time fits into a cell. */
+export const BUSY_UNIT_US = 64
 export const CELL_BYTES = CELLS * Int32Array.BYTES_PER_ELEMENT
 
 export const COUNTER = {

@@ -8,7 +8,18 @@ import { bucketOf, type SparseHistogram } from '#model/message/histogram.ts'
 import { systemClock } from '#model/base/clock.ts'
 import type { ServerSample, Totals, TrafficSample, Verdict } from '#model/message/message.ts'
 import { ejectionInWords } from './ejection.ts'
-import { BINDING_BYTES, CELL, COUNTER, COUNTERS, ROW_LENGTH, slotBytes, viewBindings, viewSlot, type SlotViews } from './layout.ts'
+import {
+  BINDING_BYTES,
+  BUSY_UNIT_US,
+  CELL,
+  COUNTER,
+  COUNTERS,
+  ROW_LENGTH,
+  slotBytes,
+  viewBindings,
+  viewSlot,
+  type SlotViews
+} from './layout.ts'
 
 /** id -> slot number, per kind; made by the agent thread, sent to workers with each generation. */
 export interface Slots {
@@ -40,6 +51,8 @@ export interface ServerCell {
   /** Smoothed time to first byte in microseconds, 0 before the first; any worker may write. */
   readonly responseUs: () => number
   readonly responded: (firstByteUs: number) => void
+  /** Time spent on answers lately, in microseconds; a tenth of it fades each time that totals are read, which is each second. */
+  readonly busyUs: () => number
   /** By CELL; all workers touch it, with Atomics only. */
   readonly cells: Int32Array
 }
@@ -204,8 +217,10 @@ function makeServerCell({ cells, row }: SlotViews): ServerCell {
     },
     verdict: () => verdictNames[Atomics.load(cells, CELL.verdict)] ?? 'unknown',
     responseUs: () => Atomics.load(cells, CELL.responseUs),
+    busyUs: () => Atomics.load(cells, CELL.busy) * BUSY_UNIT_US,
     responded: firstByteUs => {
       const taken = Math.min(0x7fffffff, Math.max(1, Math.round(firstByteUs)))
+      Atomics.add(cells, CELL.busy, Math.ceil(taken / BUSY_UNIT_US))
       const before = Atomics.load(cells, CELL.responseUs)
       // Two workers may overwrite each other: one observation of a smoothed figure is lost, which is harmless.
       Atomics.store(cells, CELL.responseUs, before === 0 ? taken : Math.round(before + (taken - before) / 8))
@@ -413,6 +428,10 @@ export function makeMemory(options: {
 
   const readTotals: Memory['readTotals'] = () => {
     const nowEpochS = Math.trunc(nowEpochMs() / 1000)
+    for (const { cells } of running('servers')) {
+      const busy = Atomics.load(cells, CELL.busy)
+      if (busy > 0) Atomics.sub(cells, CELL.busy, Math.ceil(busy / 10))
+    }
     const servers = running('servers').map(tenancy => ({
       ...readTenancy(tenancy),
       poolId: tenancy.poolId,

@@ -7,7 +7,7 @@ export interface TestCandidate extends Candidate {
 }
 
 export function aCandidate(id: string, weight = 1, responseUs = 1000): TestCandidate {
-  const candidate: TestCandidate = { id, weight, load: 0, inFlight: () => candidate.load, responseUs: () => responseUs }
+  const candidate: TestCandidate = { id, weight, load: 0, inFlight: () => candidate.load, responseUs: () => responseUs, busyUs: () => 0 }
   return candidate
 }
 

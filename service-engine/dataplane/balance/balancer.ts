@@ -10,6 +10,8 @@ export interface Candidate {
   readonly inFlight: () => number
   /** Smoothed time to first byte in microseconds; 0 before the first. */
   readonly responseUs: () => number
+  /** Time that it has spent on answers lately, in microseconds; what is older than some seconds fades. */
+  readonly busyUs: () => number
 }
 
 /** What a balancer may know of who asks. */

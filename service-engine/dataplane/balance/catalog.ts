@@ -4,7 +4,9 @@ import type { Random } from '#model/base/random.ts'
 import type { Balancer } from './balancer.ts'
 import { consistentHash } from './consistent-hash.ts'
 import { fastestResponse } from './fastest-response.ts'
+import { fewestServers } from './fewest-servers.ts'
 import { leastConnections } from './least-connections.ts'
+import { leastLoad } from './least-load.ts'
 import { roundRobin } from './round-robin.ts'
 import { twoChoices } from './two-choices.ts'
 
@@ -19,6 +21,8 @@ const catalog: { readonly [K in BalanceSpec['is']]: (spec: Extract<BalanceSpec, 
   'least-connections': (_spec, services) => leastConnections(services.nextTurn),
   random: (_spec, services) => twoChoices(services.random),
   'fastest-response': (_spec, services) => fastestResponse(services.nextTurn),
+  'least-load': (_spec, services) => leastLoad(services.nextTurn),
+  'fewest-servers': (spec, services) => fewestServers(spec.capacity, services.nextTurn),
   'consistent-hash': spec => consistentHash(spec.by, spec.header)
 }
 

@@ -1,7 +1,6 @@
 /** A pool in one generation: which servers are available, which one is next, and who waits for one. */
 import type { Clock } from '#model/base/clock.ts'
 import type { Random } from '#model/base/random.ts'
-import type { Resilience } from '#model/snapshot/resilience.ts'
 import type { PoolPart } from '#model/snapshot/snapshot.ts'
 import type { TrafficMeter, WorkerMemory } from '#engine/meter/shared.ts'
 import type { Balancer, Question } from '../balance/balancer.ts'
@@ -14,11 +13,16 @@ import type { Destination, DestinationTls } from '../exchange/forwarder.ts'
 import { Breaker } from './breaker.ts'
 import { Outliers } from './outliers.ts'
 import { makePersistence, type Persistence } from './persistence.ts'
+import { CELL } from '#engine/meter/layout.ts'
+import { ServerRate } from './server-rate.ts'
+import { relativeShares, shareOf } from './slow-start.ts'
 import { RetryBudget } from './retry-budget.ts'
 import { UpstreamServer, type AddressBook, type Cuttable, type Member } from './server.ts'
 
 /** How long a change of verdict may go unseen; a server that is picked is asked again anyway. */
 const LOOK_AGAIN_MS = 20
+/** How long the shares of servers that come up stay the same. */
+const SHARE_AGAIN_MS = 500
 /** Another worker may have freed a place: nobody tells, so it is looked for. */
 const QUEUE_LOOK_MS = 10
 export const QUEUE_WAIT_MS = 10_000
@@ -60,7 +64,7 @@ interface Waiter {
 }
 
 export class Pool {
-  readonly part: PoolPart & Resilience
+  readonly part: PoolPart
   readonly meter: TrafficMeter
   readonly #services: PoolServices
   readonly #balancer: Balancer
@@ -69,26 +73,27 @@ export class Pool {
   readonly #budget: RetryBudget | null
   readonly #breaker: Breaker | null
   readonly #outliers: Outliers | null
+  readonly #rate: ServerRate | null
   readonly #persistence: Persistence | null
   /** Spreads clients by the key that persistence knows them by. */
   readonly #spread: Balancer
   /** Since when each server takes nothing new. */
   readonly #restingSinceMs = new Map<string, number>()
   readonly #waiters: Waiter[] = []
+  /** Moves on, so that servers that are alike share what others cannot take. */
+  #turn = 0
   #available: readonly Member[] = []
+  /** Of servers that have not come up at the same time; null: all have their whole share. */
+  #shares: ReadonlyMap<Member, number> | null = null
   #lookedAtMs = -Infinity
+  #sharedAtMs = -Infinity
   #stopLooking: (() => void) | undefined
 
   /**
    * Shapes  previous: the pool's last generation; servers whose make did not change are taken over with their connections
    *         tls: how to reach its servers, keys resolved
    */
-  constructor(
-    part: PoolPart & Resilience,
-    services: PoolServices,
-    tlsOf: (serverHost: string) => DestinationTls | null,
-    previous: Pool | undefined
-  ) {
+  constructor(part: PoolPart, services: PoolServices, tlsOf: (serverHost: string) => DestinationTls | null, previous: Pool | undefined) {
     const { memory, addresses, random } = services
     this.part = part
     this.#services = services
@@ -102,11 +107,23 @@ export class Pool {
       const make = { pool: part, spec, tls: tlsOf(spec.host) }
       const fresh = new UpstreamServer(make, addresses, memory.serverCell(part.id, spec.id), memory.serverMeter(part.id, spec.id))
       const server = kept.get(fresh.fingerprint) ?? fresh
-      return { id: spec.id, weight: spec.weight, inFlight: server.cell.inFlight, responseUs: server.cell.responseUs, spec, server }
+      return {
+        id: spec.id,
+        weight: spec.weight,
+        inFlight: server.cell.inFlight,
+        responseUs: server.cell.responseUs,
+        busyUs: server.cell.busyUs,
+        spec,
+        server
+      }
     })
     this.#memberById = new Map(this.#members.map(member => [member.id, member]))
+    this.#rate = part.serverRate === undefined ? null : new ServerRate(part.serverRate, services.clock.nowEpochMs)
     const rested = previous === undefined ? undefined : previous.#restingSinceMs
-    for (const { id, spec } of this.#members) if (!spec.isEnabled) this.#restingSinceMs.set(id, rested?.get(id) ?? services.clock.nowMs())
+    for (const { id, spec, server } of this.#members) {
+      if (!spec.isEnabled) this.#restingSinceMs.set(id, rested?.get(id) ?? services.clock.nowMs())
+      else if (rested?.has(id) === true) Atomics.store(server.cell.cells, CELL.upSinceS, services.clock.nowEpochMs() / 1000)
+    }
     this.#breaker = part.breaker === undefined ? null : new Breaker(part.breaker, cell)
     const suspects = this.#members.map(({ server, spec }) => ({ cells: server.cell.cells, isEnabled: spec.isEnabled }))
     this.#outliers = part.outliers === undefined ? null : new Outliers(part.outliers, cell.cells, suspects, services.clock.nowEpochMs)
@@ -216,14 +233,25 @@ export class Pool {
       picked = balancer.pick(candidates, question)
     }
     if (picked === undefined) return 'none'
+    if (this.#shares !== null) picked = this.#rampedUp(picked, candidates)
     if (tried === null || !tried.includes(picked.id)) {
       const lease = this.#take(picked)
       if (lease !== undefined) return lease
     }
     return this.#takeOther(
       candidates.filter(member => member !== picked && tried?.includes(member.id) !== true),
-      picked
+      picked,
+      tried === null
     )
+  }
+
+  /** The server that was picked, as often as it may be taken already; else one that is up for longer. */
+  #rampedUp(picked: Member, candidates: readonly Member[]): Member {
+    const { random } = this.#services
+    const share = this.#shares?.get(picked) ?? 1
+    if (share === 1 || random() < share) return picked
+    const older = candidates.filter(member => (this.#shares?.get(member) ?? 1) === 1)
+    return lowest(older, Math.floor(random() * older.length), member => (member.inFlight() + 1) / member.weight) ?? picked
   }
 
   /**
@@ -249,23 +277,24 @@ export class Pool {
     this.#stopLooking = undefined
   }
 
-  #takeOther(others: readonly Member[], picked: Member): HeldLease | Refusal {
+  #takeOther(others: readonly Member[], picked: Member, isFirst: boolean): HeldLease | Refusal {
     let left = others
     while (left.length > 0) {
-      const next = lowest(left, 0, member => (member.inFlight() + 1) / member.weight)
+      const next = lowest(left, this.#turn++, member => (member.inFlight() + 1) / member.weight)
       if (next === undefined) break
       const lease = this.#take(next)
       if (lease !== undefined) return lease
       left = left.filter(member => member !== next)
     }
     const limit = this.part.maxConnectionsPerServer
+    if (this.#rate !== null && isFirst) return 'full'
     return limit !== null && [picked, ...others].some(member => member.inFlight() >= limit) ? 'full' : 'none'
   }
 
   #take(member: Member): HeldLease | undefined {
     const { server } = member
     const limit = this.part.maxConnectionsPerServer
-    if (server.cell.acquire() >= (limit ?? Infinity)) {
+    if (server.cell.acquire() >= (limit ?? Infinity) || this.#rate?.take(server.cell.cells) === false) {
       server.cell.release()
       return undefined
     }
@@ -324,6 +353,12 @@ export class Pool {
     const found = kept.length > 0 ? kept : healthy
     const isSame = found.length === this.#available.length && found.every((member, i) => member === this.#available[i])
     if (!isSame) this.#available = found
+    const { rampS } = this.part
+    if (rampS !== undefined && (!isSame || nowMs - this.#sharedAtMs >= SHARE_AGAIN_MS)) {
+      this.#sharedAtMs = nowMs
+      const nowEpochMs = this.#services.clock.nowEpochMs()
+      this.#shares = relativeShares(this.#available, ({ server }) => shareOf(server.cell.cells, rampS, nowEpochMs))
+    }
     return this.#available
   }
 

@@ -4,7 +4,9 @@ import type { BalanceSpec } from '#model/snapshot/snapshot.ts'
 import { makeBalancer } from '#engine/dataplane/balance/catalog.ts'
 import { consistentHash } from '#engine/dataplane/balance/consistent-hash.ts'
 import { fastestResponse } from '#engine/dataplane/balance/fastest-response.ts'
+import { fewestServers } from '#engine/dataplane/balance/fewest-servers.ts'
 import { leastConnections } from '#engine/dataplane/balance/least-connections.ts'
+import { leastLoad } from '#engine/dataplane/balance/least-load.ts'
 import { roundRobin, smoothSchedule } from '#engine/dataplane/balance/round-robin.ts'
 import { twoChoices } from '#engine/dataplane/balance/two-choices.ts'
 import { aCandidate, aQuestion, balancerContract, candidates } from '#test/contract/balancer.ts'
@@ -19,6 +21,7 @@ const specs: readonly BalanceSpec[] = [
   { is: 'least-connections' },
   { is: 'random' },
   { is: 'fastest-response' },
+  { is: 'least-load' },
   { is: 'consistent-hash', by: 'source-address', header: null },
   { is: 'consistent-hash', by: 'source-address-and-port', header: null },
   { is: 'consistent-hash', by: 'uri', header: null },
@@ -110,4 +113,34 @@ t.test('consistentHash is the same for all workers and whatever the order, and d
   t.equal(byUri.pick(list, aQuestion(1)), byUri.pick(list, same))
   const without = { ...aQuestion(1), header: () => '' }
   t.equal(one.pick(list, without), consistentHash('source-address', null).pick(list, without), 'without the header by the client')
+})
+
+t.test('leastLoad takes who has worked least for its weight, whatever its connections', async t => {
+  const [busy, idle, strong] = [aCandidate('busy'), aCandidate('idle'), aCandidate('strong', 4)]
+  const list = [
+    { ...busy, busyUs: () => 900_000 },
+    { ...idle, busyUs: () => 100_000, inFlight: () => 5 },
+    { ...strong, busyUs: () => 300_000 }
+  ]
+  const balancer = leastLoad(counter())
+  for (let n = 0; n < 6; n++) t.equal(balancer.pick(list, aQuestion(n))?.id, 'strong')
+  for (let n = 0; n < 6; n++) t.equal(balancer.pick(list.slice(0, 2), aQuestion(n))?.id, 'idle')
+})
+
+t.test('fewestServers fills one after another, and shares when all are full', async t => {
+  const list = [aCandidate('resting', 0), ...candidates(3)]
+  const balancer = fewestServers(2, counter())
+  const picks = Array.from({ length: 9 }, (_, n) => {
+    const picked = balancer.pick(list, aQuestion(n))!
+    picked.load++
+    return list.indexOf(picked)
+  })
+  t.same(picks.slice(0, 6), [1, 1, 2, 2, 3, 3])
+  t.same(
+    picks.slice(6).toSorted((a, b) => a - b),
+    [1, 2, 3]
+  )
+  list[1]!.load = 1
+  t.equal(balancer.pick(list, aQuestion(1)), list[1])
+  t.equal(balancer.pick([], aQuestion(1)), undefined)
 })
