@@ -1,5 +1,4 @@
 /** Connections of clients that speak HTTP/2; each stream is a request. */
-import { constants, performServerHandshake, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2'
 import type { Socket } from 'node:net'
 import type { Http2Spec, HttpSpec } from '#model/snapshot/snapshot.ts'
 import { Fault } from '#engine/base/fault.ts'
@@ -9,6 +8,7 @@ import { answerTo } from '../rescue.ts'
 import type { WireParts } from '../wire/parts.ts'
 import { IdleServers } from '../wire/server.ts'
 import { Timer, type Lane } from '../wire/wheel.ts'
+import { codes, Connection, type ConnectionLimits, type ConnectionUser, type Stream } from './connection.ts'
 import { readStreamHead, type StreamHead } from './fields.ts'
 import { ClientStream, type StreamParts } from './stream.ts'
 
@@ -18,13 +18,11 @@ const PATIENCE_MS = 10_000
 const CALL_IDLE_MS = 300_000
 /** How long a connection that is told to end may take to say so. */
 const LINGER_MS = 1_000
-/** What one connection may hold in the library, in MB: every stream's window and what waits to be written. */
-const MAX_SESSION_MB = 16
 /** Streams that may break off beyond those that end well; then so many a second. */
 const RESET_BURST = 200
 const RESETS_PER_S = 20
-/** Beside the limit on fields: what is over that by little is answered by a status, what is over this ends the stream. */
-const SPARE_FIELDS = 64
+/** Beyond the limit on fields, for a frame of them. */
+const SPARE_BLOCK_BYTES = 32_768
 
 /** Avi's own values. */
 export const http2Defaults: Http2Spec = {
@@ -37,11 +35,14 @@ export const http2Defaults: Http2Spec = {
 
 interface SessionParts {
   readonly limits: HttpSpec
-  readonly http2: Http2Spec
+  readonly bounds: ConnectionLimits
+  readonly maxRequests: number
   readonly spine: EntranceSpine
   readonly parts: WireParts
   readonly idle: IdleServers
   readonly streams: Omit<StreamParts, 'idle'>
+  /** What a block is decoded in. */
+  readonly scratch: Buffer
   readonly first: Lane
   readonly keepAlive: Lane
   readonly linger: Lane
@@ -51,122 +52,97 @@ interface SessionParts {
 /**
  *   first -> busy <-> idle -> draining (told to go away, streams may end) -> closed
  */
-class ClientSession {
-  readonly #session: ServerHttp2Session
+class ClientSession implements ConnectionUser {
+  readonly #connection: Connection
   readonly #downstream: Downstream
   readonly #shared: SessionParts
   readonly #streams: StreamParts
   readonly #timer = new Timer(() => this.#expired())
-  #open = 0
+  readonly #readerTimer = new Timer(() => this.#readerExpired())
   #requests = 0
-  #controlFrames = 0
   #resets = 0
   #resetsAtMs = 0
+  #unread = 0
 
   constructor(socket: Socket, downstream: Downstream, shared: SessionParts) {
-    const { http2, limits } = shared
     this.#downstream = downstream
     this.#shared = shared
-    const idle = limits.isConnectionMultiplexed ? shared.idle : new IdleServers()
+    const idle = shared.limits.isConnectionMultiplexed ? shared.idle : new IdleServers()
     this.#streams = { ...shared.streams, idle }
-    const session = performServerHandshake(socket, {
-      maxHeaderListPairs: limits.maxHeaderCount + SPARE_FIELDS,
-      maxSessionMemory: MAX_SESSION_MB,
-      maxSessionInvalidFrames: http2.maxEmptyDataFrames || 0xffff_ffff,
-      // Judged by our own rules: a server may repeat a field.
-      strictSingleValueFields: false,
-      settings: {
-        maxConcurrentStreams: http2.maxStreams,
-        initialWindowSize: http2.initialWindowBytes,
-        maxHeaderListSize: limits.maxHeaderBytes
-      }
-    })
-    this.#session = session
-    session.on('stream', (stream, _fields, flags, raw) => this.#onStream(stream, flags, raw as unknown as string[]))
-    session.on('ping', () => this.#onControl())
-    session.on('remoteSettings', () => this.#onControl())
-    session.on('error', () => undefined)
-    session.once('close', () => {
-      this.#timer.disarm()
-      if (idle !== shared.idle) idle.close()
-      shared.closed(this)
-    })
+    this.#connection = new Connection(socket, shared.bounds, shared.scratch, this)
     shared.first.arm(this.#timer)
   }
 
   /** No new requests; those that are under way may end. */
   retire(): void {
-    if (this.#session.closed) return
-    this.#session.close()
-    if (this.#open === 0) this.#shared.linger.arm(this.#timer)
+    this.#connection.drain()
   }
 
   destroy(): void {
-    this.#session.destroy()
+    this.#connection.destroy()
   }
 
-  #onStream(stream: ServerHttp2Stream, flags: number, fields: readonly string[]): void {
-    const { http2, limits, spine } = this.#shared
-    stream.on('error', () => undefined)
-    // Taken back before it was looked at.
-    if (stream.destroyed || stream.closed) return this.#ended(stream)
+  onStream(stream: Stream, fields: readonly string[] | null, hasBody: boolean): void {
+    const { limits, maxRequests, spine } = this.#shared
     this.#timer.disarm()
-    this.#open++
-    this.#requests++
-    stream.once('close', () => this.#streamClosed(stream))
-    if (http2.maxRequests !== 0 && this.#requests >= http2.maxRequests) this.retire()
-    const hasBody = (flags & constants.NGHTTP2_FLAG_END_STREAM) === 0
-    const head = readStreamHead(fields, hasBody, limits)
+    if (++this.#requests === maxRequests) this.retire()
+    const head =
+      fields === null
+        ? new Fault('DOWNSTREAM_HEADERS_TOO_LARGE', `a header over ${limits.maxHeaderBytes} bytes`)
+        : readStreamHead(fields, hasBody, limits)
     if (head instanceof Fault) return this.#refuse(stream, head, hasBody)
     spine.begin(head.head, this.#downstream, new ClientStream(stream, head, hasBody, this.#streams))
   }
 
-  #refuse(stream: ServerHttp2Stream, fault: Fault, hasBody: boolean): void {
-    const { answer } = answerTo(fault)
-    const headers = [...answer.headers, 'content-length', String(answer.body.length)]
-    const wire = new ClientStream(stream, unread, hasBody, this.#streams)
-    wire.refuse({ status: answer.status, reason: answer.reason, headers }, answer.body)
-    wire.flush()
-    this.#shared.spine.refused(fault, this.#downstream)
-  }
-
-  #streamClosed(stream: ServerHttp2Stream): void {
-    this.#open--
-    this.#ended(stream)
-    if (this.#open > 0 || this.#session.destroyed) return
-    const { keepAlive, linger } = this.#shared
-    ;(this.#session.closed ? linger : keepAlive).arm(this.#timer)
-  }
-
   /** Streams that break off cost more than they pay for, whoever resets them: CVE-2023-44487, CVE-2025-8671. */
-  #ended(stream: ServerHttp2Stream): void {
-    if (stream.rstCode === constants.NGHTTP2_NO_ERROR) {
+  onStreamClosed(isBroken: boolean): void {
+    if (this.#connection.openStreams === 0 && !this.#connection.isDraining) this.#shared.keepAlive.arm(this.#timer)
+    if (!isBroken) {
       if (this.#resets > 0) this.#resets--
       return
     }
-    const nowMs = this.#shared.parts.wheel.nowMs
+    const { nowMs } = this.#shared.parts.wheel
     const forgiven = ((nowMs - this.#resetsAtMs) * RESETS_PER_S) / 1000
     this.#resets = Math.max(0, this.#resets - forgiven) + 1
     this.#resetsAtMs = nowMs
-    if (this.#resets > RESET_BURST) this.#calmDown()
+    if (this.#resets > RESET_BURST) this.#connection.fail(codes.ENHANCE_YOUR_CALM)
   }
 
-  /** Told to go once there were many, cut off when it goes on. */
-  #onControl(): void {
-    const { maxControlFrames } = this.#shared.http2
-    if (maxControlFrames === 0) return
-    this.#controlFrames++
-    if (this.#controlFrames === maxControlFrames) this.retire()
-    else if (this.#controlFrames > 2 * maxControlFrames) this.#calmDown()
+  onClosing(): void {
+    this.#shared.linger.arm(this.#timer)
   }
 
-  #calmDown(): void {
-    if (!this.#session.destroyed) this.#session.destroy(undefined, constants.NGHTTP2_ENHANCE_YOUR_CALM)
+  onClosed(): void {
+    this.#timer.disarm()
+    this.#readerTimer.disarm()
+    if (this.#streams.idle !== this.#shared.idle) this.#streams.idle.close()
+    this.#shared.closed(this)
+  }
+
+  onBlocked(isBlocked: boolean): void {
+    if (!isBlocked) return this.#readerTimer.disarm()
+    this.#unread = this.#connection.waitingBytes
+    this.#streams.lanes.reader.arm(this.#readerTimer)
+  }
+
+  #refuse(stream: Stream, fault: Fault, hasBody: boolean): void {
+    const { answer } = answerTo(fault)
+    const headers = [...answer.headers, 'content-length', String(answer.body.length)]
+    new ClientStream(stream, unread, hasBody, this.#streams).refuse({ status: answer.status, reason: answer.reason, headers }, answer.body)
+    this.#shared.spine.refused(fault, this.#downstream)
   }
 
   #expired(): void {
-    if (this.#session.closed) return this.destroy()
+    if (this.#connection.isDraining) return this.destroy()
     this.retire()
+  }
+
+  /** A reader that takes nothing at all for so long is cut; one that is slow is not. */
+  #readerExpired(): void {
+    const waiting = this.#connection.waitingBytes
+    if (waiting >= this.#unread) return this.destroy()
+    this.#unread = waiting
+    this.#streams.lanes.reader.arm(this.#readerTimer)
   }
 }
 
@@ -190,11 +166,13 @@ const unread: StreamHead = {
 
 export function openHttp2Entrance(limits: HttpSpec, spine: EntranceSpine, parts: WireParts, idle: IdleServers): Entrance {
   const { wheel } = parts
+  const http2 = limits.http2 ?? http2Defaults
   const sessions = new Set<ClientSession>()
   let onEmpty: (() => void) | null = null
   const shared: SessionParts = {
     limits,
-    http2: limits.http2 ?? http2Defaults,
+    bounds: { ...http2, maxHeaderBytes: limits.maxHeaderBytes },
+    maxRequests: http2.maxRequests,
     spine,
     parts,
     idle,
@@ -207,6 +185,7 @@ export function openHttp2Entrance(limits: HttpSpec, spine: EntranceSpine, parts:
         reader: wheel.lane(PATIENCE_MS)
       }
     },
+    scratch: Buffer.allocUnsafeSlow(2 * (limits.maxHeaderBytes + SPARE_BLOCK_BYTES)),
     first: wheel.lane(Math.min(limits.headerTimeoutMs, PATIENCE_MS)),
     keepAlive: wheel.lane(limits.keepAliveTimeoutMs),
     linger: wheel.lane(LINGER_MS),

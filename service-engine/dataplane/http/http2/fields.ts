@@ -1,4 +1,4 @@
-/** Fields of HTTP/2 messages, from what `node:http2` gives into what everything else works on, and back. RFC 9113 §8. */
+/** Fields of HTTP/2 messages, into what everything else works on, and back. RFC 9113 §8. */
 import { Fault } from '#engine/base/fault.ts'
 import type { RequestHead, ResponseHead } from '../../exchange/exchange.ts'
 import type { Destination } from '../../exchange/forwarder.ts'
@@ -6,6 +6,10 @@ import { headerOf } from '../../exchange/headers.ts'
 import { readHead, type HeadLimits } from '../head.ts'
 
 const bad = (what: string): Fault => new Fault('DOWNSTREAM_BAD_REQUEST', what)
+
+/** RFC 9113 §8.2.1: no upper case, nothing that ends a line, no white space around a value. */
+export const fieldName = /^[!#$%&'*+.^_`|~0-9a-z-]+$/
+export const fieldValue = /^(?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?$/
 
 /** RFC 9113 §8.2.2: they say how a connection of HTTP/1.1 is used, and are none of a message here. */
 const connectionSpecific = new Set(['connection', 'proxy-connection', 'keep-alive', 'transfer-encoding', 'upgrade', 'http2-settings'])
@@ -25,7 +29,7 @@ interface Pseudo {
 
 /**
  * The head of a request on a stream, brought into the one form that everything else works on. What would become another
- * message in HTTP/1.1 is refused here, whatever the library has checked before.
+ * message in HTTP/1.1 is refused, never left out.
  *
  * Shapes  fields: flat, as received. hasBody: the stream did not end with its head
  * Source  RFC 9113 §8.2, §8.3; cookies that came apart are joined (§8.2.3)
@@ -47,6 +51,7 @@ export function readStreamHead(fields: readonly string[], hasBody: boolean, limi
       pseudo[key] = value
       continue
     }
+    if (!fieldName.test(name) || !fieldValue.test(value)) return bad('a header field that is not well formed')
     if (connectionSpecific.has(name)) return bad(`${name} in HTTP/2`)
     if (name === 'te') {
       if (value.toLowerCase() !== 'trailers') return bad('te other than trailers')
@@ -88,13 +93,18 @@ const isConnectionField = (name: string): boolean => connectionSpecific.has(name
  *
  * Shapes  length: what is said of the body; -1 says nothing
  */
-export function responseFields({ status, headers }: ResponseHead, length: number): string[] {
+export function responseFields({ status, headers }: ResponseHead, length: number, date: string): string[] {
   const fields = [':status', String(status)]
+  let hasDate = date === ''
   for (let i = 0; i < headers.length; i += 2) {
     const name = headers[i]!.toLowerCase()
-    if (name === 'host' || isConnectionField(name)) continue
-    fields.push(name, headers[i + 1]!)
+    const value = headers[i + 1]!
+    // What rules have put in is no better than what they were written as.
+    if (name === 'host' || isConnectionField(name) || !fieldName.test(name) || !fieldValue.test(value)) continue
+    if (name === 'date') hasDate = true
+    fields.push(name, value)
   }
+  if (!hasDate) fields.push('date', date)
   if (length >= 0) fields.push('content-length', String(length))
   return fields
 }
@@ -115,8 +125,6 @@ export function requestFields(request: RequestHead, destination: Destination): s
   return fields
 }
 
-const trailerName = /^[!#$%&'*+.^_`|~0-9a-z-]+$/
-const trailerValue = /^[\t\x20-\x7e\x80-\xff]*$/
 /** What a trailer may not say: where a message ends, for whom it is, who asks (RFC 9110 §6.5.1). */
 const neverTrailing = new Set([
   ...connectionSpecific,
@@ -140,7 +148,7 @@ export function passableTrailers(fields: readonly string[]): string[] {
   for (let i = 0; i < fields.length; i += 2) {
     const name = fields[i]!
     const value = fields[i + 1]!
-    if (trailerName.test(name) && trailerValue.test(value) && !neverTrailing.has(name)) kept.push(name, value)
+    if (fieldName.test(name) && fieldValue.test(value) && !neverTrailing.has(name)) kept.push(name, value)
   }
   return kept
 }

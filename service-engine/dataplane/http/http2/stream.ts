@@ -1,5 +1,4 @@
 /** One stream of a client: its request, and what is answered. */
-import { constants, type ServerHttp2Stream } from 'node:http2'
 import type { Socket } from 'node:net'
 import type { HttpSpec } from '#model/snapshot/snapshot.ts'
 import { Fault } from '#engine/base/fault.ts'
@@ -12,7 +11,8 @@ import { EMPTY } from '../wire/bytes.ts'
 import type { WireParts } from '../wire/parts.ts'
 import type { IdleServers } from '../wire/server.ts'
 import { Timer, type Lane } from '../wire/wheel.ts'
-import { grpcFields, isGrpc, passableTrailers, responseFields, trailerObject, type StreamHead } from './fields.ts'
+import { codes, type Stream, type StreamUser } from './connection.ts'
+import { grpcFields, isGrpc, passableTrailers, responseFields, type StreamHead } from './fields.ts'
 
 /** What the streams of one connection share. */
 export interface StreamParts {
@@ -34,21 +34,17 @@ const MAX_KEPT_BYTES = 65_536
 /** A body that comes more slowly is not waited for. */
 const MIN_BODY_BYTES_PER_S = 240
 
-/** Who takes the request's body. */
-const NOBODY = 0
-const SERVER = 1
-
 /**
  *   begun -> (body flows) -> head out -> body out -> over
  *   each may go to over when the client or the connection is gone
  */
-export class ClientStream implements Wire, ClientSide {
+export class ClientStream implements Wire, ClientSide, StreamUser {
   readonly parts: WireParts
   readonly idle: IdleServers
   /** Tunnels over a stream (RFC 8441) are not offered. */
   readonly isUpgrade = false
   onGone: ((fault: Fault) => void) | null = null
-  readonly #stream: ServerHttp2Stream
+  readonly #stream: Stream
   readonly #shared: StreamParts
   readonly #request: RequestHead
   readonly #isGrpc: boolean
@@ -60,23 +56,18 @@ export class ClientStream implements Wire, ClientSide {
   /** The response's head until it is out. */
   #head: ResponseHead | null = null
   #length = -1
-  #responseTrailers: readonly string[] = []
-  /** What ends the response comes after its body, and is asked for by the library. */
-  #mayTrail = false
-  #bodyTo = NOBODY
-  #isReading = false
+  /** The attempt under way wants the body. */
+  #isWanted = false
   #isBodyDone: boolean
   #bodyBytes = 0
   #windowBytes = 0
   /** What came of the body as long as all of it can be sent again; null once it cannot. */
   #kept: Buffer[] | null = []
-  #trailers: string[] = []
+  #trailers: readonly string[] = []
   #unread = 0
-  /** All of the response was handed over. */
-  #isWhole = false
   #isOver = false
 
-  constructor(stream: ServerHttp2Stream, { head, expectsContinue }: StreamHead, hasBody: boolean, shared: StreamParts) {
+  constructor(stream: Stream, { head, expectsContinue }: StreamHead, hasBody: boolean, shared: StreamParts) {
     this.#stream = stream
     this.#request = head
     this.#shared = shared
@@ -85,14 +76,8 @@ export class ClientStream implements Wire, ClientSide {
     this.#isGrpc = isGrpc(head)
     this.#expectsContinue = expectsContinue
     this.#isBodyDone = !hasBody
-    stream.on('close', () => this.#closed())
-    stream.on('drain', () => this.#drained())
-    if (!hasBody) return
-    // A body of nothing ends before anybody reads.
-    stream.on('end', () => this.#onEnd())
-    stream.on('trailers', (_fields: unknown, _flags: number, raw: string[]) => {
-      this.#trailers = passableTrailers(raw)
-    })
+    stream.isPaused = true
+    stream.user = this
   }
 
   // What the spine asks for.
@@ -112,27 +97,20 @@ export class ClientStream implements Wire, ClientSide {
     if (this.isGone()) return onSent(goneFault())
     this.#onSent = onSent
     this.refuse(exchange.response!, body)
-    this.flush()
   }
 
   /** Sends a response of ours; also to what never became an exchange. */
   refuse(response: ResponseHead, body: Buffer): void {
-    const stream = this.#stream
     this.#stopBody()
-    try {
-      this.#isWhole = true
-      if (this.#isGrpc) return stream.respond(grpcFields(response), { endStream: true })
-      const length = headerOf(response.headers, 'content-length')
-      const fields = responseFields(response, length === undefined ? -1 : Number(length))
-      stream.respond(fields, { endStream: body.length === 0 })
-      if (body.length > 0) stream.end(body)
-    } catch {
-      this.#reset(constants.NGHTTP2_INTERNAL_ERROR)
-    }
+    if (this.#isGrpc) return this.#stream.respond(grpcFields(response), true)
+    const length = headerOf(response.headers, 'content-length')
+    const fields = responseFields(response, length === undefined ? -1 : Number(length), this.parts.dates.now())
+    this.#stream.respond(fields, body.length === 0)
+    if (body.length > 0 && !this.#stream.write(body, [])) this.#blocked()
   }
 
   close(): void {
-    this.#reset(constants.NGHTTP2_CANCEL)
+    this.#reset(codes.CANCEL)
     this.#gone(goneFault())
   }
 
@@ -143,17 +121,11 @@ export class ClientStream implements Wire, ClientSide {
   // What an attempt asks for.
 
   isGone(): boolean {
-    return this.#isOver || this.#stream.destroyed || this.#stream.closed
+    return this.#isOver || this.#stream.isClosed
   }
 
   interim(head: ResponseHead): void {
-    if (this.isGone() || this.#stream.headersSent) return
-    const fields = responseFields(head, -1)
-    try {
-      this.#stream.additionalHeaders(trailerObject(fields))
-    } catch {
-      // One that cannot be sent on is not missed.
-    }
+    if (!this.#stream.isHeadSent) this.#stream.respond(responseFields(head, -1, ''), false, true)
   }
 
   head(head: ResponseHead, { length }: BodyDelivery): string {
@@ -163,51 +135,39 @@ export class ClientStream implements Wire, ClientSide {
   }
 
   send(_text: string, bytes: Buffer, from: number, to: number, _isChunked: boolean, trailers: readonly string[] | null): boolean {
-    if (this.isGone()) return true
-    const isDone = trailers !== null
-    const isEmpty = from === to
-    this.#isWhole = isDone
-    try {
-      if (this.#head !== null && !this.#sendHead(this.#head, isDone && isEmpty && trailers.length === 0, isDone && trailers.length === 0))
-        return true
-      if (isDone) this.#responseTrailers = passableTrailers(trailers)
-      // What is read is in a buffer that the next read overwrites.
-      const chunk = isEmpty ? EMPTY : Buffer.from(bytes.subarray(from, to))
-      if (isDone) {
-        if (isEmpty) this.#stream.end()
-        else this.#stream.end(chunk)
-        return true
-      }
-      return isEmpty || this.#stream.write(chunk) || this.#blocked()
-    } catch {
-      this.cut()
-      return true
+    const passed = trailers === null || trailers.length === 0 ? trailers : passableTrailers(trailers)
+    const isAll = from === to && passed?.length === 0
+    if (this.#head !== null) {
+      // A call that failed says so in its head alone, and that says nothing of a body.
+      const fields = responseFields(this.#head, isAll && this.#isGrpc ? -1 : this.#length, this.parts.dates.now())
+      this.#head = null
+      this.#stream.respond(fields, isAll)
+      if (isAll) return true
     }
+    // What is read is in a buffer that the next read overwrites.
+    return this.#stream.write(from === to ? EMPTY : Buffer.from(bytes.subarray(from, to)), passed) || this.#blocked()
   }
 
+  /** `onFlushed` comes from below, once all of it is on its way. */
   flush(): void {
-    if (this.#mayTrail) return void this.#blocked()
-    if (this.#stream.writableFinished) return this.#flushed()
-    this.#blocked()
-    this.#stream.once('finish', () => this.#flushed())
+    if (this.#stream.outBytes > 0) this.#blocked()
   }
 
   flowBody(): void {
     if (this.#expectsContinue) {
       this.#expectsContinue = false
-      if (!this.#stream.headersSent) this.#stream.additionalHeaders({ ':status': 100 })
+      if (!this.#stream.isHeadSent) this.#stream.respond([':status', '100'], false, true)
     }
-    this.#bodyTo = SERVER
-    this.#windowBytes = 0
     for (const chunk of this.#kept ?? []) this.#attempt?.sendBody(chunk, 0, chunk.length, false, [])
     if (this.#isBodyDone) return void this.#attempt?.sendBody(EMPTY, 0, 0, true, this.#trailers)
+    this.#isWanted = true
+    this.#windowBytes = 0
     this.#armBody()
-    if (this.#isReading) this.#stream.resume()
-    else this.#read()
+    this.#stream.resume()
   }
 
   resumeBody(): void {
-    if (this.#bodyTo !== SERVER || this.#isBodyDone || !this.#stream.isPaused()) return
+    if (!this.#isWanted || this.#isBodyDone || !this.#stream.isPaused) return
     this.#windowBytes = 0
     this.#armBody()
     this.#stream.resume()
@@ -215,7 +175,10 @@ export class ClientStream implements Wire, ClientSide {
 
   /** The stream is reset: whoever reads it sees that it did not come to its end. */
   cut(): void {
-    this.#reset(constants.NGHTTP2_INTERNAL_ERROR)
+    this.#isOver = true
+    this.#stopBody()
+    this.#readerTimer.disarm()
+    this.#reset(codes.INTERNAL_ERROR)
   }
 
   detach(): { socket: Socket; early: Buffer } {
@@ -225,103 +188,54 @@ export class ClientStream implements Wire, ClientSide {
   attemptEnded(attempt: ServerSide): void {
     if (this.#attempt !== attempt) return
     this.#attempt = null
-    this.#bodyTo = NOBODY
-    this.#timer.disarm()
-    if (this.#isReading && !this.#isBodyDone) this.#stream.pause()
+    this.#stopBody()
   }
 
-  /** What is left of the request is not wanted: RFC 9113 §8.1. */
   next(): void {
     this.#finish()
   }
 
-  // The request's body.
+  // What the client does.
 
-  #read(): void {
-    this.#isReading = true
-    this.#stream.on('data', (chunk: Buffer) => this.#onData(chunk))
-  }
-
-  #onData(chunk: Buffer): void {
+  onData(bytes: Buffer, from: number, to: number): boolean {
     const { maxBodyBytes } = this.#shared.limits
     const { framing, contentLength } = this.#request
-    this.#bodyBytes += chunk.length
-    this.#windowBytes += chunk.length
+    const size = to - from
+    this.#bodyBytes += size
+    this.#windowBytes += size
     if (framing === 'length' && this.#bodyBytes > contentLength)
       return this.#failBody(new Fault('DOWNSTREAM_BAD_REQUEST', 'a body that is longer than its content-length'))
     if (maxBodyBytes !== null && this.#bodyBytes > maxBodyBytes)
       return this.#failBody(new Fault('DOWNSTREAM_BODY_TOO_LARGE', `a body over ${maxBodyBytes} bytes`))
     if (this.#bodyBytes > MAX_KEPT_BYTES) this.#kept = null
-    else this.#kept?.push(chunk)
-    if (this.#attempt === null || this.#bodyTo !== SERVER) return void this.#stream.pause()
-    if (this.#attempt.sendBody(chunk, 0, chunk.length, false, [])) return
-    this.#timer.disarm()
-    this.#stream.pause()
+    else this.#kept?.push(Buffer.from(bytes.subarray(from, to)))
+    const isFlowing = this.#attempt?.sendBody(bytes, from, to, false, []) ?? false
+    if (!isFlowing) this.#timer.disarm()
+    return isFlowing
   }
 
-  #onEnd(): void {
-    if (this.#isBodyDone || this.isGone()) return
+  onEnd(trailers: readonly string[]): void {
     const { framing, contentLength } = this.#request
     this.#timer.disarm()
-    if (framing === 'length' && this.#bodyBytes !== contentLength)
-      return this.#failBody(new Fault('DOWNSTREAM_BAD_REQUEST', 'a body that is shorter than its content-length'))
+    if (framing === 'length' && this.#bodyBytes !== contentLength) {
+      this.#failBody(new Fault('DOWNSTREAM_BAD_REQUEST', 'a body that is shorter than its content-length'))
+      return
+    }
     this.#isBodyDone = true
-    if (this.#bodyTo === SERVER) this.#attempt?.sendBody(EMPTY, 0, 0, true, this.#trailers)
+    this.#trailers = passableTrailers(trailers)
+    if (this.#isWanted) this.#attempt?.sendBody(EMPTY, 0, 0, true, this.#trailers)
   }
 
-  #failBody(fault: Fault): void {
-    this.#stopBody()
-    if (this.#attempt === null) this.#reset(constants.NGHTTP2_PROTOCOL_ERROR)
-    else this.#attempt.fail(fault)
+  onReset(): void {
+    this.#gone(goneFault())
   }
 
-  #stopBody(): void {
-    this.#bodyTo = NOBODY
-    this.#timer.disarm()
-    if (this.#isReading) this.#stream.pause()
-  }
-
-  #armBody(): void {
-    const { lanes } = this.#shared
-    // Once it is being answered a request may take its time: both sides speak.
-    if (this.#attempt?.isResponseBegun !== true) (this.#isGrpc && this.#bodyBytes > 0 ? lanes.call : lanes.body).arm(this.#timer)
-  }
-
-  // The response.
-
-  /** Returns false when the head was all there is. */
-  #sendHead(head: ResponseHead, isAll: boolean, isLast: boolean): boolean {
-    this.#head = null
-    // A call that failed says so in its head alone, and that says nothing of a body.
-    const fields = responseFields(head, isAll && this.#isGrpc ? -1 : this.#length)
-    if (isAll) {
-      this.#stream.respond(fields, { endStream: true })
-      return false
-    }
-    // Also where no trailers are to come: the library ends a stream that it is told to reset, unless trailers are due.
-    this.#mayTrail = !isLast
-    if (this.#mayTrail) this.#stream.once('wantTrailers', () => this.#sendTrailers())
-    this.#stream.respond(fields, { waitForTrailers: this.#mayTrail })
-    return true
-  }
-
-  #sendTrailers(): void {
-    if (this.#stream.destroyed || this.#stream.closed) return
-    try {
-      this.#stream.sendTrailers(trailerObject(this.#responseTrailers))
-      // The library hands them over at its next turn.
-      setImmediate(() => this.#flushed())
-    } catch {
-      this.cut()
-    }
-  }
-
-  #drained(): void {
+  onDrain(): void {
     this.#readerTimer.disarm()
     this.#attempt?.clientDrained()
   }
 
-  #flushed(): void {
+  onFlushed(): void {
     this.#readerTimer.disarm()
     if (this.#isOver) return
     if (this.#attempt !== null) return this.#attempt.flushed()
@@ -331,34 +245,32 @@ export class ClientStream implements Wire, ClientSide {
     onSent?.(null)
   }
 
+  // Ends.
+
+  #failBody(fault: Fault): false {
+    this.#stopBody()
+    if (this.#attempt === null) this.#reset(codes.PROTOCOL_ERROR)
+    else this.#attempt.fail(fault)
+    return false
+  }
+
+  #stopBody(): void {
+    this.#isWanted = false
+    this.#timer.disarm()
+    this.#stream.isPaused = true
+  }
+
   #finish(): void {
     this.#isOver = true
     this.#stopBody()
     this.#kept = null
-    if (!this.#isBodyDone && !this.#stream.closed) this.#stream.close(constants.NGHTTP2_NO_ERROR)
-    // What came and was not read would keep the stream.
-    else if (!this.#isReading) this.#stream.resume()
+    this.#stream.finish()
   }
 
-  #blocked(): false {
-    if (!this.#readerTimer.isArmed) {
-      this.#unread = this.#stream.bufferSize
-      this.#shared.lanes.reader.arm(this.#readerTimer)
-    }
-    return false
-  }
-
+  /** By us: there is nothing to be told. */
   #reset(code: number): void {
-    if (!this.#stream.closed) this.#stream.close(code)
-  }
-
-  #closed(): void {
-    this.#timer.disarm()
-    this.#readerTimer.disarm()
-    // The library may close a stream that came to its end without telling that it finished writing.
-    if (this.#isWhole && this.#stream.rstCode === constants.NGHTTP2_NO_ERROR) this.#flushed()
-    else this.#gone(goneFault())
-    this.#kept = null
+    this.#stream.user = null
+    this.#stream.reset(code)
   }
 
   #gone(fault: Fault): void {
@@ -366,6 +278,7 @@ export class ClientStream implements Wire, ClientSide {
     this.#isOver = true
     this.#timer.disarm()
     this.#readerTimer.disarm()
+    this.#kept = null
     this.#attempt?.fail(fault)
     const onSent = this.#onSent
     this.#onSent = null
@@ -373,7 +286,21 @@ export class ClientStream implements Wire, ClientSide {
     this.onGone?.(fault)
   }
 
-  // What did not come in time.
+  // What does not come in time.
+
+  #armBody(): void {
+    const { lanes } = this.#shared
+    // Once it is being answered a request may take its time: both sides speak.
+    if (this.#attempt?.isResponseBegun !== true) (this.#isGrpc && this.#bodyBytes > 0 ? lanes.call : lanes.body).arm(this.#timer)
+  }
+
+  #blocked(): false {
+    if (!this.#readerTimer.isArmed) {
+      this.#unread = this.#stream.outBytes
+      this.#shared.lanes.reader.arm(this.#readerTimer)
+    }
+    return false
+  }
 
   #bodyExpired(): void {
     const { lanes, limits } = this.#shared
@@ -388,12 +315,12 @@ export class ClientStream implements Wire, ClientSide {
 
   /** A reader that takes nothing at all for so long is cut; one that is slow is not. */
   #readerExpired(): void {
-    const waiting = this.#stream.bufferSize
+    const waiting = this.#stream.outBytes
     if (waiting < this.#unread) {
       this.#unread = waiting
       return this.#shared.lanes.reader.arm(this.#readerTimer)
     }
-    this.#reset(constants.NGHTTP2_CANCEL)
+    this.#reset(codes.CANCEL)
     this.#gone(new Fault('DOWNSTREAM_IDLE', 'the client does not read'))
   }
 }
