@@ -6,6 +6,7 @@
  */
 import type { Clock } from '#model/base/clock.ts'
 import type { Log } from '#model/base/log.ts'
+import type { Explanation, RequestQuestion } from '#model/message/message.ts'
 import type { Violation } from '#model/resource/violation.ts'
 import type { Snapshot } from '#model/snapshot/snapshot.ts'
 import type { WorkerFact, WorkerOrder } from './generation/orders.ts'
@@ -47,6 +48,8 @@ export interface Crew {
   readonly load: (load: Load) => Promise<readonly Violation[]>
   /** All addresses of servers by name that are known. */
   readonly resolve: (addresses: Readonly<Record<string, readonly string[]>>) => void
+  /** What would become of a request, as one worker sees it; undefined when none answers in time. */
+  readonly explain: (question: RequestQuestion) => Promise<Explanation | undefined>
   /** What is bound, as the first worker told it last. */
   readonly bound: () => Bound
   readonly serving: () => number
@@ -59,6 +62,9 @@ const BACKOFF_MAX_MS = 1_500
 const STEADY_MS = 30_000
 /** After its deadline a worker has this long to say that it stopped. */
 const STOP_GRACE_MS = 2_000
+
+/** Nobody waits longer for an explanation. */
+const EXPLAIN_WITHIN_MS = 2_000
 
 type Answer = Extract<WorkerFact, { type: 'loaded' }> | 'gone'
 
@@ -79,6 +85,7 @@ export function openCrew(options: CrewOptions): Crew {
   let bound: Bound = []
   let sequence = 0
   let isStopping = false
+  const questions = new Map<number, (explanation: Explanation | undefined) => void>()
   /** Loads and replacements, one after another: a successor never misses a load that runs meanwhile. */
   let queue: Promise<unknown> = Promise.resolve()
   const seats: readonly Seat[] = Array.from({ length: workers }, (_, worker) => ({
@@ -99,6 +106,7 @@ export function openCrew(options: CrewOptions): Crew {
   const hear = (seat: Seat, fact: WorkerFact): void => {
     if (fact.type === 'records') record(fact.batch, fact.dropped)
     else if (fact.type === 'stopped') seat.stopped()
+    else if (fact.type === 'explained') questions.get(fact.sequence)?.(fact.explanation)
     else if (fact.type === 'loaded' && seat.waiting?.sequence === fact.sequence) seat.waiting.answer(fact)
   }
 
@@ -189,6 +197,21 @@ export function openCrew(options: CrewOptions): Crew {
     resolve: next => {
       addresses = next
       for (const { thread } of seats) thread?.postMessage({ type: 'resolve', addresses: next })
+    },
+    explain: question => {
+      const thread = seats.find(seat => seat.thread !== null)?.thread
+      if (thread === undefined || thread === null) return Promise.resolve(undefined)
+      const own = ++sequence
+      return new Promise(resolve => {
+        const answer = (explanation: Explanation | undefined): void => {
+          cancel()
+          questions.delete(own)
+          resolve(explanation)
+        }
+        const cancel = clock.after(EXPLAIN_WITHIN_MS, () => answer(undefined))
+        questions.set(own, answer)
+        thread.postMessage({ type: 'explain', sequence: own, question })
+      })
     },
     bound: () => bound,
     serving: () => seats.filter(seat => seat.thread !== null).length,

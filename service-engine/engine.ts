@@ -192,6 +192,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       workers,
       abilities: [`http-${forwarder}`, ...ABILITIES, ...(forwarding === null ? [] : ['l4-kernel'])]
     }),
+    explain: crew.explain,
     standDown: async reason => {
       stoodDown = reason
       monitors.stop()

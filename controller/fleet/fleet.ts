@@ -13,6 +13,7 @@ import { makeEnrol } from './enrol.ts'
 import type { Planner } from './plan.ts'
 import type { FleetPort, StateChange } from './port.ts'
 import { Pusher } from './push.ts'
+import { Questions } from './questions.ts'
 import { Roster } from './roster.ts'
 import type { Engine } from './roster.ts'
 import { makeRuntime } from './runtime.ts'
@@ -67,6 +68,7 @@ export async function openFleet(options: FleetOptions): Promise<Fleet> {
   })
   const runtime = makeRuntime({ store, clock, telemetry, roster, planner, announce })
 
+  const questions = new Questions(clock)
   /** Sessions that have not said hello. */
   const waiting = new Set<Session>()
 
@@ -166,6 +168,8 @@ export async function openFleet(options: FleetOptions): Promise<Fleet> {
       case 'ServersJudged':
         for (const judged of message.servers) engine.judgements.set(`${judged.poolId}/${judged.serverId}`, judged)
         return runtime.judged(message.servers)
+      case 'RequestExplained':
+        return questions.answered(engine.uuid, message)
       case 'RenewCertificate':
         void renew(engine, session, message).catch((error: unknown) => log.warn('a renewal was refused', { engine: engine.uuid, error }))
     }
@@ -238,6 +242,7 @@ export async function openFleet(options: FleetOptions): Promise<Fleet> {
       roster.revoke(engine, reason)
       standDown(engine, reason)
     },
+    explain: question => questions.ask(roster.engines, question),
     engineRuntime: runtime.engine,
     virtualServiceRuntime: runtime.virtualService,
     poolRuntime: runtime.pool,

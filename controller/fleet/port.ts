@@ -1,4 +1,5 @@
 /** What the rest of the controller may ask of the fleet. */
+import type { Explanation, RequestQuestion } from '#model/message/message.ts'
 import type { ServiceEngineRuntime, VirtualServiceRuntime, PoolRuntime } from '#model/resource/runtime.ts'
 
 export interface FleetPort {
@@ -8,6 +9,8 @@ export interface FleetPort {
   readonly engineRuntime: (uuid: string) => ServiceEngineRuntime | undefined
   readonly virtualServiceRuntime: (uuid: string) => VirtualServiceRuntime | undefined
   readonly poolRuntime: (uuid: string) => PoolRuntime | undefined
+  /** Asks an engine that runs the virtual service; undefined when none is there or answers in time. */
+  readonly explain?: (question: RequestQuestion) => Promise<{ readonly engineUuid: string; readonly explanation: Explanation } | undefined>
   /** Ends an engine's trust: its socket closes, its services move, it cannot come back with this identity. */
   readonly revoke: (engineUuid: string, reason: string) => Promise<void>
   /** Called at once when a state changes (engine up or down, server up or down, placed, applied). Returns the way to stop. */

@@ -10,6 +10,7 @@ import { addressGroup } from '#controller/access/throttle.ts'
 import { useAnalytics } from './analytics.ts'
 import { useCaller } from './caller.ts'
 import { useCrud } from './crud.ts'
+import { useExplain } from './explain.ts'
 import { useHealth } from './health.ts'
 import { useIdempotency } from './idempotency.ts'
 import { useJoin } from './join.ts'
@@ -147,6 +148,7 @@ export async function openRest(options: RestOptions): Promise<Rest> {
   useAnalytics(app, options)
   useJoin(app, options, { enrolmentsPerMinute })
   useRevision(app, options)
+  useExplain(app, options)
   useOpenapi(app, routes, options.version)
   await useUi(app, options)
   app.setNotFoundHandler((request, reply) =>

@@ -7,9 +7,11 @@ import type { Violation } from '#model/resource/violation.ts'
 import { BUCKETS } from './histogram.ts'
 import type {
   AgentMessage,
+  Explanation,
   Ejection,
   HostSample,
   HubMessage,
+  RequestQuestion,
   Sample,
   ServerJudgement,
   ServerSample,
@@ -181,6 +183,29 @@ const judgement = object<ServerJudgement>({
   )
 })
 
+const flag: Read<boolean> = (value, at) => (typeof value === 'boolean' ? value : fail(at, 'true or false'))
+
+const question = object<RequestQuestion>({
+  virtualServiceId: name,
+  method: name,
+  host: name,
+  path: text(16_384),
+  headers: list(text(16_384), 1_024),
+  clientIp: name,
+  scheme: one('', 'http', 'https')
+})
+
+const explanation = object<Explanation>({
+  steps: list(object<Explanation['steps'][number]>({ rule: name, isMatched: flag, failedOn: name, action: name }), 100_000),
+  verdict: one('forward', 'answer', 'close', 'refused'),
+  status: whole,
+  location: text(16_384),
+  poolId: name,
+  poolName: name,
+  serverId: name,
+  reason: text(4_096)
+})
+
 type Shapes<Message extends { readonly type: string }> = {
   readonly [T in Message['type']]: Read<Extract<Message, { readonly type: T }>>
 }
@@ -201,7 +226,8 @@ const hubShapes: Shapes<HubMessage> = {
   }),
   Heartbeat: object({ type: one('Heartbeat'), sequence: whole }),
   CertificateRenewed: object({ type: one('CertificateRenewed'), certificatePem: pem, caPem: pem }),
-  StandDown: object({ type: one('StandDown'), reason: text(4_096) })
+  StandDown: object({ type: one('StandDown'), reason: text(4_096) }),
+  ExplainRequest: object({ type: one('ExplainRequest'), id: name, question })
 }
 
 const agentShapes: Shapes<AgentMessage> = {
@@ -226,7 +252,8 @@ const agentShapes: Shapes<AgentMessage> = {
   RenewCertificate: object({ type: one('RenewCertificate'), csrPem: text(16_384) }),
   Heartbeat: object({ type: one('Heartbeat'), sequence: whole }),
   SampleTaken: object({ type: one('SampleTaken'), sample }),
-  ServersJudged: object({ type: one('ServersJudged'), servers: list(judgement, 200_000) })
+  ServersJudged: object({ type: one('ServersJudged'), servers: list(judgement, 200_000) }),
+  RequestExplained: object({ type: one('RequestExplained'), id: name, explanation })
 }
 
 /** The text frame of a message. */

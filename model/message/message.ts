@@ -14,7 +14,7 @@ export const HEARTBEAT_TIMEOUT_MS = 2_000
 
 // --- controller to agent ------------------------------------------------------------------------------------------
 
-export type HubMessage = Welcome | ApplySnapshot | HubHeartbeat | CertificateRenewed | StandDown
+export type HubMessage = Welcome | ApplySnapshot | HubHeartbeat | CertificateRenewed | StandDown | ExplainRequest
 
 export interface Welcome {
   readonly type: 'Welcome'
@@ -49,6 +49,26 @@ export interface StandDown {
   readonly reason: string
 }
 
+/** What would become of this request? Answered by `RequestExplained` with the same id. */
+export interface ExplainRequest {
+  readonly type: 'ExplainRequest'
+  readonly id: string
+  readonly question: RequestQuestion
+}
+
+export interface RequestQuestion {
+  readonly virtualServiceId: string
+  readonly method: string
+  readonly host: string
+  /** With its query. */
+  readonly path: string
+  /** Flat: name, value, name, value ... */
+  readonly headers: readonly string[]
+  readonly clientIp: string
+  /** '': http where the virtual service speaks it. */
+  readonly scheme: '' | 'http' | 'https'
+}
+
 // --- agent to controller ------------------------------------------------------------------------------------------
 
 export type AgentMessage =
@@ -60,6 +80,7 @@ export type AgentMessage =
   | AgentHeartbeat
   | SampleTaken
   | ServersJudged
+  | RequestExplained
 
 export interface Hello {
   readonly type: 'Hello'
@@ -202,3 +223,29 @@ export interface ServerJudgement {
 }
 
 export type Verdict = 'up' | 'down' | 'unknown'
+
+export interface RequestExplained {
+  readonly type: 'RequestExplained'
+  readonly id: string
+  readonly explanation: Explanation
+}
+
+export interface Explanation {
+  /** Every rule that was tried, in order. */
+  readonly steps: readonly {
+    readonly rule: string
+    readonly isMatched: boolean
+    /** The first part of its match that did not hold; '' when all did. */
+    readonly failedOn: string
+    readonly action: string
+  }[]
+  readonly verdict: 'forward' | 'answer' | 'close' | 'refused'
+  /** Of our own answer; 0 for none. */
+  readonly status: number
+  readonly location: string
+  readonly poolId: string
+  readonly poolName: string
+  readonly serverId: string
+  /** Why it ends where it ends, in words. */
+  readonly reason: string
+}

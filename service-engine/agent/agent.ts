@@ -206,7 +206,14 @@ class Agent implements AgentSide {
 
   #receive(message: HubSays): void {
     if (message.type === 'ApplySnapshot') this.#ordered(message)
+    else if (message.type === 'ExplainRequest') void this.#explain(message)
     else void this.#renewed(message)
+  }
+
+  async #explain({ id, question }: Extract<HubSays, { readonly type: 'ExplainRequest' }>): Promise<void> {
+    const explanation = await this.#options.engineSide.explain?.(question)
+    // Whoever asked does not wait for ever.
+    if (explanation !== undefined) this.#link?.send({ type: 'RequestExplained', id, explanation })
   }
 
   async #standDown(reason: string): Promise<void> {

@@ -2,7 +2,7 @@
  * What agent and data plane are to each other: `main.ts` wires them through this port, neither imports the other, so
  * that traffic flows on when the controller is gone.
  */
-import type { Hello, Sample, ServerJudgement } from '#model/message/message.ts'
+import type { Explanation, Hello, RequestQuestion, Sample, ServerJudgement } from '#model/message/message.ts'
 import type { Violation } from '#model/resource/violation.ts'
 import type { Snapshot } from '#model/snapshot/snapshot.ts'
 
@@ -13,6 +13,8 @@ export interface EngineSide {
   readonly judgements: () => readonly ServerJudgement[]
   /** The engine's facts for Hello; the agent adds what it holds and runs. */
   readonly facts: () => Omit<Hello, 'type' | 'protocol' | 'runningRevision' | 'runningHash' | 'heldParts'>
+  /** What would become of a request; undefined when nothing that runs can say. */
+  readonly explain?: (question: RequestQuestion) => Promise<Explanation | undefined>
   /** No longer trusted: listeners close. */
   readonly standDown: (reason: string) => Promise<void>
 }

@@ -5,11 +5,13 @@
 import type { Clock } from '#model/base/clock.ts'
 import type { Log } from '#model/base/log.ts'
 import type { Random } from '#model/base/random.ts'
+import type { Explanation, RequestQuestion } from '#model/message/message.ts'
 import type { Violation } from '#model/resource/violation.ts'
 import type { CertificatePart, ListenerSpec, Part, PoolPart, Snapshot, VirtualServicePart } from '#model/snapshot/snapshot.ts'
 import type { AccessRecord, WorkerMemory } from '#engine/meter/shared.ts'
 import type { DestinationTls, Forwarder } from '../dataplane/exchange/forwarder.ts'
 import type { Rates } from '../dataplane/exchange/rates.ts'
+import { explainRequest, notHere } from '../dataplane/http/explain.ts'
 import type { SpineServices } from '../dataplane/http/exchange.ts'
 import { DatagramListener } from '../dataplane/listen/datagrams.ts'
 import { Listener } from '../dataplane/listen/listener.ts'
@@ -67,6 +69,8 @@ export interface DataPlane {
   readonly load: (snapshot: Snapshot, memory: WorkerMemory) => Promise<readonly Violation[]>
   /** Addresses of servers that are given by name: `<pool id>/<server id>` -> addresses. Replaces what was known of those. */
   readonly resolve: (addresses: Readonly<Record<string, readonly string[]>>) => void
+  /** What would become of a request; nothing is sent. */
+  readonly explain: (question: RequestQuestion) => Explanation
   /** Closes the listeners, lets exchanges and flows end until the deadline, then cuts. */
   readonly stop: (deadlineMs: number) => Promise<void>
   /** What is bound, with the real port where 0 was asked for. */
@@ -119,6 +123,11 @@ class RunningDataPlane implements DataPlane {
     for (const [key, list] of Object.entries(addresses)) {
       if (list.length > 0) this.#addresses.set(key, { list, turn: this.#addresses.get(key)?.turn ?? 0 })
     }
+  }
+
+  explain(question: RequestQuestion): Explanation {
+    const plan = this.#current.plans.get(question.virtualServiceId)
+    return plan === undefined ? notHere : explainRequest(question, plan.part, this.#spine.poolOf)
   }
 
   async stop(deadlineMs: number): Promise<void> {

@@ -1,4 +1,5 @@
 /** What the agent thread and a data-plane worker say to each other over their port. An order is answered by a fact of its kind. */
+import type { Explanation, RequestQuestion } from '#model/message/message.ts'
 import type { Violation } from '#model/resource/violation.ts'
 import type { Snapshot } from '#model/snapshot/snapshot.ts'
 import type { ForwarderKind } from '../dataplane/exchange/forwarder.ts'
@@ -9,6 +10,7 @@ export type WorkerOrder =
   | { readonly type: 'load'; readonly sequence: number; readonly snapshot: Snapshot; readonly slots: Slots }
   /** Servers given by name: `<pool id>/<server id>` -> addresses, all that are known. */
   | { readonly type: 'resolve'; readonly addresses: Readonly<Record<string, readonly string[]>> }
+  | { readonly type: 'explain'; readonly sequence: number; readonly question: RequestQuestion }
   | { readonly type: 'stop'; readonly deadlineMs: number }
 
 export type WorkerFact =
@@ -23,6 +25,7 @@ export type WorkerFact =
     }
   /** `dropped`: records that were thrown away since the last batch because too many came. */
   | { readonly type: 'records'; readonly batch: RecordBatch; readonly dropped: number }
+  | { readonly type: 'explained'; readonly sequence: number; readonly explanation: Explanation }
   | { readonly type: 'stopped' }
 
 /** Handed to a worker when it starts (`workerData`). */

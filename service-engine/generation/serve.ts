@@ -106,6 +106,8 @@ export function startWorker(port: OrderPort, setup: WorkerSetup, options: Worker
         })
       })
     } else if (order.type === 'resolve') plane.resolve(order.addresses)
+    else if (order.type === 'explain')
+      port.postMessage({ type: 'explained', sequence: order.sequence, explanation: plane.explain(order.question) })
     else void stop(order.deadlineMs)
   })
   tell({ type: 'ready' })

@@ -71,7 +71,20 @@ export const hubMessages: readonly HubMessage[] = [
   },
   { type: 'Heartbeat', sequence: 3 },
   { type: 'CertificateRenewed', certificatePem: 'PEM', caPem: 'PEM' },
-  { type: 'StandDown', reason: 'revoked by admin' }
+  { type: 'StandDown', reason: 'revoked by admin' },
+  {
+    type: 'ExplainRequest',
+    id: 'question-1',
+    question: {
+      virtualServiceId: 'virtualservice-1',
+      method: 'GET',
+      host: 'shop.test',
+      path: '/a?b',
+      headers: ['accept', '*/*'],
+      clientIp: '192.0.2.1',
+      scheme: ''
+    }
+  }
 ]
 
 export const agentMessages: readonly AgentMessage[] = [
@@ -113,5 +126,19 @@ export const agentMessages: readonly AgentMessage[] = [
         probes: [{ monitorId: 'healthmonitor-1', verdict: 'up', detail: '200 in 3 ms', durationMs: 3, atEpochMs: 1_800_000_000_000 }]
       }
     ]
+  },
+  {
+    type: 'RequestExplained',
+    id: 'question-1',
+    explanation: {
+      steps: [{ rule: 'p/r', isMatched: false, failedOn: 'path', action: 'switch' }],
+      verdict: 'forward',
+      status: 0,
+      location: '',
+      poolId: 'pool-1',
+      poolName: 'web',
+      serverId: '10.0.0.1:80',
+      reason: 'the default pool, round robin'
+    }
   }
 ]

@@ -1,5 +1,6 @@
 /** A fleet and a telemetry that say what a test told them to, for tests of the REST layer. */
 import { randomUUID } from 'node:crypto'
+import type { Explanation, RequestQuestion } from '#model/message/message.ts'
 import { noFigures } from '#model/resource/runtime.ts'
 import type { PoolRuntime, ServiceEngineRuntime, VirtualServiceRuntime } from '#model/resource/runtime.ts'
 import { EnrolRefused } from '#controller/fleet/port.ts'
@@ -45,6 +46,8 @@ export function aPoolRuntime(): PoolRuntime {
 
 export interface ToldFleet extends FleetPort {
   readonly virtualServices: Map<string, VirtualServiceRuntime>
+  /** Virtual service -> what an engine would say. */
+  readonly explanations: Map<string, (question: RequestQuestion) => Explanation>
   readonly pools: Map<string, PoolRuntime>
   readonly engines: Map<string, ServiceEngineRuntime>
   readonly enrolments: EnrolRequest[]
@@ -59,7 +62,9 @@ export function toldFleet(): ToldFleet {
   const engines = new Map<string, ServiceEngineRuntime>()
   const enrolments: EnrolRequest[] = []
   const revoked: string[] = []
+  const explanations = new Map<string, (question: RequestQuestion) => Explanation>()
   return {
+    explanations,
     virtualServices,
     pools,
     engines,
@@ -80,6 +85,10 @@ export function toldFleet(): ToldFleet {
         caPem: 'ca',
         enginePort: 9444
       }
+    },
+    explain: async question => {
+      const explanation = explanations.get(question.virtualServiceId)
+      return explanation === undefined ? undefined : { engineUuid: 'serviceengine-1', explanation: explanation(question) }
     },
     engineRuntime: uuid => engines.get(uuid),
     virtualServiceRuntime: uuid => virtualServices.get(uuid),

@@ -59,6 +59,23 @@ t.test('two workers share a port, a cursor and the counters; records come in bat
   t.equal((await ask(port, { path: `/${'a'.repeat(20)}` })).status, 418)
   t.equal((await ask(port, { path: `/${'a'.repeat(200)}!` })).status, 200, 'a pattern that would backtrack for ever does not')
 
+  const question = {
+    virtualServiceId: 'vs-1',
+    method: 'GET',
+    host: 'a',
+    path: `/${'a'.repeat(20)}`,
+    headers: [],
+    clientIp: '192.0.2.1',
+    scheme: ''
+  } as const
+  order({ type: 'explain', sequence: 9, question })
+  await until(() => all('explained'), 'both have explained')
+  for (const list of facts)
+    t.match(
+      list.find(fact => fact.type === 'explained'),
+      { sequence: 9, explanation: { verdict: 'answer', status: 418, steps: [{ isMatched: true }] } }
+    )
+
   const exits = workers.map(worker => once(worker, 'exit'))
   order({ type: 'stop', deadlineMs: 1000 })
   await Promise.all(exits)

@@ -10,7 +10,7 @@ t.test('every message comes back as it was sent', async t => {
 })
 
 t.test('the samples above are of every type', async t => {
-  const hub: readonly HubMessage['type'][] = ['Welcome', 'ApplySnapshot', 'Heartbeat', 'CertificateRenewed', 'StandDown']
+  const hub: readonly HubMessage['type'][] = ['Welcome', 'ApplySnapshot', 'Heartbeat', 'CertificateRenewed', 'StandDown', 'ExplainRequest']
   const agent: readonly AgentMessage['type'][] = [
     'Hello',
     'SnapshotApplied',
@@ -19,7 +19,8 @@ t.test('the samples above are of every type', async t => {
     'RenewCertificate',
     'Heartbeat',
     'SampleTaken',
-    'ServersJudged'
+    'ServersJudged',
+    'RequestExplained'
   ]
   t.same(new Set(hubMessages.map(message => message.type)), new Set(hub))
   t.same(new Set(agentMessages.map(message => message.type)), new Set(agent))

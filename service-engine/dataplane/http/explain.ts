@@ -1,0 +1,106 @@
+/** What would become of a request, found out with the rules and pools that run. Nothing is sent, and no limit counts it. */
+import { isIP } from 'node:net'
+import type { Explanation, RequestQuestion } from '#model/message/message.ts'
+import type { BalanceSpec, VirtualServicePart } from '#model/snapshot/snapshot.ts'
+import { Fault } from '#engine/base/fault.ts'
+import { makeExchange, type Exchange, type Verdict } from '../exchange/exchange.ts'
+import { headerOf } from '../exchange/headers.ts'
+import { compileNetworkRules } from '../exchange/network-rules.ts'
+import { compileRules } from '../route/rules.ts'
+import type { Pool } from '../upstream/pool.ts'
+import { Targets } from '../upstream/targets.ts'
+import { readHead } from './head.ts'
+
+const nothing: Explanation = { steps: [], verdict: 'refused', status: 0, location: '', poolId: '', poolName: '', serverId: '', reason: '' }
+
+export const notHere: Explanation = { ...nothing, reason: 'this engine does not run the virtual service' }
+
+type Step = Explanation['steps'][number]
+
+/**
+ * Walks a request through a virtual service.
+ *
+ * Returns every rule that was tried, in order, and where the request would end; a server as the balancer would pick it now
+ */
+export function explainRequest(question: RequestQuestion, part: VirtualServicePart, poolOf: (id: string) => Pool | undefined): Explanation {
+  if (part.application !== 'http') return { ...nothing, reason: 'the virtual service relays connections: it has no rules for requests' }
+  if (!part.isTrafficEnabled) return { ...nothing, reason: 'traffic is not enabled' }
+  const exchange = exchangeOf(question, part)
+  if (exchange instanceof Fault) return { ...nothing, status: exchange.status, reason: `not a request that is served: ${exchange.message}` }
+  const { clientIp, localPort, isTls } = exchange.downstream
+  const steps: Step[] = []
+  const denied = compileNetworkRules(part.networkRules)(clientIp, localPort)
+  if (denied !== undefined) {
+    steps.push({ rule: denied, isMatched: true, failedOn: '', action: 'close' })
+    return { ...nothing, steps, verdict: 'close', reason: 'a network rule denies the address' }
+  }
+  if (part.http.isHttpToHttps && !isTls)
+    return { ...nothing, verdict: 'answer', status: 301, reason: 'the application profile sends http to https' }
+  const walked = compileRules(part, { take: () => 0 }).explain(exchange)
+  steps.push(...walked.steps)
+  if (walked.verdict.is !== 'pass') return { ...nothing, steps, ...ended(walked.verdict, exchange.rule) }
+  return { ...nothing, steps, ...forwarded(exchange, poolOf) }
+}
+
+function exchangeOf(question: RequestQuestion, part: VirtualServicePart): Exchange | Fault {
+  const isTls = question.scheme === '' ? !part.listeners.some(listener => !listener.isTls) : question.scheme === 'https'
+  const listener = part.listeners.find(one => one.isTls === isTls) ?? part.listeners[0]
+  const head = readHead(
+    { method: question.method, target: question.path, version: '1.1', headers: ['Host', question.host, ...question.headers] },
+    part.http
+  )
+  if (head instanceof Fault) return head
+  const downstream = {
+    clientIp: isIP(question.clientIp) === 0 ? '127.0.0.1' : question.clientIp,
+    clientPort: 40_000,
+    localPort: listener?.port ?? 0,
+    vip: listener?.vip ?? '',
+    isTls,
+    serverName: isTls ? head.host : null,
+    tlsVersion: isTls ? 'TLSv1.3' : '',
+    tlsCipher: ''
+  }
+  return makeExchange(part, downstream, head, { id: 'explain', startedUs: 0, startedEpochMs: 0 })
+}
+
+function ended(verdict: Exclude<Verdict, { readonly is: 'pass' }>, rule: string): Partial<Explanation> {
+  if (verdict.is === 'answer')
+    return {
+      verdict: 'answer',
+      status: verdict.status,
+      location: headerOf(verdict.headers, 'location') ?? '',
+      reason: rule === '' ? 'it is answered' : `rule ${rule} answers it`
+    }
+  return { verdict: 'close', reason: `rule ${rule} closes the connection` }
+}
+
+function forwarded(exchange: Exchange, poolOf: (id: string) => Pool | undefined): Partial<Explanation> {
+  const choice = exchange.target === null ? undefined : new Targets().choose(exchange.target, poolOf)
+  if (choice === undefined) return { verdict: 'refused', status: 503, reason: 'no rule and no pool for this request' }
+  if (choice.is === 'fail') {
+    const reason = `no server of ${choice.name} is available`
+    return {
+      verdict: 'answer',
+      status: choice.action.is === 'redirect' || choice.action.is === 'respond' ? choice.action.status : 503,
+      poolName: choice.name,
+      reason
+    }
+  }
+  const { pool } = choice
+  const { clientIp, clientPort } = exchange.downstream
+  const { request } = exchange
+  const lease = pool.lease({ clientIp, clientPort, uri: request.target, header: name => headerOf(request.headers, name) ?? '' }, null)
+  const named = { verdict: 'forward', poolId: pool.part.id, poolName: pool.part.name } as const
+  if (lease === 'none') return { ...named, status: 503, reason: `no server of ${pool.part.name} is available` }
+  if (lease === 'full') return { ...named, status: 503, reason: `every server of ${pool.part.name} is at its limit` }
+  lease.release()
+  return {
+    ...named,
+    serverId: lease.serverId,
+    reason: `${exchange.rule === '' ? 'the default pool' : `rule ${exchange.rule}`}, ${algorithmIn(pool.part.algorithm)}`
+  }
+}
+
+function algorithmIn(spec: BalanceSpec): string {
+  return spec.is === 'consistent-hash' ? `consistent hash by ${spec.by.replaceAll('-', ' ')}` : spec.is.replaceAll('-', ' ')
+}

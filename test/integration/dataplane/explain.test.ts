@@ -1,0 +1,65 @@
+import t from 'tap'
+import type { RequestQuestion } from '#model/message/message.ts'
+import { aPool, aRule, aService, aSnapshot } from '#test/support/snapshot.ts'
+import { openHttpServer, openTestPlane } from '#test/support/data-plane.ts'
+
+const question = (given: Partial<RequestQuestion> = {}): RequestQuestion => ({
+  virtualServiceId: 'vs-1',
+  method: 'GET',
+  host: 'shop.test',
+  path: '/',
+  headers: [],
+  clientIp: '192.0.2.1',
+  scheme: '',
+  ...given
+})
+
+t.test('explain walks the rules that run, to the pool and the server, and sends nothing', async t => {
+  const web = await openHttpServer(t, (_request, response) => response.end('web'))
+  const { load, plane, records, memory } = openTestPlane(t)
+  const equals = (value: string) => ({ operator: 'equals', values: [value], isCaseSensitive: false }) as const
+  const limit = { id: 'l', name: 'l', count: 1, periodS: 3_600, burst: 1, key: [], action: { is: 'close' }, isLogOnly: false } as const
+  const requestRules = [
+    aRule({ name: 'p / limit', phase: 'security', action: { is: 'rate-limit', limit } }),
+    aRule({ name: 'p / other', match: { host: equals('other.test') }, action: { is: 'close' } }),
+    aRule({
+      name: 'p / key',
+      match: { headers: [{ name: 'X-Key', ...equals('7') }] },
+      action: { is: 'switch', target: { is: 'pool', poolId: 'api' } }
+    }),
+    aRule({
+      name: 'p / moved',
+      match: { path: equals('/old') },
+      action: { is: 'redirect', status: 308, protocol: 'https', port: null, host: null, path: [{ literal: '/new' }], keepsQuery: true }
+    })
+  ]
+  const networkRules = [{ name: 'n / bad', ranges: ['198.51.100.0/24'], isNegated: false, ports: [], action: 'deny' }] as const
+  const api = aPool([web.port], { id: 'api', name: 'api', algorithm: { is: 'consistent-hash', by: 'source-address', header: null } })
+  await load(aSnapshot({ services: [aService({ requestRules, networkRules })], pools: [aPool([]), api] }))
+
+  const step = (rule: string, failedOn: string, action: string) => ({ rule, isMatched: failedOn === '', failedOn, action })
+  for (let i = 0; i < 2; i++)
+    t.same(plane.explain(question({ headers: ['x-key', '7'] })), {
+      steps: [step('p / limit', '', 'rate-limit'), step('p / other', 'host', 'close'), step('p / key', '', 'switch')],
+      verdict: 'forward',
+      status: 0,
+      location: '',
+      poolId: 'api',
+      poolName: 'api',
+      serverId: `127.0.0.1:${web.port}`,
+      reason: 'rule p / key, consistent hash by source address'
+    })
+  t.match(plane.explain(question({ path: '/old?a' })), {
+    verdict: 'answer',
+    status: 308,
+    location: 'https://shop.test/new?a',
+    reason: 'rule p / moved answers it',
+    steps: { length: 4 }
+  })
+  t.match(plane.explain(question({ host: 'Other.test' })), { verdict: 'close', reason: 'rule p / other closes the connection' })
+  t.match(plane.explain(question()), { verdict: 'answer', status: 503, poolName: 'web', reason: 'no server of web is available' })
+  t.match(plane.explain(question({ clientIp: '198.51.100.9' })), { verdict: 'close', steps: [{ rule: 'n / bad' }] })
+  t.match(plane.explain(question({ path: '/a/../../b' })), { verdict: 'refused', status: 400, reason: /climbs out/ })
+  t.match(plane.explain(question({ virtualServiceId: 'vs-9' })), { verdict: 'refused', reason: /does not run/ })
+  t.same([web.requests.length, records.length, memory.inFlight('api', `127.0.0.1:${web.port}`)], [0, 0, 0])
+})
