@@ -80,6 +80,8 @@ export interface VirtualServicePart {
   readonly mirror?: { readonly poolId: string; readonly percent: number }
   readonly cors?: CorsSpec
   readonly compression?: CompressionSpec
+  /** For an exchange as a whole, from its head to the last byte of its answer; left out: unlimited. */
+  readonly requestTimeoutMs?: number
 }
 
 /** Shares in percent, drawn for each request. */

@@ -28,6 +28,7 @@ const rows = {
   SERVER_WITHDRAWN: { origin: 'engine', status: 503, replay: 'never' },
   NO_TARGET: { origin: 'engine', status: 503, replay: 'never' },
   NO_AVAILABLE_SERVER: { origin: 'engine', status: 503, replay: 'never' },
+  REQUEST_TIMEOUT: { origin: 'engine', status: 504, replay: 'never' },
   QUEUE_FULL: { origin: 'engine', status: 503, replay: 'never' },
   UPSTREAM_CONNECT_REFUSED: { origin: 'upstream', status: 502, replay: 'on-another-server' },
   UPSTREAM_CONNECT_TIMEOUT: { origin: 'upstream', status: 504, replay: 'on-another-server' },

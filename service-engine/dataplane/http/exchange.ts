@@ -80,7 +80,10 @@ class ExchangeLife implements ForwardEvents {
   #tried: string[] | null = null
   /** Of a try that is limited, or of a retry that waits. */
   #cancelTimer: (() => void) | null = null
+  /** Of the exchange as a whole. */
+  #cancelDeadline: (() => void) | null = null
   #lastFault: Fault | null = null
+  #isOverdue = false
   #isWaiting = false
   #isEnded = false
 
@@ -99,6 +102,9 @@ class ExchangeLife implements ForwardEvents {
     if (!this.#site.part.isTrafficEnabled) return this.#refuse(new Fault('DENIED_BY_RULE', 'traffic is not enabled'))
     if (limit !== null && request.contentLength > limit)
       return this.#rescue(new Fault('DOWNSTREAM_BODY_TOO_LARGE', `a body over ${limit} bytes`))
+    const { requestTimeoutMs } = this.#site.part
+    if (requestTimeoutMs !== undefined)
+      this.#cancelDeadline = this.#services.clock.after(requestTimeoutMs, () => this.#guarded(() => this.#overdue(requestTimeoutMs)))
     try {
       const verdict = runRequest(this.#site.filters, this.#exchange)
       if (verdict instanceof Promise) {
@@ -112,8 +118,25 @@ class ExchangeLife implements ForwardEvents {
     }
   }
 
-  #decided(verdict: Verdict): void {
+  /** An answer of ours when nothing is out yet; else what is out is cut. */
+  #overdue(limitMs: number): void {
     if (this.#isEnded) return
+    const fault = new Fault('REQUEST_TIMEOUT', `the exchange was not over within ${limitMs} ms`)
+    this.#isOverdue = true
+    this.#isWaiting = false
+    if (this.#lease !== null) {
+      this.#wire.abandon(fault)
+      if (this.#lease === null) return
+    } else if (this.#exchange.response === null) {
+      this.#stopTimer()
+      return this.#rescue(fault)
+    }
+    this.#exchange.fault = fault
+    this.#wire.close()
+  }
+
+  #decided(verdict: Verdict): void {
+    if (this.#isEnded || this.#isOverdue) return
     if (verdict.is === 'pass') this.#balance()
     else if (verdict.is === 'answer') this.#answer(verdict, false)
     else this.#refuse(new Fault('DENIED_BY_RULE', verdict.reason))
@@ -220,6 +243,8 @@ class ExchangeLife implements ForwardEvents {
     const exchange = this.#exchange
     const { status } = exchange.response!
     this.#stopTimer()
+    // A tunnel lasts as long as its ends want.
+    if (status === 101) this.#cancelDeadline?.()
     exchange.firstByteUs = this.#nowUs()
     // A failure that comes fast does not make a server a fast one.
     if (status < 500) lease.responded(exchange.firstByteUs - this.#sentUs)
@@ -333,6 +358,7 @@ class ExchangeLife implements ForwardEvents {
     if (this.#isEnded) return
     this.#isEnded = true
     this.#stopTimer()
+    this.#cancelDeadline?.()
     this.#wire.onGone = null
     const exchange = this.#exchange
     const { meter, filters } = this.#site
