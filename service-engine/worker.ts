@@ -8,5 +8,8 @@ import { startWorker } from './generation/serve.ts'
 if (parentPort === null) throw new Error('worker.ts runs as a worker thread only')
 // A pattern of a rule that runs wild on a stranger's path is taken over by the engine that needs linear time only.
 setFlagsFromString('--enable-experimental-regexp-engine-on-excessive-backtracks')
+// Objects made where some have lived long would all be made old at once; dead old exchanges then keep alive all that they
+// refer to until the next full collection. What an exchange is made of dies young, so that collecting it costs next to nothing.
+setFlagsFromString('--no-allocation-site-pretenuring')
 const setup = workerData as WorkerSetup
 startWorker(parentPort, setup, { log: makeLog(line => process.stderr.write(line), { fields: { part: 'worker', worker: setup.worker } }) })

@@ -48,9 +48,46 @@ export interface Lease extends Cuttable {
   readonly release: () => void
 }
 
-/** A lease as its pool holds it. */
-interface HeldLease extends Lease {
-  onReleased: (() => void) | null
+/** A lease as its pool holds it: one for each exchange, so it is made of fields and not of closures. */
+class HeldLease implements Lease {
+  readonly pool: Pool
+  readonly serverId: string
+  readonly destination: Destination
+  readonly meter: TrafficMeter
+  onCut: (() => void) | null = null
+  place = -1
+  onReleased: (() => void) | null = null
+  readonly #server: UpstreamServer
+  readonly #outliers: Outliers | null
+  readonly #freed: () => void
+  #isHeld = true
+
+  constructor(pool: Pool, { id, server }: Member, outliers: Outliers | null, freed: () => void) {
+    this.pool = pool
+    this.serverId = id
+    this.destination = server.destination
+    this.meter = server.meter
+    this.#server = server
+    this.#outliers = outliers
+    this.#freed = freed
+  }
+
+  responded(firstByteUs: number): void {
+    this.#server.cell.responded(firstByteUs)
+  }
+
+  ended(status: number, fault: Fault | null): void {
+    this.#outliers?.ended(this.#server.cell.cells, status, fault)
+  }
+
+  release(): void {
+    if (!this.#isHeld) return
+    this.#isHeld = false
+    this.#server.cell.release()
+    this.onReleased?.()
+    this.#server.remove(this)
+    this.#freed()
+  }
 }
 
 /** `full`: servers are available, but all are at their limit. `none`: no server is available. */
@@ -298,27 +335,13 @@ export class Pool {
       server.cell.release()
       return undefined
     }
-    let isHeld = true
-    const lease: HeldLease = {
-      pool: this,
-      serverId: member.id,
-      destination: server.destination,
-      meter: server.meter,
-      onCut: null,
-      onReleased: null,
-      responded: server.cell.responded,
-      ended: (status, fault) => this.#outliers?.ended(server.cell.cells, status, fault),
-      release: () => {
-        if (!isHeld) return
-        isHeld = false
-        server.cell.release()
-        lease.onReleased?.()
-        server.remove(lease)
-        if (this.#waiters.length > 0) this.#serveWaiters()
-      }
-    }
+    const lease = new HeldLease(this, member, this.#outliers, this.#freed)
     server.add(lease)
     return lease
+  }
+
+  readonly #freed = (): void => {
+    if (this.#waiters.length > 0) this.#serveWaiters()
   }
 
   #serveWaiters(): void {

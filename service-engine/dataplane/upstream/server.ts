@@ -30,7 +30,8 @@ export class UpstreamServer {
   readonly meter: TrafficMeter
   /** Two makes with one fingerprint share connections. */
   readonly fingerprint: string
-  readonly #leases = new Set<Cuttable>()
+  /** Each knows its place. A Set that exchanges come into and leave is made anew again and again, and what it was keeps them alive. */
+  readonly #leases: Cuttable[] = []
 
   constructor(make: ServerMake, addresses: AddressBook, cell: ServerCell, meter: TrafficMeter) {
     const { pool, spec } = make
@@ -57,21 +58,27 @@ export class UpstreamServer {
 
   /** What is in flight through this worker and can be cut when the server's grace is over. */
   add(lease: Cuttable): void {
-    this.#leases.add(lease)
+    lease.place = this.#leases.push(lease) - 1
   }
 
   remove(lease: Cuttable): void {
-    this.#leases.delete(lease)
+    if (this.#leases[lease.place] !== lease) return
+    const last = this.#leases.pop()!
+    if (last === lease) return
+    last.place = lease.place
+    this.#leases[lease.place] = last
   }
 
   /** Ends all that is still in flight through this worker. */
   cutAll(): void {
-    for (const lease of this.#leases) lease.onCut?.()
+    for (const lease of [...this.#leases]) lease.onCut?.()
   }
 }
 
 export interface Cuttable {
   onCut: (() => void) | null
+  /** Among all of its server's; the server sets it. */
+  place: number
 }
 
 /** The client's own Host unless the pool says otherwise: a name that a server has is first of all a label. */
