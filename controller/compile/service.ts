@@ -27,6 +27,7 @@ export function servicePart(reader: Reader, { uuid, name, tenant, body }: Read<'
   const profile = reader.orSystem('applicationprofile', body.application_profile_ref, 'System-HTTP')?.body
   const isHttp = profile === undefined || profile.type === 'APPLICATION_PROFILE_TYPE_HTTP'
   const rules = isHttp ? httpRules(reader, body.http_policies) : { requestRules: [], responseRules: [] }
+  const { request_ms: requestMs = 0, idle_ms: idleMs = 0 } = body.timeouts ?? {}
   return {
     kind: 'virtual-service',
     id: uuid,
@@ -35,16 +36,20 @@ export function servicePart(reader: Reader, { uuid, name, tenant, body }: Read<'
     application: isHttp ? 'http' : protocolOf(networkProfileOf(reader, body)),
     isTrafficEnabled: body.traffic_enabled,
     tls: body.services.some(service => service.enable_ssl) ? clientTls(reader, body) : null,
-    http: httpOf(
-      profile?.http_profile,
-      body.services.some(service => service.enable_http2)
-    ),
-    tcp: tcpOf(reader, body, profile),
+    http: {
+      ...httpOf(
+        profile?.http_profile,
+        body.services.some(service => service.enable_http2)
+      ),
+      ...(idleMs > 0 ? { keepAliveTimeoutMs: idleMs } : {})
+    },
+    tcp: { ...tcpOf(reader, body, profile), ...(idleMs > 0 ? { idleTimeoutMs: idleMs } : {}) },
     networkRules: networkRules(reader, body.network_security_policy_ref),
     ...rules,
     target: targetOf(reader, { pool: body.pool_ref, group: body.pool_group_ref }),
     accessLog: accessLogOf(reader, body),
     ...forwardingOf(body, profile, networkProfileOf(reader, body)),
+    ...(requestMs > 0 ? { requestTimeoutMs: requestMs } : {}),
     ...errorPagesOf(reader, body.error_page_profile_ref),
     ...limitsOf(uuid, body),
     ...stepsOf(reader, body),

@@ -7,6 +7,7 @@ import { conflictViolations, portsOf, protocolOf } from './conflict.ts'
 import type { CheckContext, JsonObject } from './kind.ts'
 import { matchViolations } from './match.ts'
 import { rateProfile, rateViolations } from './ratelimit.ts'
+import { timeouts } from './timeouts.ts'
 import type { Violation } from './violation.ts'
 
 export const service = shape(
@@ -105,6 +106,7 @@ const fields = {
   ssl_profile_ref: ref('sslprofile', 'TLS versions and ciphers; System-Standard when left out.', {}),
   http_policies: list(each(httpPolicies), 'Rules for requests and responses.', { maxItems: 100 }),
   network_security_policy_ref: ref('networksecuritypolicy', 'Clients that may connect.', {}),
+  timeouts: nested(timeouts, 'How long it waits for what. Not a field of Avi.', {}),
   fault: nested(faultInjection, 'Failures made on purpose. Not a field of Avi.', {}),
   mirror: nested(mirrorTo, 'A second pool that gets a copy of requests; what it answers is dropped. Not a field of Avi.', {}),
   cors_policy: nested(corsPolicy, 'Which other sites may read answers. Not a field of Avi.', {}),
