@@ -34,12 +34,12 @@ export const name = text('Name, unique among its kind in the tenant.', {
 
 export const described = {
   description: text('What it is for, in your words.', { default: '', maxLength: 4096 }),
-  markers: list(each(label), 'Labels.', { maxItems: 100 }),
-  created_by: text('Who made it: a tool writes its name here.', {}),
+  markers: list(each(label), 'Labels.', { maxItems: 100, last: true }),
+  created_by: text('Who made it: a tool writes its name here.', { last: true }),
   configpb_attributes: nested(
     shape('configpb_attributes', { version: integer('Count of changes in the system it came from.', {}) }),
     'Attributes of an exported configuration; kept, without effect.',
-    {}
+    { last: true }
   )
 } as const
 
@@ -54,8 +54,8 @@ export { served }
 export const cloudRef = ref('cloud', 'Cloud that it belongs to; Default-Cloud when left out.', {})
 /** Texts of tools that write configurations; kept, without effect. */
 export const toolText = {
-  service_metadata: text('Notes of the tool that made it.', { maxLength: 65536 }),
-  cloud_config_cksum: text('Checksum of the tool that made it.', {})
+  service_metadata: text('Notes of the tool that made it.', { maxLength: 65536, last: true }),
+  cloud_config_cksum: text('Checksum of the tool that made it.', { last: true })
 } as const
 
 export const ipAddr = shape(

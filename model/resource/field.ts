@@ -40,6 +40,8 @@ export interface Common {
   readonly required?: true
   /** A form shows it first. */
   readonly first?: true
+  /** Kept for the tool that wrote it: a form shows it last. */
+  readonly last?: true
   readonly readOnly?: true
   readonly secret?: true
   /** What a special value means: `{ '0': 'unlimited' }`. */
@@ -59,6 +61,7 @@ function annotations(description: string, options: Common & { readonly default?:
     description,
     ...(options.default === undefined ? {} : { default: options.default }),
     ...(options.first === true ? { 'x-first': true } : {}),
+    ...(options.last === true ? { 'x-last': true } : {}),
     ...(options.readOnly === true ? { readOnly: true } : {}),
     ...(options.secret === true ? { 'x-secret': true, writeOnly: true } : {}),
     ...(options.special === undefined ? {} : { 'x-special': options.special }),

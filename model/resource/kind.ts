@@ -61,6 +61,7 @@ export interface CheckContext {
  *   x-say          what a pattern means, in words
  *   x-rule         a rule over the fields of a nested object, by its name in check.ts
  *   x-first        a form shows it first (the few that matter)
+ *   x-last         kept for the tool that wrote it: a form shows it last
  *   readOnly       the server's own; accepted when sent back, never taken
  */
 export interface KindDefinition {

@@ -121,7 +121,7 @@ const fields = {
     default: 'VS_TYPE_NORMAL',
     unsupported: ['VS_TYPE_VH_PARENT', 'VS_TYPE_VH_CHILD']
   }),
-  vsvip_cloud_config_cksum: text('Checksum of the tool that made it.', {})
+  vsvip_cloud_config_cksum: text('Checksum of the tool that made it.', { last: true })
 } as const
 export type VirtualService = Written<typeof fields>
 export type FilledVirtualService = Filled<typeof fields>

@@ -47,7 +47,7 @@ export const vsvip = defineKind({
     ...inTenant,
     vip: list(each(vip), 'The addresses.', { required: true, minItems: 1, maxItems: 100, first: true }),
     cloud_ref: cloudRef,
-    vsvip_cloud_config_cksum: text('Checksum of the tool that made it.', {})
+    vsvip_cloud_config_cksum: text('Checksum of the tool that made it.', { last: true })
   },
   unsupported: {
     bgp_local_preference: 0,

@@ -21,7 +21,7 @@ import { curlOf } from './curl.ts'
 import { Fields, FormProvider } from './fields.tsx'
 import { pathOfKind, pathOfObject } from './path.ts'
 import { layViolations, withValueAt } from './pointer.ts'
-import { blankDocument, fieldsOf } from './schema.ts'
+import { blankDocument, fieldsOf, withinSentence } from './schema.ts'
 
 /** What the server owns and gives again; `_last_modified` stays, so that a stale save is refused. */
 const owned = ['uuid', 'url', 'tenant_ref', '_last_modified']
@@ -88,8 +88,8 @@ function Editor(props: {
   const method = isNew ? 'POST' : 'PUT'
   const isSingle = kinds[kind].scope === 'single'
   const path = isNew || isSingle ? `/api/${kind}` : `/api/${kind}/${uuid}`
-  const name = typeof document['name'] === 'string' && document['name'] !== '' ? document['name'] : title.toLowerCase()
-  const heading = isNew ? (isClone ? `Clone ${nameOf(original)}` : `New ${title.toLowerCase()}`) : `Edit ${nameOf(original)}`
+  const name = typeof document['name'] === 'string' && document['name'] !== '' ? document['name'] : withinSentence(title)
+  const heading = isNew ? (isClone ? `Clone ${nameOf(original)}` : `New ${withinSentence(title)}`) : `Edit ${nameOf(original)}`
 
   useEffect(() => {
     // The first field that is wrong comes into view: it may be far down, or have been folded.

@@ -22,9 +22,10 @@ import { parseReference, referenceTo } from '../feed/reference.ts'
 import { formatCount } from '../format.ts'
 import { addressValue } from './address.ts'
 import { childPointer, hasViolationUnder, valueAt } from './pointer.ts'
-import { countChanged } from './schema.ts'
+import { applies, blankOf, countChanged, withinSentence } from './schema.ts'
 import type { Field, Shape } from './schema.ts'
 import { pathOfNew } from './path.ts'
+import { inLargerUnits, unitWritten } from './unit.ts'
 
 export interface FormContext {
   readonly document: JsonObject
@@ -53,13 +54,13 @@ export function Fields(props: {
   const { fields, pointer, isTight = false } = props
   const form = useForm()
   const [isOpen, setIsOpen] = useState(false)
-  const first = fields.filter(field => field.isFirst)
-  const rest = fields.filter(field => !field.isFirst)
+  const here = (valueAt(form.document, pointer) ?? {}) as JsonObject
+  const able = fields.filter(field => applies(field, fields, here))
+  const isMarked = fields.some(field => field.isFirst)
   // Nothing is marked: the group is shown whole.
-  const shown = first.length === 0 ? fields : first
-  const folded = first.length === 0 ? [] : rest
-  const here = valueAt(form.document, pointer)
-  const changed = countChanged(folded, (here ?? {}) as JsonObject)
+  const shown = isMarked ? able.filter(field => field.isFirst) : able
+  const folded = isMarked ? able.filter(field => !field.isFirst) : []
+  const changed = countChanged(folded, here)
   const isWrong = folded.some(field => hasViolationUnder(form.violations, childPointer(pointer, field.name)))
   const isShown = isOpen || isWrong
   const Arrow = isShown ? ChevronDown : ChevronRight
@@ -107,15 +108,23 @@ function FieldAt(props: { readonly field: Field; readonly pointer: string; reado
 
 function placeholderOf(field: Field): string {
   const { fallback, unit } = field
-  if (fallback === undefined || fallback === '' || typeof fallback === 'object') return ''
-  return `${String(fallback)}${unit === undefined ? '' : ` ${unit}`}`
+  if (fallback === undefined || fallback === '' || typeof fallback === 'object') return unit === undefined ? '' : unitWritten(unit)
+  return unit === undefined ? String(fallback) : `${String(fallback)} ${unitWritten(unit)}`
+}
+
+/** What a number with a unit comes to, when that is not plain from its digits. */
+function amountOf(field: Field, value: unknown): string {
+  const amount = typeof value === 'number' ? value : field.fallback
+  const words = field.unit === undefined || typeof amount !== 'number' ? undefined : inLargerUnits(amount, field.unit)
+  return words === undefined ? '' : `${amount === value ? 'That is' : 'Left out:'} ${words}.`
 }
 
 function Input({ field, pointer }: { readonly field: Field; readonly pointer: string }): ReactNode {
   const { document, violations, onChange } = useForm()
   const value = valueAt(document, pointer)
   const error = violations.get(pointer)?.join('; ')
-  const description = [field.description, field.special].filter(text => text !== undefined && text !== '').join(' ')
+  const special = field.special === undefined ? '' : `${field.special}.`
+  const description = [field.description, special, amountOf(field, value)].filter(text => text !== '').join(' ')
   const common = {
     label: field.label,
     description: description === '' ? undefined : description,
@@ -149,7 +158,7 @@ function Input({ field, pointer }: { readonly field: Field; readonly pointer: st
         <NumberInput
           {...common}
           value={typeof value === 'number' ? value : ''}
-          suffix={field.unit === undefined ? '' : ` ${field.unit}`}
+          suffix={field.unit === undefined ? '' : ` ${unitWritten(field.unit)}`}
           allowDecimal={!shape.isWhole}
           allowNegative={shape.min === undefined || shape.min < 0}
           clampBehavior="none"
@@ -185,6 +194,15 @@ function Input({ field, pointer }: { readonly field: Field; readonly pointer: st
       return (
         <TagsInput
           {...common}
+          value={Array.isArray(value) ? value.map(String) : []}
+          onChange={next => set(next.length === 0 && !field.isRequired ? undefined : next)}
+        />
+      )
+    case 'choices':
+      return (
+        <MultiSelect
+          {...common}
+          data={[...shape.options]}
           value={Array.isArray(value) ? value.map(String) : []}
           onChange={next => set(next.length === 0 && !field.isRequired ? undefined : next)}
         />
@@ -251,7 +269,7 @@ function useOptions(kind: string, current: readonly string[]): readonly { readon
 function NewLink({ kind }: { readonly kind: string }): ReactNode {
   return (
     <Link className="inline-link" to={pathOfNew(kind)} target="_blank" rel="noopener" style={{ fontSize: 12 }}>
-      New {isKindName(kind) ? kinds[kind].title.toLowerCase() : kind}
+      New {isKindName(kind) ? withinSentence(kinds[kind].title) : kind}
     </Link>
   )
 }
@@ -321,7 +339,7 @@ function Group(props: {
       <div className="row between">
         <span className="muted">{field.description}</span>
         {!field.isRequired && (
-          <Button variant="default" onClick={() => props.onChange(isThere ? undefined : {})}>
+          <Button variant="default" onClick={() => props.onChange(isThere ? undefined : blankOf({ is: 'group', fields: props.fields }))}>
             {isThere ? 'Leave out' : 'Set'}
           </Button>
         )}

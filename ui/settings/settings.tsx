@@ -12,6 +12,7 @@ import { PageHead, Panel } from '../part/page.tsx'
 import { Empty, Read } from '../part/states.tsx'
 import { DataTable } from '../part/table.tsx'
 import type { Column } from '../part/table.tsx'
+import { withinSentence } from '../form/schema.ts'
 import { kindGroups, titleOfKind } from './kinds.ts'
 
 export function SettingsPage(): ReactNode {
@@ -100,7 +101,7 @@ export function ObjectsPage(): ReactNode {
       <Read reading={reading} what={title.plural}>
         {all =>
           all.length === 0 ? (
-            <Empty title={`No ${title.plural.toLowerCase()} yet`} action={create}>
+            <Empty title={`No ${withinSentence(title.plural)} yet`} action={create}>
               {title.what}
             </Empty>
           ) : (

@@ -6,8 +6,9 @@ import { parseServers } from '../../../ui/form/address.ts'
 import { curlOf } from '../../../ui/form/curl.ts'
 import { diffOf } from '../../../ui/form/diff.ts'
 import { hasViolationUnder, layViolations, valueAt, withValueAt } from '../../../ui/form/pointer.ts'
-import { blankDocument, choiceLabels, countChanged, fieldsOf, labelOf } from '../../../ui/form/schema.ts'
+import { applies, blankDocument, choiceLabels, countChanged, fieldsOf, labelOf, withinSentence } from '../../../ui/form/schema.ts'
 import type { Field } from '../../../ui/form/schema.ts'
+import { inLargerUnits, unitWritten } from '../../../ui/form/unit.ts'
 
 const fieldsOfKind = (kind: keyof typeof kinds): readonly Field[] =>
   fieldsOf(kinds[kind].schema as unknown as Readonly<Record<string, unknown>>)
@@ -59,6 +60,70 @@ t.test('labelOf and choiceLabels say it in words', async t => {
     choiceLabels(['V4', 'V6', 'DNS']).map(option => option.label),
     ['V4', 'V6', 'DNS']
   )
+})
+
+t.test('a form speaks in its own words, of its fields and its choices', async t => {
+  t.equal(labelOf('upstream_connpool_conn_idle_tmo'), 'Upstream connection pool connection idle timeout')
+  t.equal(labelOf('ipaddrgroup_ref'), 'IP address group')
+  t.same([withinSentence('TLS profile'), withinSentence('Virtual service')], ['TLS profile', 'virtual service'])
+  const fields = fieldsOf({
+    type: 'object',
+    properties: {
+      created_by: { type: 'string', 'x-last': true },
+      type: { type: 'string', enum: ['ACT_SOURCE_IP', 'ACT_LOCAL_RSP', 'ACT_NONE'], 'x-unsupported-values': ['ACT_NONE'] },
+      only: { type: 'string', enum: ['VS_TYPE_NORMAL', 'VS_TYPE_CHILD'], 'x-unsupported-values': ['VS_TYPE_CHILD'] },
+      keys: { type: 'array', items: { type: 'string', enum: ['KEY_PATH', 'KEY_CLIENT_IP'] } },
+      file: { type: 'string', description: 'For LOCAL_RSP over HTTP; see created_by and NOTHING.' }
+    }
+  })
+  t.same(
+    fields.map(field => field.name),
+    ['type', 'only', 'keys', 'file', 'created_by'],
+    'what tools keep comes last'
+  )
+  const labels = ({ shape }: Field): readonly string[] =>
+    shape.is === 'choice' || shape.is === 'choices' ? shape.options.map(option => option.label) : []
+  t.same(labels(fieldIn(fields, 'type')), ['Source IP', 'Local response'])
+  t.same(labels(fieldIn(fields, 'only')), ['Normal'])
+  const said = (...values: string[]): readonly string[] => choiceLabels(values).map(option => option.label)
+  t.same(said('HTTP_METHOD_GET', 'HTTP_METHOD_DELETE'), ['GET', 'DELETE'])
+  t.same(said('ONE_ONE', 'TWO_ZERO'), ['1.1', '2.0'])
+  t.same(said('SSL_VERSION_TLS1', 'SSL_VERSION_TLS1_3'), ['TLS 1.0', 'TLS 1.3'])
+  t.same(said('PERMISSION_POOLGROUP', 'PERMISSION_USER'), ['Pool group', 'User'])
+  t.same(labels(fieldIn(fields, 'keys')), ['Path', 'Client IP'])
+  t.equal(fieldIn(fields, 'file').description, 'For “Local response” over HTTP; see “Created by” and NOTHING.')
+})
+
+t.test('a field that belongs to one choice is shown with it, or when it says something', async t => {
+  const fields = fieldsOf({
+    type: 'object',
+    properties: {
+      type: { type: 'string', enum: ['RL_NONE', 'RL_LOCAL_RSP', 'RL_REDIRECT'], default: 'RL_NONE' },
+      both: { type: 'string', description: 'For LOCAL_RSP and REDIRECT: where.' },
+      one: { type: 'string', description: 'For RL_REDIRECT.' },
+      all: { type: 'string', description: 'For ROBOTS: nobody says so.' }
+    }
+  })
+  const shown = (object: JsonObject): readonly string[] => fields.filter(field => applies(field, fields, object)).map(field => field.name)
+  t.same(shown({}), ['type', 'all'])
+  t.same(shown({ type: 'RL_LOCAL_RSP' }), ['type', 'both', 'all'])
+  t.same(shown({ type: 'RL_REDIRECT' }), ['type', 'both', 'one', 'all'])
+  t.same(shown({ type: 'RL_NONE', one: 'x' }), ['type', 'one', 'all'], 'what was written is never hidden')
+})
+
+t.test('inLargerUnits says what many small ones come to', async t => {
+  t.equal(inLargerUnits(60_000, 'ms'), '1 min')
+  t.equal(inLargerUnits(5_400, 'sec'), '1 h 30 min')
+  t.equal(inLargerUnits(2_048, 'KB'), '2 MiB')
+  for (const [value, unit] of [
+    [30, 's'],
+    [0, 'ms'],
+    [-1, 'min'],
+    [86_399, 's'],
+    [5, 'requests/s']
+  ] as const)
+    t.equal(inLargerUnits(value, unit), undefined, `${value} ${unit}`)
+  t.same(['sec', 'hours', 'percent'].map(unitWritten), ['s', 'h', 'percent'])
 })
 
 t.test('countChanged counts what says something else than its default', async t => {
