@@ -49,6 +49,8 @@ const CONNECTION_WINDOW = 1_048_576
 const MAX_CONTINUATIONS = 32
 /** Streams that we reset and the client may not know of yet: what comes on them is passed over. */
 const MAX_REMEMBERED = 128
+/** Settings said at once: each may change the window of every stream. */
+const MAX_SETTINGS = 32
 /** WINDOW_UPDATE frames beyond those that what we send explains. */
 const SPARE_UPDATES = 1_000
 /** A batch is written at once when it is so large. */
@@ -143,8 +145,8 @@ export class Stream {
     if (!this.isClosed) this.#connection.reset(this, code)
   }
 
-  finish(): void {
-    if (!this.isClosed) this.#connection.finish(this)
+  finish(isBroken: boolean): void {
+    if (!this.isClosed) this.#connection.finish(this, isBroken)
   }
 
   /** The body may flow on. */
@@ -269,10 +271,10 @@ export class Connection {
     this.#schedule()
   }
 
-  /** The response is whole: what is left of the request is not wanted (RFC 9113 §8.1). */
-  finish(stream: Stream): void {
-    if (stream.isRemoteEnded) this.#closeStream(stream, false)
-    else this.reset(stream, codes.NO_ERROR)
+  /** The response is whole: what is left of the request is not wanted (RFC 9113 §8.1), or was none. */
+  finish(stream: Stream, isBroken: boolean): void {
+    if (stream.isRemoteEnded) this.#closeStream(stream, isBroken)
+    else this.reset(stream, isBroken ? codes.PROTOCOL_ERROR : codes.NO_ERROR)
   }
 
   resume(stream: Stream): void {
@@ -488,6 +490,7 @@ export class Connection {
     this.#onControl()
     if ((flags & ACK) !== 0) return size === 0 ? undefined : this.fail(codes.FRAME_SIZE_ERROR)
     if (size % 6 !== 0) return this.fail(codes.FRAME_SIZE_ERROR)
+    if (size > 6 * MAX_SETTINGS) return this.fail(codes.ENHANCE_YOUR_CALM)
     this.#hasSettings = true
     for (let at = from; at < to; at += 6) {
       const key = bytes.readUInt16BE(at)

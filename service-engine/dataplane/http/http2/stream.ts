@@ -65,6 +65,8 @@ export class ClientStream implements Wire, ClientSide, StreamUser {
   #kept: Buffer[] | null = []
   #trailers: readonly string[] = []
   #unread = 0
+  /** The request was not what it said it was. */
+  #isBroken = false
   #isOver = false
 
   constructor(stream: Stream, { head, expectsContinue }: StreamHead, hasBody: boolean, shared: StreamParts) {
@@ -249,6 +251,7 @@ export class ClientStream implements Wire, ClientSide, StreamUser {
 
   #failBody(fault: Fault): false {
     this.#stopBody()
+    this.#isBroken = true
     if (this.#attempt === null) this.#reset(codes.PROTOCOL_ERROR)
     else this.#attempt.fail(fault)
     return false
@@ -264,7 +267,7 @@ export class ClientStream implements Wire, ClientSide, StreamUser {
     this.#isOver = true
     this.#stopBody()
     this.#kept = null
-    this.#stream.finish()
+    this.#stream.finish(this.#isBroken)
   }
 
   /** By us: there is nothing to be told. */
