@@ -142,6 +142,46 @@ t.test('a stranger signs in, makes a service, sees its traffic, changes it and t
     .waitFor()
   await page.keyboard.press('Escape')
 
+  t.comment('why a request goes where it goes')
+  const session = await weir.signIn()
+  const policy = {
+    name: 'gate',
+    http_security_policy: {
+      rules: [
+        {
+          name: 'no-admin',
+          index: 1,
+          match: { path: { match_criteria: 'BEGINS_WITH', match_str: ['/admin'] } },
+          action: { action: 'HTTP_SECURITY_ACTION_SEND_RESPONSE', status_code: 'HTTP_LOCAL_RESPONSE_STATUS_CODE_403' }
+        }
+      ]
+    }
+  }
+  t.equal((await session.call('POST', '/api/httppolicyset', policy)).status, 201)
+  const { results } = (await session.call('GET', '/api/virtualservice?name=shop')).json() as {
+    results: readonly { readonly uuid: string }[]
+  }
+  const attach = { add: { http_policies: [{ index: 1, http_policy_set_ref: '/api/httppolicyset?name=gate' }] } }
+  t.equal((await session.call('PATCH', `/api/virtualservice/${results[0]?.uuid}`, attach)).status, 200)
+  await until('the rule runs', async () => ((await send(`http://127.0.0.1:${shopPort}/admin`)).status === 403 ? true : undefined))
+  await page.goto(`${weir.url}/services/${results[0]?.uuid}/policies`)
+  const form = page.getByRole('region', { name: 'Explain a request' })
+  const told = page.getByRole('region', { name: 'What becomes of it' })
+  await form.getByRole('textbox', { name: 'Host' }).fill('shop.test')
+  await form.getByRole('button', { name: 'Explain' }).click()
+  await told.getByText('goes to a server').waitFor()
+  t.match(await told.textContent(), new RegExp(`no-admin.*does not match: path.*shop-pool.*127\\.0\\.0\\.1:${server.port}`, 'u'))
+  await form.getByRole('textbox', { name: 'Path and query' }).fill('/admin/users')
+  await form.getByRole('textbox', { name: 'Client address' }).fill('here')
+  await form.getByRole('button', { name: 'Explain' }).click()
+  await form.getByText('must be an address').first().waitFor()
+  await form.getByRole('textbox', { name: 'Client address' }).fill('192.0.2.7')
+  await form.getByRole('textbox', { name: 'Headers' }).fill('X-Key: 7')
+  await form.getByRole('button', { name: 'Explain' }).click()
+  await told.getByText('is answered by the engine with 403').waitFor()
+  t.match(await told.textContent(), /no-admin.*matches/u)
+  await isFine('a request explained')
+
   t.comment('switched off and on')
   await page.goto(`${weir.url}/services`)
   await page.getByRole('checkbox', { name: 'select shop' }).check()

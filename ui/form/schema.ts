@@ -310,7 +310,7 @@ export function applies(field: Field, fields: readonly Field[], object: JsonObje
   const { onlyFor } = field
   if (!onlyFor || object[field.name] !== undefined) return true
   const said = object[onlyFor.name] ?? fields.find(({ name }) => name === onlyFor.name)?.fallback
-  return said === undefined || onlyFor.values.includes(String(said))
+  return typeof said !== 'string' || onlyFor.values.includes(said)
 }
 
 /** Descriptions name fields and words as the API does; a form shows others. */

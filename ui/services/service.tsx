@@ -14,6 +14,7 @@ import { RevisionPair } from '../part/revision-pair.tsx'
 import { Empty, Loading, Read } from '../part/states.tsx'
 import { Figures, ScorePanel, StateSince } from '../part/summary.tsx'
 import { Servers } from '../pools/servers.tsx'
+import { Explain } from './explain.tsx'
 import { Policies } from './policies.tsx'
 import { serviceCharts } from './charts.ts'
 
@@ -53,7 +54,7 @@ export function ServicePage(): ReactNode {
             <Routes>
               <Route index element={<Overview uuid={uuid} config={config} runtime={runtime} />} />
               <Route path="servers" element={<ServersTab config={config} />} />
-              <Route path="policies" element={<Policies config={config} />} />
+              <Route path="policies" element={<PoliciesTab uuid={uuid} config={config} />} />
               <Route path="changes" element={<ChangesOf uuid={uuid} />} />
             </Routes>
           </>
@@ -167,6 +168,15 @@ function Settings({ config }: { readonly config: VirtualServiceConfig }): ReactN
         )}
       </dl>
     </Panel>
+  )
+}
+
+function PoliciesTab({ uuid, config }: { readonly uuid: string; readonly config: VirtualServiceConfig }): ReactNode {
+  return (
+    <>
+      <Policies config={config} />
+      <Explain uuid={uuid} />
+    </>
   )
 }
 

@@ -8,6 +8,7 @@ import { sparkPaths } from '../../../ui/part/spark.ts'
 import { ROW_HEIGHT_PX, rowWindow } from '../../../ui/part/window.ts'
 import { layMacroViolations, macroOf } from '../../../ui/services/macro.ts'
 import { rulesOf } from '../../../ui/services/rules.ts'
+import { parseExplained, parseHeaders } from '../../../ui/services/explained.ts'
 
 t.test('bandOf lets the state decide first', async t => {
   t.equal(bandOf('OPER_DOWN', 100), 'down')
@@ -155,4 +156,33 @@ t.test('rulesOf says each rule as a sentence, in order', async t => {
   )
   t.match(rules[0], { phase: 'request', isEnabled: true, match: 'path begins with, /api', action: 'switching action pool ref api' })
   t.match(rules[1], { isEnabled: false, match: 'always' })
+})
+
+t.test('parseHeaders reads what one types, and names the line that is none', async t => {
+  t.same(parseHeaders(' X-Key:  7 \n\nCookie: a=b; c=d:e\nX-Key: 8'), { headers: { 'X-Key': '7, 8', Cookie: 'a=b; c=d:e' } })
+  t.same(parseHeaders('X-Key: 7\nno header'), { wrong: 'no header' })
+  t.same(parseHeaders(''), { headers: {} })
+})
+
+t.test('parseExplained says where a request ends', async t => {
+  const uuid = 'pool-11111111-2222-4333-8444-555555555555'
+  const steps = [
+    { rule: 'p/a', matched: false, failed_on: 'path', action: 'respond' },
+    { rule: 'p/b', matched: true, failed_on: '', action: 'switch-pool' }
+  ]
+  const answer = { steps, verdict: 'forward', status: 0, pool: `${uuid}:8080`, pool_name: 'web', server: '10.0.0.1:80', reason: 'rule p/b' }
+  t.match(parseExplained(answer), {
+    steps: [
+      { rule: 'p/a', isMatched: false, why: 'does not match: path' },
+      { rule: 'p/b', isMatched: true, why: 'matches', action: 'switch pool' }
+    ],
+    end: 'goes to a server',
+    pool: { uuid, name: 'web' },
+    server: '10.0.0.1:80'
+  })
+  t.equal(parseExplained({ ...answer, server: '', status: 503 }).end, 'has no server to go to: 503')
+  t.equal(parseExplained({ verdict: 'answer', status: 301, location: '/x' }).end, 'is answered by the engine with 301, to /x')
+  t.equal(parseExplained({ verdict: 'close' }).end, 'ends: the connection is closed')
+  t.equal(parseExplained({ verdict: 'refused', status: 400 }).end, 'is refused with 400')
+  t.match(parseExplained(null), { steps: [], pool: undefined })
 })
