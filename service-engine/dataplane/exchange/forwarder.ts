@@ -95,6 +95,8 @@ export interface Destination {
   readonly responseTimeoutMs: number | null
   readonly idleTimeoutMs: number
   readonly maxIdleConnections: number
+  /** A small body is kept until its answer begins, so that the request can be sent again. */
+  readonly keepsBody?: boolean
   /** Sent as Host; null: the request's own. */
   readonly hostHeader: string | null
   readonly connectionOpened: () => void

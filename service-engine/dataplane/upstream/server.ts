@@ -50,6 +50,7 @@ export class UpstreamServer {
       responseTimeoutMs: pool.serverTimeoutMs,
       idleTimeoutMs: pool.idleConnectionTimeoutMs,
       maxIdleConnections: pool.maxIdleConnectionsPerServer,
+      keepsBody: pool.reselect !== undefined,
       hostHeader: hostHeaderOf(make),
       connectionOpened: () => meter.connectionOpened(),
       connectionClosed: () => meter.connectionClosed()
@@ -92,6 +93,7 @@ function fingerprintOf({ pool, spec, tls }: ServerMake): string {
   return JSON.stringify([
     [spec.id, spec.host, spec.port, spec.isName, spec.hostHeader],
     [connectTimeoutMs, serverTimeoutMs, idleConnectionTimeoutMs, maxIdleConnectionsPerServer, rewritesHost, pool.isHttp2 ?? false],
+    pool.reselect !== undefined,
     tls
   ])
 }

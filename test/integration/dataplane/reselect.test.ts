@@ -1,8 +1,11 @@
 /** Requests that a server fails go to another one, within the rules of the pool. */
-import type { RequestListener } from 'node:http'
+import type { RequestListener, ServerResponse } from 'node:http'
+import { text } from 'node:stream/consumers'
 import t from 'tap'
+import { systemClock } from '#model/base/clock.ts'
 import type { ReselectSpec, Resilience } from '#model/snapshot/resilience.ts'
 import type { PoolPart } from '#model/snapshot/snapshot.ts'
+import { makeWireForwarder } from '#engine/dataplane/http/wire/wire.ts'
 import { ask, openHttpServer, openTestPlane } from '#test/support/data-plane.ts'
 import { load } from '#test/support/load.ts'
 import { aPool, aService, aSnapshot } from '#test/support/snapshot.ts'
@@ -97,4 +100,48 @@ t.test('no more than the retries allowed, none for other statuses, and the last 
   await apply(aSnapshot({ revision: 3, services: [aService()], pools: [reselecting(part)] }))
   t.equal((await ask(port())).status, 503, 'when every server was tried')
   t.equal(reached(), 8)
+})
+
+t.test('a small body goes with its request to the next server, whole and once; a large one is not sent again', async t => {
+  const bodies: string[] = []
+  const take =
+    (answer: (response: ServerResponse) => void): RequestListener =>
+    (request, response) =>
+      void text(request).then(body => {
+        bodies.push(body)
+        answer(response)
+      })
+  const bad = take(response => {
+    response.statusCode = 503
+    response.end('busy')
+  })
+  const breaking: RequestListener = request => {
+    request.once('data', () => request.socket.resetAndDestroy())
+  }
+  const servers = await openServers(t, [bad, breaking, take(response => response.end('good'))])
+  const { load: apply, port, bugs } = openTestPlane(t, { forwarder: makeWireForwarder({ clock: systemClock }) })
+  const part = aPool(servers.map(server => server.port))
+  await apply(aSnapshot({ services: [aService()], pools: [reselecting(part, { retriesNonIdempotent: true })] }))
+  for (const size of [1, 20_000, 60_000])
+    for (const framing of ['content-length', 'transfer-encoding'])
+      for (const method of ['PUT', 'POST', 'PUT']) {
+        bodies.length = 0
+        const body = 'abcdefghij'.repeat(size / 10 + 1).slice(0, size)
+        const headers = { [framing]: framing === 'content-length' ? size : 'chunked' }
+        const answer = await ask(port(), { method, body, headers })
+        t.same([answer.status, answer.body], [200, 'good'], `${method} ${size} by ${framing}`)
+        t.ok(
+          bodies.every(seen => seen === body),
+          'each server saw all of it'
+        )
+      }
+  await apply(aSnapshot({ revision: 2, services: [aService()], pools: [reselecting(aPool([servers[0]!.port, servers[2]!.port]))] }))
+  const large = 'x'.repeat(300_000)
+  const statuses = []
+  for (let n = 0; n < 4; n++) statuses.push((await ask(port(), { method: 'PUT', body: large })).status)
+  t.same(
+    statuses.toSorted((a, b) => a - b),
+    [200, 200, 503, 503]
+  )
+  t.same(bugs, [])
 })

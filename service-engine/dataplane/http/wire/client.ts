@@ -44,6 +44,8 @@ export interface EntranceLanes {
 const MAX_JOINED_HEAD = 8_192
 /** A rest of a request that is not worth a connection is read and thrown away. */
 const SMALL_REST_BYTES = 65_536
+/** A longer body is not sent again. */
+const MAX_KEPT_BYTES = 65_536
 /** A body that comes more slowly is not waited for. */
 const MIN_BODY_BYTES_PER_S = 240
 
@@ -96,6 +98,8 @@ export class ClientConnection implements Wire, ClientSide {
   #isOld = false
   #expects = false
   #keeps = false
+  /** All of the body that was taken so far, where it may have to be sent again; null: it is not kept. */
+  #kept: Buffer[] | null = null
   #unread = 0
   #attempt: ServerSide | null = null
   #onSent: ((fault: Fault | null) => void) | null = null
@@ -116,10 +120,20 @@ export class ClientConnection implements Wire, ClientSide {
   // What the spine asks for.
 
   forward(exchange: Exchange, destination: Destination, events: ForwardEvents): void {
-    const attempt = makeAttempt(this, exchange, destination, events)
+    if (destination.keepsBody === true && this.#bodyBytes === 0 && !this.#body.isDone) this.#kept = []
+    const attempt = makeAttempt(this, exchange, destination, this.#kept === null ? events : this.#keeping(events))
     this.#attempt = attempt
     if (this.#phase === CLOSED) attempt.fail(goneFault())
     else attempt.start()
+  }
+
+  /** What was taken of a body can be sent again as long as all of it is kept. */
+  #keeping(events: ForwardEvents): ForwardEvents {
+    return {
+      connected: () => events.connected(),
+      responded: isReplayable => events.responded(isReplayable || this.#kept !== null),
+      ended: (fault, progress) => events.ended(fault, { ...progress, isBodyConsumed: progress.isBodyConsumed && this.#kept === null })
+    }
   }
 
   answer(exchange: Exchange, body: Buffer, closes: boolean, onSent: (fault: Fault | null) => void): void {
@@ -206,9 +220,17 @@ export class ClientConnection implements Wire, ClientSide {
       this.write('HTTP/1.1 100 Continue\r\n\r\n')
     }
     this.#bodyTo = SERVER
+    this.#sendKept()
     this.#startBody()
     while (this.#readBody());
     this.#settle()
+  }
+
+  /** What a server before this one was sent already. */
+  #sendKept(): void {
+    if (this.#kept === null || this.#bodyBytes === 0) return
+    for (const chunk of this.#kept) this.#attempt?.sendBody(chunk, 0, chunk.length, false, [])
+    if (this.#body.isDone) this.#attempt?.sendBody(EMPTY, 0, 0, true, this.#body.trailers)
   }
 
   resumeBody(): void {
@@ -246,6 +268,7 @@ export class ClientConnection implements Wire, ClientSide {
 
   next(): void {
     if (this.#phase !== BUSY) return
+    this.#kept = null
     if (!this.#keeps) return this.#finish()
     if (!this.#body.isDone) {
       this.#bodyTo = NOWHERE
@@ -411,6 +434,7 @@ export class ClientConnection implements Wire, ClientSide {
     this.#expects = expectation !== undefined && !this.#isOld && !this.#body.isDone
     this.#bodyTo = NOBODY
     this.#bodyBytes = 0
+    this.#kept = null
     this.#keeps = false
     this.#phase = BUSY
     spine.begin(head, this.#downstream, this)
@@ -433,6 +457,10 @@ export class ClientConnection implements Wire, ClientSide {
     const { maxBodyBytes } = this.#entrance.limits
     if (maxBodyBytes !== null && this.#bodyBytes > maxBodyBytes)
       return this.#failBody(new Fault('DOWNSTREAM_BODY_TOO_LARGE', `a body over ${maxBodyBytes} bytes`))
+    if (this.#kept !== null) {
+      if (this.#bodyBytes > MAX_KEPT_BYTES) this.#kept = null
+      else if (size > 0) this.#kept.push(Buffer.from(this.#bytes.subarray(body.dataAt, body.dataEnd)))
+    }
     const isFlowing = this.#attempt?.sendBody(this.#bytes, body.dataAt, body.dataEnd, body.isDone, body.trailers) ?? true
     if (!isFlowing && !body.isDone && this.#attempt !== null) {
       this.#isServerBlocked = true
