@@ -1,0 +1,144 @@
+/** HTTP/2 from strangers: whatever comes, in whatever cut, is answered or refused, and nothing is thrown. */
+import { Duplex, duplexPair } from 'node:stream'
+import type { Socket } from 'node:net'
+import fc from 'fast-check'
+import t from 'tap'
+import { Connection, type ConnectionUser, type Stream } from '#engine/dataplane/http/http2/connection.ts'
+import { encodeBlock, HpackDecoder } from '#engine/dataplane/http/http2/hpack.ts'
+import { data, frame, headers, ping, preface, pseudo, rstStream, settings, windowUpdate } from '#test/support/frames.ts'
+
+const seed = Number(process.env['WEIR_SEED'] ?? Date.now() % 1_000_000)
+t.comment(`seed ${seed}`)
+
+const scratch = Buffer.alloc(131_072)
+const bounds = { initialWindowBytes: 65_536, maxStreams: 8, maxControlFrames: 1_000, maxEmptyDataFrames: 100, maxHeaderBytes: 4_096 }
+
+interface Seen {
+  readonly heads: string[]
+  readonly bodies: string[]
+  isClosed: boolean
+}
+
+/** A connection whose streams are answered at once. */
+function openConnection(): { client: Duplex; server: Connection; seen: Seen } {
+  const [client, end] = duplexPair()
+  const seen: Seen = { heads: [], bodies: [], isClosed: false }
+  client.on('error', () => undefined).resume()
+  end.on('error', () => undefined)
+  const user: ConnectionUser = {
+    onStream: (stream: Stream, fields) => {
+      seen.heads.push(fields === null ? 'too large' : fields.join('|'))
+      let body = ''
+      stream.user = {
+        onData: (bytes, from, to) => {
+          body += bytes.toString('latin1', from, to)
+          return true
+        },
+        onEnd: () => void seen.bodies.push(body),
+        onReset: () => undefined,
+        onDrain: () => undefined,
+        onFlushed: () => undefined
+      }
+      stream.respond([':status', '200'], false)
+      stream.write(Buffer.from('ok'), [])
+    },
+    onStreamClosed: () => undefined,
+    onClosing: () => (seen.isClosed = true),
+    onClosed: () => (seen.isClosed = true),
+    onBlocked: () => undefined
+  }
+  return { client, server: new Connection(end as unknown as Socket, bounds, scratch, user), seen }
+}
+
+const turn = (): Promise<void> => new Promise(resolve => setImmediate(resolve))
+
+t.test('a block of any bytes is fields or none, and never thrown over', async () => {
+  fc.assert(
+    fc.property(fc.array(fc.uint8Array({ maxLength: 200 }), { maxLength: 10 }), blocks => {
+      const decoder = new HpackDecoder(1_000, scratch)
+      for (const block of blocks) {
+        const bytes = Buffer.from(block)
+        const result = decoder.decode(bytes, 0, bytes.length)
+        let size = 0
+        for (const text of decoder.fields) size += text.length
+        if (size > 1_000) throw new Error('more was kept than may be')
+        if (result === 'broken') break
+      }
+    }),
+    { seed, numRuns: 2_000, interruptAfterTimeLimit: 3_000 }
+  )
+})
+
+t.test('what is encoded is decoded again', async () => {
+  const text = fc.string({ unit: fc.integer({ min: 0x20, max: 0xff }).map(code => String.fromCharCode(code)), maxLength: 300 })
+  fc.assert(
+    fc.property(fc.array(text, { maxLength: 20 }), texts => {
+      const fields = texts.length % 2 === 0 ? texts : texts.slice(1)
+      const block = encodeBlock(fields, true)
+      const decoder = new HpackDecoder(100_000, scratch)
+      if (decoder.decode(block, 0, block.length) !== 'fields') throw new Error('not decoded')
+      if (JSON.stringify(decoder.fields) !== JSON.stringify(fields)) throw new Error('not the same')
+    }),
+    { seed, numRuns: 500, interruptAfterTimeLimit: 3_000 }
+  )
+})
+
+const anyFrame = fc.oneof(
+  fc
+    .tuple(
+      fc.integer({ min: 0, max: 11 }),
+      fc.integer({ min: 0, max: 255 }),
+      fc.integer({ min: 0, max: 9 }),
+      fc.uint8Array({ maxLength: 40 })
+    )
+    .map(([type, flag, stream, payload]) => frame(type, flag, stream, Buffer.from(payload))),
+  fc.integer({ min: 1, max: 15 }).map(id => headers(id, pseudo())),
+  fc.integer({ min: 1, max: 15 }).map(id => headers(id, pseudo({ ':method': 'POST' }), 4)),
+  fc
+    .tuple(fc.integer({ min: 1, max: 15 }), fc.string({ maxLength: 50 }), fc.integer({ min: 0, max: 1 }))
+    .map(([id, body, end]) => data(id, body, end)),
+  fc.integer({ min: 1, max: 15 }).map(id => rstStream(id, 8)),
+  fc.tuple(fc.integer({ min: 0, max: 15 }), fc.integer({ min: 0, max: 2 ** 31 - 1 })).map(([id, size]) => windowUpdate(id, size)),
+  fc.integer({ min: 0, max: 2 ** 31 - 1 }).map(size => settings([4, size])),
+  fc.constant(ping())
+)
+
+t.test('frames of any kind in any order and any cut are answered or end the connection', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(anyFrame, { maxLength: 40 }), fc.integer({ min: 1, max: 100 }), async (frames, cut) => {
+      const { client, server, seen } = openConnection()
+      const bytes = Buffer.concat([preface, settings(), ...frames])
+      for (let at = 0; at < bytes.length; at += cut) client.write(bytes.subarray(at, at + cut))
+      await turn()
+      await turn()
+      if (server.openStreams > bounds.maxStreams) throw new Error('more streams than may be')
+      if (seen.isClosed && server.openStreams > 0) throw new Error('streams that outlive their connection')
+      client.destroy()
+      server.destroy()
+    }),
+    { seed, numRuns: 400, interruptAfterTimeLimit: 3_000 }
+  )
+})
+
+t.test('a request is the same, cut at every byte', async t => {
+  const bytes = Buffer.concat([
+    preface,
+    settings([4, 1_000]),
+    headers(1, pseudo({ ':method': 'POST' }), 4),
+    data(1, 'first '),
+    frame(0, 9, 1, Buffer.concat([Buffer.from([3]), Buffer.from('last'), Buffer.alloc(3)])),
+    ping(),
+    headers(3, pseudo())
+  ])
+  for (let at = 1; at < bytes.length; at++) {
+    const { client, server, seen } = openConnection()
+    client.write(bytes.subarray(0, at))
+    await turn()
+    client.write(bytes.subarray(at))
+    for (let i = 0; i < 20 && (seen.heads.length < 2 || seen.bodies.length < 1); i++) await turn()
+    if (seen.heads.length !== 2 || seen.bodies[0] !== 'first last' || seen.isClosed) t.fail(`cut at ${at}: ${JSON.stringify(seen)}`)
+    client.destroy()
+    server.destroy()
+  }
+  t.pass('every cut')
+})
