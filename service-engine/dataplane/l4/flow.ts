@@ -19,6 +19,8 @@ import { cut, splice } from './splice.ts'
 
 /** First try included. */
 const MAX_ATTEMPTS = 4
+/** As a status, to passive health. */
+const CONNECTED = 200
 
 export interface FlowServices {
   readonly clock: Clock
@@ -152,6 +154,7 @@ class FlowLife {
   #lost(lease: Lease, fault: Fault): void {
     lease.meter.faulted(fault.origin)
     lease.pool.meter.faulted(fault.origin)
+    lease.ended(0, fault)
     lease.release()
     this.#lease = null
     this.#tried ??= []
@@ -164,6 +167,8 @@ class FlowLife {
     const { destination } = lease
     this.#connectedUs = this.#nowUs()
     this.#isSpliced = true
+    // A connection that stands is all that is known to go well of a flow.
+    lease.ended(CONNECTED, null)
     destination.connectionOpened()
     server.once('close', () => destination.connectionClosed())
     lease.onCut = () => {

@@ -3,7 +3,7 @@ import t from 'tap'
 import type { ServerResponse } from 'node:http'
 import type { BreakerSpec, OutlierSpec, Resilience } from '#model/snapshot/resilience.ts'
 import type { PoolPart } from '#model/snapshot/snapshot.ts'
-import { ask, closedPort, openHttpServer, openTestPlane, until } from '#test/support/data-plane.ts'
+import { ask, closedPort, openHttpServer, openTcpServer, openTestPlane, sendRaw, until } from '#test/support/data-plane.ts'
 import { aPool, aService, aSnapshot } from '#test/support/snapshot.ts'
 
 const outliers: OutlierSpec = {
@@ -99,4 +99,16 @@ t.test('the breaker bounds retries that are under way', async t => {
   )
   for (const response of held) response.end()
   await Promise.all(all)
+})
+
+t.test('flows that get no connection count, and those that do end the row', async t => {
+  const gone = await closedPort()
+  const good = await openTcpServer(t, socket => socket.end('hello'))
+  const { load, port, memory } = openTestPlane(t)
+  const service = aService({ application: 'tcp' })
+  const pool = resilient(aPool([gone, good.port]), { outliers: { ...outliers, consecutiveLocalFailures: 3 } })
+  await load(aSnapshot({ services: [service], pools: [pool] }))
+  const ejected = () => memory.readTotals().servers.filter(({ ejection }) => ejection !== undefined)
+  for (let n = 0; n < 100 && ejected().length === 0; n++) t.equal((await sendRaw(port(), '')).text, 'hello')
+  t.match(ejected(), [{ id: `127.0.0.1:${gone}`, ejection: { reason: /connections in a row/ } }])
 })

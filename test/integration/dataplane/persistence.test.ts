@@ -3,7 +3,7 @@ import t from 'tap'
 import { randomBytes } from 'node:crypto'
 import type { PersistenceSpec, Resilience } from '#model/snapshot/resilience.ts'
 import type { PoolPart, ServerSpec } from '#model/snapshot/snapshot.ts'
-import { ask, openHttpServer, openTestPlane } from '#test/support/data-plane.ts'
+import { ask, openHttpServer, openTcpServer, openTestPlane, sendRaw } from '#test/support/data-plane.ts'
 import { aListener, aPool, aServer, aService, aSnapshot, aTls } from '#test/support/snapshot.ts'
 import { selfSigned } from '#test/support/self-signed.ts'
 
@@ -178,4 +178,15 @@ t.test("a session of the application's own cookie stays where it began", async t
     const cookie = first.headers['set-cookie']![0]!.split(';')[0]!
     for (let n = 0; n < 3; n++) t.equal((await ask(port(), { headers: { cookie: `x=1; ${cookie}` } })).body, first.body)
   }
+})
+
+t.test('a flow of layer 4 stays by its address too', async t => {
+  const ports = await Promise.all([0, 1, 2, 3].map(async i => (await openTcpServer(t, socket => socket.end(`server ${i}`))).port))
+  const { load, port } = openTestPlane(t)
+  const by: PersistenceSpec = { is: 'client-address', prefixLength: 24, timeoutS: 300, whenDown: 'pick-new' }
+  await load(aSnapshot({ services: [aService({ application: 'tcp' })], pools: [persistent(ports, by)] }))
+  const seen = new Set<string>()
+  for (let n = 0; n < 8; n++) seen.add((await sendRaw(port(), '')).text)
+  t.equal(seen.size, 1)
+  t.match([...seen][0], /^server \d$/)
 })
