@@ -1,5 +1,7 @@
 import { once } from 'node:events'
 import { connect as http2Connect, constants, type ServerHttp2Stream } from 'node:http2'
+import { createServer as createHttpsServer } from 'node:https'
+import type { AddressInfo } from 'node:net'
 import t from 'tap'
 import { aCertificate } from '#test/support/certificates.ts'
 import { ask, openHttpServer, openTcpServer, openTestPlane, sendRaw, until } from '#test/support/data-plane.ts'
@@ -339,27 +341,37 @@ t.test('a client of HTTP/1.1 is served by a server of HTTP/2', async t => {
 
 t.test('TLS to a server of HTTP/2 agrees on it, or fails', async t => {
   const secure = await openHttp2Server(t, stream => stream.respond({ ':status': 204 }, { endStream: true }), { certificate })
-  const { port, load } = await openHttp2Plane(t, {
+  const verified = anUpstreamTls({ serverName: 'shop.test', trustedPem: certificate.certificatePem, isHostChecked: true })
+  const { port, load, snapshot, records } = await openHttp2Plane(t, {
     certificate,
     ports: [secure.port],
-    pool: { isHttp2: true, tls: anUpstreamTls({ serverName: 'shop.test', trustedPem: certificate.certificatePem, isHostChecked: true }) }
+    pool: { isHttp2: true, tls: verified }
   })
   const client = await openHttp2Client(t, port())
   t.match(await askOn(client, {}), { status: 204 })
-  const { createServer } = await import('node:https')
-  const plain = createServer({ cert: certificate.certificatePem, key: certificate.keyPem }, (_request, response) => response.end('old'))
+
+  const plain = createHttpsServer({ cert: certificate.certificatePem, key: certificate.keyPem }, (_request, response) =>
+    response.end('old')
+  )
   plain.listen(0, '127.0.0.1')
   await once(plain, 'listening')
   t.teardown(() => {
     plain.closeAllConnections()
     plain.close()
   })
-  const { port: oldPort } = plain.address() as { port: number }
-  await load(
-    aSnapshot({
-      services: [aService({ id: 'vs-2', listeners: [aListener()] })],
-      pools: [aPool([oldPort], { isHttp2: true, tls: anUpstreamTls() })]
-    })
+  const { port: oldPort } = plain.address() as AddressInfo
+  const askWith = async (ports: readonly number[], tls: ReturnType<typeof anUpstreamTls>): Promise<number> => {
+    const { virtualServices: services, certificates } = snapshot
+    await load(aSnapshot({ services, pools: [aPool(ports, { isHttp2: true, tls })], certificates }))
+    return (await askOn(client, {})).status
+  }
+  t.equal(await askWith([oldPort], anUpstreamTls()), 502, 'a server that does not speak it')
+  t.equal(await askWith([secure.port], { ...verified, serverName: 'evil.test' }), 502, 'a server that is another')
+  t.equal(await askWith([secure.port], anUpstreamTls()), 204)
+  await until(() => records.length === 4, 'records')
+  t.same(
+    records.map(record => record.fault),
+    ['', 'UPSTREAM_TLS_FAILED', 'UPSTREAM_TLS_FAILED', '']
   )
 })
 
