@@ -8,7 +8,8 @@ t.test('readSettings has a default for everything', async t => {
     token: '',
     name: 'host-1',
     dataFolder: /\.weir\/engine$/,
-    accessLogPath: /\.weir\/engine\/access\.log$/
+    accessLogPath: /\.weir\/engine\/access\.log$/,
+    forwarder: 'wire'
   })
   t.ok(settings.workers >= 1 && settings.workers <= 4)
 })
@@ -21,12 +22,19 @@ t.test('readSettings takes what it is told', async t => {
     ),
     { dataFolder: '/data', controllerUrl: 'https://c:9443', token: 't', workers: 9, accessLogPath: '-', name: 'n' }
   )
+  t.equal(readSettings({ WEIR_FORWARDER: 'stock' }, 'h').forwarder, 'stock')
   t.equal(readSettings({ WEIR_ACCESS_LOG: '' }, 'h').accessLogPath, '')
   t.equal(readSettings({ WEIR_ACCESS_LOG: '/log/a' }, 'h').accessLogPath, '/log/a')
 })
 
 t.test('readSettings refuses what makes no sense, in one line', async t => {
-  for (const env of [{ WEIR_WORKERS: '0' }, { WEIR_WORKERS: 'many' }, { WEIR_WORKERS: '65' }, { WEIR_CONTROLLER: 'nonsense' }]) {
+  for (const env of [
+    { WEIR_FORWARDER: 'other' },
+    { WEIR_WORKERS: '0' },
+    { WEIR_WORKERS: 'many' },
+    { WEIR_WORKERS: '65' },
+    { WEIR_CONTROLLER: 'nonsense' }
+  ]) {
     t.throws(() => readSettings(env, 'h'), { name: 'Refused', message: /^WEIR_[^\n]+$/ }, JSON.stringify(env))
   }
 })

@@ -11,7 +11,7 @@ import { settleHead } from '../head.ts'
 import { answerTo } from '../rescue.ts'
 import type { BodyDelivery, ClientSide, ServerSide } from '../sides.ts'
 import { BodyReader } from './body-reader.ts'
-import { EMPTY, LF } from './bytes.ts'
+import { CR, EMPTY, LF } from './bytes.ts'
 import { CLOSE, KEEP, lastChunk, responseText } from './compose.ts'
 import { INCOMPLETE, type RequestReader } from './head-reader.ts'
 import { HeldWrites, SMALL_BYTES, type WireParts } from './parts.ts'
@@ -562,7 +562,8 @@ export class ClientConnection implements Wire, ClientSide {
     switch (this.#phase) {
       case FIRST:
       case HEAD:
-        if (this.#at === this.#to) return void this.socket.destroy()
+        // An empty line behind the last request is no beginning of another.
+        if (this.#to - this.#at <= 2 && !this.#hasBegun()) return void this.socket.destroy()
         return this.#refuse(new Fault('DOWNSTREAM_HEADERS_TIMEOUT', 'the header did not come in time'))
       case BUSY: {
         if (this.#hasEnded) {
@@ -579,6 +580,10 @@ export class ClientConnection implements Wire, ClientSide {
       default:
         this.socket.destroy()
     }
+  }
+
+  #hasBegun(): boolean {
+    return this.#at < this.#to && this.#bytes[this.#at] !== CR
   }
 
   /** A reader that takes nothing at all for so long is cut; one that is slow is not. */
