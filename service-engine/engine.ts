@@ -169,6 +169,8 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       throw error
     }
     leftPorts.swapped(running, snapshot, clock.nowMs())
+    const servers = new Set(snapshot.pools.flatMap(pool => pool.servers.map(server => serverKey(pool.id, server.id))))
+    for (const key of verdicts.keys()) if (!servers.has(key)) verdicts.delete(key)
     running = snapshot
     names.watch(
       new Set(snapshot.pools.flatMap(pool => pool.servers.filter(server => server.isName && server.isEnabled).map(server => server.host)))

@@ -95,7 +95,7 @@ export const cases: readonly Case[] = [
     unit: 'request',
     scene: tcp,
     load: wrk('/small'),
-    skipped: 'the engine does not forward in the kernel yet'
+    skipped: 'it needs hosts of its own: node test/bench/kernel.ts measures it'
   },
   {
     name: 'idle',

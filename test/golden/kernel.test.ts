@@ -64,6 +64,7 @@ t.test('kernel: what a ruleset does not have is removed, what stays keeps its nu
   const third = buildRuleset('weir_golden', [], second)
   t.equal(third.text.match(/delete counter/g)?.length, second.counters.length)
   t.same(third.counters, nothingStands.counters)
+  t.notMatch(third.text, /delete ct timeout/, 'which would reset the connections that have it')
 })
 
 t.test('kernel: the hash moves only what must move', async t => {

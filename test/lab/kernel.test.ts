@@ -170,7 +170,7 @@ async function scenarios(): Promise<void> {
     t.ok((await overUdp(2)).every(answer => answer.includes(addresses.client)))
     await load({ services: [tcp({ forwarding: 'kernel-only' })], pool: { algorithm: { is: 'least-connections' } } })
     await until('user space refuses', 15_000, async () => (await overTcp(1)).every(answer => answer === 'ECONNRESET'))
-    t.notMatch(await ruleset(), /table/, 'without a service there is no table')
+    await until('without a service there is no table', 15_000, async () => !(await ruleset()).includes('table'))
     return undefined
   })
 
@@ -191,6 +191,17 @@ async function scenarios(): Promise<void> {
     await until('it answers', 15_000, async () => (await answers()).join() === 'local 127.0.0.1 hi,local 127.0.0.1 hi')
     t.match((await inHost('engine', 'ss', '-Htna', 'sport', '=', ':8000')).stdout.trim(), /^LISTEN[^\n]*$/, 'past user space')
     await local.kill('SIGKILL')
+    return undefined
+  })
+
+  await scenario(t, 'connections of a service that is removed go on for the drain time', async t => {
+    await load({ services: [tcp()] })
+    await until('the kernel forwards', 15_000, async () => (await ruleset()).includes(`${addresses.engine} . 80`))
+    t.match(await ask({ open: 'b', host: addresses.engine, port: 80, text: 'x' }), /^(one|two) /)
+    await load({ services: [] })
+    await until('nothing new', 10_000, async () => !(await ruleset()).includes('dnat'))
+    t.match(await ask({ say: 'b', text: 'still' }), /still$/)
+    await until('the table is gone', 15_000, async () => !(await ruleset()).includes('table'))
     return undefined
   })
 

@@ -1,5 +1,5 @@
 /** One bound UDP socket. What it does with datagrams can be exchanged while it stays open. */
-import { createSocket, type RemoteInfo, type Socket } from 'node:dgram'
+import { createSocket, type RemoteInfo, type Socket, type SocketOptions } from 'node:dgram'
 import { isIPv6 } from 'node:net'
 import type { ListenAddress } from './address.ts'
 
@@ -9,7 +9,7 @@ export type Receiver = (datagram: Buffer, from: RemoteInfo) => void
 const MAX_WAITING_BYTES = 4 << 20
 
 /** A UDP socket of the family of an address. */
-export function udpSocket(address: string, more: { readonly reusePort?: boolean } = {}): Socket {
+export function udpSocket(address: string, more: Omit<SocketOptions, 'type' | 'ipv6Only'> = {}): Socket {
   const isV6 = isIPv6(address)
   return createSocket({ type: isV6 ? 'udp6' : 'udp4', ...(isV6 ? { ipv6Only: true } : {}), ...more })
 }
@@ -34,7 +34,9 @@ export class DatagramListener {
    * Throws  the system's error: EADDRINUSE, EADDRNOTAVAIL, EACCES
    */
   static open(where: ListenAddress, options: { readonly reusePort: boolean; readonly receiver: Receiver }): Promise<DatagramListener> {
-    const socket = udpSocket(where.address, { reusePort: options.reusePort })
+    // Clients are addresses, never names: each answer would wait for a turn of the resolver.
+    const lookup: NonNullable<SocketOptions['lookup']> = (client, _options, done) => done(null, client, isIPv6(client) ? 6 : 4)
+    const socket = udpSocket(where.address, { reusePort: options.reusePort, lookup })
     return bindDatagrams(socket, where).then(() => new DatagramListener(socket, options.receiver))
   }
 

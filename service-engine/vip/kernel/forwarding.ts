@@ -56,6 +56,9 @@ class RunningForwarding implements Forwarding {
   #isDue = false
   #isStopped = false
   #stopReading: (() => void) | null = null
+  /** When the table goes, as long as no service needs it. */
+  #endAt: number | null = null
+  #cancelEnd: () => void = () => undefined
 
   constructor(options: ForwardingOptions) {
     this.#options = options
@@ -73,6 +76,7 @@ class RunningForwarding implements Forwarding {
   async stop(): Promise<void> {
     this.#isStopped = true
     this.#stopReading?.()
+    this.#cancelEnd()
     for (const cancel of this.#leaving.values()) cancel()
     await this.#work
     await this.#link?.close()
@@ -95,13 +99,23 @@ class RunningForwarding implements Forwarding {
     this.#tell(plan)
     this.#noteLeaving(plan, snapshot)
     this.#plan = plan
+    const before = this.#snapshot
     this.#snapshot = snapshot
-    if (plan.services.length === 0) return this.#end()
+    if (plan.services.length === 0) {
+      if (this.#link === null) return
+      // What is connected goes on for the drain time: conntrack knows its server as long as the table stands.
+      this.#endAt ??= this.#options.clock.nowMs() + (before?.engine.drainTimeoutS ?? 0) * 1000
+      const restMs = this.#endAt - this.#options.clock.nowMs()
+      if (restMs <= 0) return this.#end()
+      this.#cancelEnd()
+      this.#cancelEnd = this.#options.clock.after(restMs, () => this.#soon())
+    } else this.#endAt = null
     if (this.#link?.isOpen() !== true) {
       this.tally.removed()
       this.#link = this.#options.openLink(snapshot.engine.id)
     }
-    const cuts = this.#cuts
+    const active = activeIn(plan.services)
+    const cuts = this.#cuts.filter(cut => !active.has(keyOf(cut)))
     this.#cuts = []
     const answer = await this.#link.order({ is: 'apply', services: plan.services, cuts })
     if (answer.is === 'done') {
@@ -119,6 +133,7 @@ class RunningForwarding implements Forwarding {
     this.#stopReading = null
     const link = this.#link
     this.#link = null
+    this.#endAt = null
     if (link === null) return
     const answer = await link.order({ is: 'read' })
     if (answer.is === 'done') this.tally.read(answer.counts)
@@ -142,6 +157,12 @@ class RunningForwarding implements Forwarding {
   /** Flows of a server that is out end with its grace; sessions of one that is down end at once, since nothing else would end them. */
   #noteLeaving(plan: Plan, snapshot: Snapshot): void {
     const now = activeIn(plan.services)
+    // Who is back keeps what it has.
+    for (const [key, cancel] of this.#leaving) {
+      if (!now.has(key)) continue
+      cancel()
+      this.#leaving.delete(key)
+    }
     for (const [key, { cut, server }] of activeIn(this.#plan.services)) {
       if (now.has(key)) continue
       const delayS = graceOf(server, snapshot, this.#snapshot)
@@ -161,11 +182,13 @@ class RunningForwarding implements Forwarding {
   }
 }
 
+const keyOf = ({ protocol, ip, port }: Cut): string => `${protocol} ${ip} ${port}`
+
 function activeIn(services: readonly Forwarded[]): Map<string, { readonly cut: Cut; readonly server: string }> {
   const active = new Map<string, { cut: Cut; server: string }>()
   for (const { protocol, servers } of services)
     for (const { ip, port, key, weight } of servers)
-      if (weight > 0) active.set(`${protocol} ${ip} ${port}`, { cut: { protocol, ip, port }, server: key })
+      if (weight > 0) active.set(keyOf({ protocol, ip, port }), { cut: { protocol, ip, port }, server: key })
   return active
 }
 

@@ -17,6 +17,7 @@ import type { Forwarded, ForwardedServer } from './order.ts'
 export interface Standing {
   readonly chains: readonly string[]
   readonly counters: readonly string[]
+  /** Never removed: the kernel resets every connection that was given one which goes. */
   readonly timeouts: readonly string[]
   /** Pair -> the number in its connections' mark. */
   readonly numbers: ReadonlyMap<string, number>
@@ -159,13 +160,20 @@ export function buildRuleset(
     `flush table ${name}`,
     ...gone(standing.chains, chains).map(own => `delete chain ${name} ${own}`),
     ...gone(standing.counters, counters).map(own => `delete counter ${name} ${own}`),
-    ...gone(standing.timeouts, [...timeouts.keys()]).map(own => `delete ct timeout ${name} ${own}`),
     ...counters.map(own => `add counter ${name} ${own}`),
     ...[...timeouts].map(([own, what]) => `add ct timeout ${name} ${own} { ${what} }`),
     ...chains.map(own => `add chain ${name} ${own}`),
     ...rules
   ]
-  return { text: `${text.join('\n')}\n`, pairs, chains, counters, timeouts: [...timeouts.keys()], numbers, lastNumber }
+  return {
+    text: `${text.join('\n')}\n`,
+    pairs,
+    chains,
+    counters,
+    timeouts: [...new Set([...standing.timeouts, ...timeouts.keys()])],
+    numbers,
+    lastNumber
+  }
 }
 
 function familyOf({ doors }: Forwarded): Family {
