@@ -152,6 +152,44 @@ t.test('two thousand services: only what is on screen is drawn and asked for', {
   t.equal(await page.getByRole('searchbox', { name: 'Filter' }).inputValue(), 'state:down score:<50 name:service-00')
 })
 
+t.test('a view is kept under its name, and a document leaves as YAML', { skip }, async t => {
+  const stub = await startDashboardStub()
+  const browser = await openBrowser(stub.url)
+  t.teardown(async () => {
+    await browser.close()
+    await stub.close()
+  })
+  const { page } = browser
+  await page.goto(`${stub.url}/services?q=state:down&sort=-name`)
+  await page.getByRole('button', { name: 'Views' }).click()
+  const views = page.getByRole('dialog')
+  await views.getByText('None saved of this list yet').waitFor()
+  await views.getByRole('textbox', { name: 'Name of the view' }).fill('what is down')
+  await page.keyboard.press('Enter')
+  await views.getByRole('link', { name: 'what is down' }).waitFor()
+  t.same(await axeFindings(page), [], 'views')
+  await page.goto(`${stub.url}/pools`)
+  await page.getByRole('button', { name: 'Views' }).click()
+  await views.getByText('None saved of this list yet').waitFor()
+  await page.goto(`${stub.url}/services`)
+  await page.getByRole('button', { name: 'Views' }).click()
+  await views.getByRole('link', { name: 'what is down' }).click()
+  t.equal(new URL(page.url()).search, '?q=state%3Adown&sort=-name')
+  await page.getByRole('button', { name: 'what is down' }).click()
+  await views.getByRole('button', { name: 'remove view what is down' }).click()
+  await views.getByText('None saved of this list yet').waitFor()
+
+  await browser.context.grantPermissions(['clipboard-read', 'clipboard-write'])
+  await page.goto(`${stub.url}/pools/pool-00000000-0000-4000-8000-000000000000/edit`)
+  await page.getByRole('button', { name: 'Copy as YAML' }).click()
+  await page.getByRole('button', { name: 'Copied' }).waitFor()
+  t.match(
+    await page.evaluate('navigator.clipboard.readText()'),
+    /^kind: pool\nname: web\n(?:.*\n)*health_monitor_refs:\n {2}- "\/api\/healthmonitor\?name=System-HTTP"\n/u
+  )
+  t.same(browser.complaints, [])
+})
+
 t.test('everything is reached by keyboard', { skip }, async t => {
   const stub = await startDashboardStub()
   const browser = await openBrowser(stub.url)

@@ -22,6 +22,7 @@ import { Fields, FormProvider } from './fields.tsx'
 import { pathOfKind, pathOfObject } from './path.ts'
 import { layViolations, withValueAt } from './pointer.ts'
 import { blankDocument, fieldsOf, withinSentence } from './schema.ts'
+import { documentYaml } from './yaml.ts'
 
 /** What the server owns and gives again; `_last_modified` stays, so that a stale save is refused. */
 const owned = ['uuid', 'url', 'tenant_ref', '_last_modified']
@@ -197,6 +198,13 @@ function Editor(props: {
             {({ copied, copy }) => (
               <Button variant="subtle" color="gray" onClick={copy}>
                 {copied ? 'Copied' : 'Copy as curl'}
+              </Button>
+            )}
+          </CopyButton>
+          <CopyButton value={documentYaml(kind, document)}>
+            {({ copied, copy }) => (
+              <Button variant="subtle" color="gray" onClick={copy}>
+                {copied ? 'Copied' : 'Copy as YAML'}
               </Button>
             )}
           </CopyButton>

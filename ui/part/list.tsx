@@ -7,6 +7,7 @@ import { useSearchParams } from 'react-router'
 import { compareValues, matches, parseFilter, unknownFields } from '../filter/filter.ts'
 import type { FieldsOf } from '../filter/filter.ts'
 import type { Sort } from './table.tsx'
+import { Views } from './views.tsx'
 
 export interface ListState {
   readonly filter: string
@@ -74,6 +75,7 @@ export function FilterInput<R>(props: {
         error={unknown.length > 0 ? `no field ${unknown.join(', ')}: there are ${names.join(', ')}` : undefined}
       />
       <span className="muted">{props.shown === props.total ? props.total : `${props.shown} of ${props.total}`}</span>
+      <Views />
     </>
   )
 }

@@ -9,6 +9,7 @@ import { hasViolationUnder, layViolations, valueAt, withValueAt } from '../../..
 import { applies, blankDocument, choiceLabels, countChanged, fieldsOf, labelOf, withinSentence } from '../../../ui/form/schema.ts'
 import type { Field } from '../../../ui/form/schema.ts'
 import { inLargerUnits, unitWritten } from '../../../ui/form/unit.ts'
+import { documentYaml, yamlOf } from '../../../ui/form/yaml.ts'
 
 const fieldsOfKind = (kind: keyof typeof kinds): readonly Field[] =>
   fieldsOf(kinds[kind].schema as unknown as Readonly<Record<string, unknown>>)
@@ -212,4 +213,61 @@ t.test('curlOf quotes what a shell would take apart', async t => {
   t.match(text, '-X POST')
   t.match(text, '$WEIR_PASSWORD', 'no secret in it')
   t.match(text, 'X-Weir-Tenant: shop')
+})
+
+t.test('documentYaml writes what another controller takes: names for references, nothing of the server', async t => {
+  t.equal(
+    documentYaml('pool', {
+      uuid: 'pool-1',
+      url: 'https://c:9443/api/pool/pool-1',
+      _last_modified: '17',
+      name: 'web',
+      health_monitor_refs: ['https://c:9443/api/healthmonitor/healthmonitor-1#System-HTTP', '/api/healthmonitor/healthmonitor-2'],
+      servers: [
+        { ip: { addr: '10.0.0.1', type: 'V4' }, ratio: 2 },
+        { ip: { addr: '::1', type: 'V6' }, enabled: false }
+      ],
+      markers: []
+    }),
+    `kind: pool
+name: web
+health_monitor_refs:
+  - "/api/healthmonitor?name=System-HTTP"
+  - /api/healthmonitor/healthmonitor-2
+servers:
+  - ip:
+      addr: "10.0.0.1"
+      type: V4
+    ratio: 2
+  - ip:
+      addr: "::1"
+      type: V6
+    enabled: false
+markers: []
+`
+  )
+})
+
+t.test('yamlOf quotes what YAML would take for something else', async t => {
+  t.equal(
+    yamlOf({ a: 'no', b: 'true', c: '1.5', d: '', e: 'x: y', f: ' x', g: '# x', h: null, i: 1, j: true, 'k l': 'm n', '1': '-' }),
+    [
+      '"1": "-"',
+      'a: "no"',
+      'b: "true"',
+      'c: "1.5"',
+      'd: ""',
+      'e: "x: y"',
+      'f: " x"',
+      'g: "# x"',
+      'h: null',
+      'i: 1',
+      'j: true',
+      'k l: m n',
+      ''
+    ].join('\n')
+  )
+  t.equal(yamlOf({ pem: '-----BEGIN\nabc\n-----END\n', two: 'a\n\nb' }), 'pem: |\n  -----BEGIN\n  abc\n  -----END\ntwo: |-\n  a\n\n  b\n')
+  t.equal(yamlOf({ odd: ' a\nb', end: 'a \nb', many: 'a\n\n' }), 'odd: " a\\nb"\nend: "a \\nb"\nmany: "a\\n\\n"\n')
+  t.equal(yamlOf([[1, [2]], { a: [{}] }, []]), '- - 1\n  - - 2\n- a:\n    - {}\n- []\n')
 })

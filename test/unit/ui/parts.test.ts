@@ -8,6 +8,7 @@ import { sparkPaths } from '../../../ui/part/spark.ts'
 import { ROW_HEIGHT_PX, rowWindow } from '../../../ui/part/window.ts'
 import { layMacroViolations, macroOf } from '../../../ui/services/macro.ts'
 import { rulesOf } from '../../../ui/services/rules.ts'
+import { parseViews, queryOfView, withView, withoutView } from '../../../ui/part/saved-views.ts'
 import { parseExplained, parseHeaders } from '../../../ui/services/explained.ts'
 
 t.test('bandOf lets the state decide first', async t => {
@@ -185,4 +186,22 @@ t.test('parseExplained says where a request ends', async t => {
   t.equal(parseExplained({ verdict: 'close' }).end, 'ends: the connection is closed')
   t.equal(parseExplained({ verdict: 'refused', status: 400 }).end, 'is refused with 400')
   t.match(parseExplained(null), { steps: [], pool: undefined })
+})
+
+t.test('saved views: what was kept is read strictly, and a name is one view of its list', async t => {
+  const down = { name: 'down', path: '/services', query: 'q=state%3Adown' }
+  t.equal(queryOfView(new URLSearchParams('sort=-name&add=1&q=state:down&from=7')), 'q=state%3Adown&sort=-name')
+  t.same(parseViews(null), [])
+  for (const broken of ['{', '{}', '[1, null]', '[{"name":"x"}]']) t.same(parseViews(broken), [], broken)
+  for (const path of ['//other.test/', 'https://other.test/', '']) t.same(parseViews(JSON.stringify([{ ...down, path }])), [], path)
+  t.same(parseViews(JSON.stringify([down])), [down])
+  const views = withView(withView([down], { ...down, path: '/pools' }), { ...down, query: '' })
+  t.same(views, [
+    { ...down, path: '/pools' },
+    { ...down, query: '' }
+  ])
+  t.same(withoutView(views, down), [{ ...down, path: '/pools' }])
+  let many: ReturnType<typeof parseViews> = []
+  for (let at = 0; at < 120; at++) many = withView(many, { ...down, name: String(at) })
+  t.equal(many.length, 100)
 })
