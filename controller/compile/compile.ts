@@ -31,6 +31,8 @@ export interface CompileInput {
   }
   /** Uuids of the virtual services that are placed on it. */
   readonly virtualServices: readonly string[]
+  /** Uuids of the enabled children of a virtual service, in a steady order; none when left out. */
+  readonly childrenOf?: (uuid: string) => readonly string[]
   /** Opens what the store keeps sealed. */
   readonly openSecret: (sealed: string) => string
   /** A secret of 32 bytes in base64, always the same for a purpose. */
@@ -72,7 +74,14 @@ export function compile(input: CompileInput): Compiled {
   for (const uuid of input.virtualServices) {
     const built = buildService(input, cache, uuid, addresses)
     if ('problem' in built) problems.push({ virtualService: uuid, message: built.problem })
-    else for (const made of built.all) add(made)
+    else {
+      for (const made of built.all) add(made)
+      for (const child of input.childrenOf?.(uuid) ?? []) {
+        const hosted = buildChild(input, cache, child)
+        if ('problem' in hosted) problems.push({ virtualService: child, message: hosted.problem })
+        else for (const made of hosted.all) add(made)
+      }
+    }
   }
 
   const made = [...entries.values()].toSorted((a, b) => compareText(a.part.kind, b.part.kind) || compareText(a.part.id, b.part.id))
@@ -127,13 +136,28 @@ function buildService(
   uuid: string,
   addresses: ReadonlySet<string>
 ): { readonly all: readonly Made[] } | NotMade {
-  const service = remember(input, cache, serviceKey(input, uuid, addresses), reader => {
+  const children = input.childrenOf?.(uuid) ?? []
+  const service = remember(input, cache, `${serviceKey(input, uuid, addresses)} ${children.join(' ')}`, reader => {
     const read = reader.need('virtualservice', uuid)
+    if (read.body.vsvip_ref === undefined) throw new CannotBuild('it has no addresses')
     const vsvip = reader.need('vsvip', read.body.vsvip_ref)
-    const part = servicePart(reader, read)
+    const part = servicePart(reader, read, children)
     const protocol = part.application === 'udp' ? 'UDP' : 'TCP'
     return { ...part, listeners: listenersOf(read.body, vsvip.raw, addresses, protocol, group => groupRanges(reader, group)) }
   })
+  return withParts(input, cache, service)
+}
+
+/** A child: it has no listeners of its own. */
+function buildChild(input: CompileInput, cache: PartCache, uuid: string): { readonly all: readonly Made[] } | NotMade {
+  const child = remember(input, cache, `virtual-service ${uuid} hosted`, reader => ({
+    ...servicePart(reader, reader.need('virtualservice', uuid)),
+    listeners: []
+  }))
+  return withParts(input, cache, child)
+}
+
+function withParts(input: CompileInput, cache: PartCache, service: Made | NotMade): { readonly all: readonly Made[] } | NotMade {
   if ('problem' in service) return service
   const all = [service]
   // Grows while it is walked: a pool may name another that stands in for it.

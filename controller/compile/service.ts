@@ -3,7 +3,8 @@ import type { FilledKind } from '#model/resource/catalogue.ts'
 import { http2Profile, httpProfile } from '#model/resource/applicationprofile.ts'
 import { fillDefaults } from '#model/resource/walk.ts'
 import type { FilledShape } from '#model/resource/field.ts'
-import type { AccessLogSpec, Http2Spec, HttpSpec, TcpSpec, VirtualServicePart } from '#model/snapshot/snapshot.ts'
+import type { AccessLogSpec, Http2Spec, HttpSpec, TcpSpec, TlsSpec, VirtualServicePart } from '#model/snapshot/snapshot.ts'
+import { hostingOf, type Hosting } from './hosting.ts'
 import { limitOf } from './limit.ts'
 import { matchOf, statusRanges } from './match.ts'
 import { targetOf } from './pool.ts'
@@ -23,7 +24,12 @@ const ALL_REQUESTS = 1_000_000_000
 const ALL_HEADERS = 65_536
 const NEVER_MS = 86_400_000
 
-export function servicePart(reader: Reader, { uuid, name, tenant, body }: Read<'virtualservice'>): Omit<VirtualServicePart, 'listeners'> {
+export function servicePart(
+  reader: Reader,
+  { uuid, name, tenant, body }: Read<'virtualservice'>,
+  children: readonly string[] = []
+): Omit<VirtualServicePart, 'listeners'> {
+  const hosting = children.length === 0 ? undefined : hostingOf(reader, body, children)
   const profile = reader.orSystem('applicationprofile', body.application_profile_ref, 'System-HTTP')?.body
   const isHttp = profile === undefined || profile.type === 'APPLICATION_PROFILE_TYPE_HTTP'
   const rules = isHttp ? httpRules(reader, body.http_policies) : { requestRules: [], responseRules: [] }
@@ -35,7 +41,7 @@ export function servicePart(reader: Reader, { uuid, name, tenant, body }: Read<'
     tenant,
     application: isHttp ? 'http' : protocolOf(networkProfileOf(reader, body)),
     isTrafficEnabled: body.traffic_enabled,
-    tls: body.services.some(service => service.enable_ssl) ? clientTls(reader, body) : null,
+    tls: body.services.some(service => service.enable_ssl) ? withHosted(clientTls(reader, body), hosting) : null,
     http: {
       ...httpOf(
         profile?.http_profile,
@@ -51,6 +57,7 @@ export function servicePart(reader: Reader, { uuid, name, tenant, body }: Read<'
     ...forwardingOf(body, profile, networkProfileOf(reader, body)),
     ...(requestMs > 0 ? { requestTimeoutMs: requestMs } : {}),
     ...errorPagesOf(reader, body.error_page_profile_ref),
+    ...(hosting === undefined ? {} : { hosting: hosting.spec }),
     ...limitsOf(uuid, body),
     ...stepsOf(reader, body),
     ...compressionOf(reader, isHttp ? profile?.http_profile : undefined)
@@ -109,6 +116,13 @@ function stepsOf(reader: Reader, { fault, mirror, cors_policy: cors }: Service):
           }
         })
   }
+}
+
+/** The certificates of children beside its own. */
+function withHosted(tls: TlsSpec, hosting: Hosting | undefined): TlsSpec {
+  if (hosting === undefined || Object.keys(hosting.certificates).length === 0) return tls
+  const ids = [...new Set([...tls.certificateIds, ...Object.values(hosting.certificates).flat()])]
+  return { ...tls, certificateIds: ids, certificateIdsByName: hosting.certificates }
 }
 
 function limitsOf(uuid: string, body: Service): Pick<VirtualServicePart, 'requestLimit' | 'connectionLimit'> {

@@ -121,6 +121,12 @@ export function makePlanner({ store, seal, log, loadOf = () => undefined }: Plan
         else list.push(uuid)
       }
     }
+    const childrenOf = new Map<string, string[]>()
+    for (const { uuid, body } of store.list('virtualservice')) {
+      const parent = body['vh_parent_vs_ref']
+      if (body['type'] !== 'VS_TYPE_VH_CHILD' || body['enabled'] === false || typeof parent !== 'string') continue
+      childrenOf.set(parent, [...(childrenOf.get(parent) ?? []), uuid])
+    }
     const revision = store.revision()
     const found = new Map<string, string>()
     const wanted = new Map<string, Wanted>()
@@ -130,6 +136,7 @@ export function makePlanner({ store, seal, log, loadOf = () => undefined }: Plan
         resources,
         engine: { uuid: site.uuid, name: site.name, group: site.group, addresses: site.addresses },
         virtualServices: servicesOf.get(site.uuid) ?? [],
+        childrenOf: uuid => (childrenOf.get(uuid) ?? []).filter(child => site.refuses?.has(child) !== true),
         openSecret: seal.open,
         deriveSecret: seal.derive,
         cache
@@ -150,6 +157,15 @@ export function makePlanner({ store, seal, log, loadOf = () => undefined }: Plan
         enginesWanted,
         reasons: problem === undefined ? missing : [`it cannot be built: ${problem}`]
       })
+      for (const child of childrenOf.get(uuid) ?? []) {
+        const own = problems.get(child)
+        const why = problem === undefined ? missing : ['its parent cannot be built']
+        plans.set(child, {
+          engineUuids: problem === undefined && own === undefined ? on : [],
+          enginesWanted,
+          reasons: own === undefined ? why : [`it cannot be built: ${own}`]
+        })
+      }
     }
     return wanted
   }

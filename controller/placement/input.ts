@@ -34,7 +34,8 @@ export function servicesToPlace(resources: PlaceableResources): ServiceToPlace[]
   )
   const lookup = { resource: (kind: KindName, uuid: string): JsonObject | undefined => resources.get(kind, uuid)?.body }
   return resources.list('virtualservice').flatMap(({ uuid, name, body, revision }) => {
-    if (body['enabled'] === false) return []
+    // A child is where its parent is.
+    if (body['enabled'] === false || body['type'] === 'VS_TYPE_VH_CHILD') return []
     const group = typeof body['se_group_ref'] === 'string' ? body['se_group_ref'] : resources.defaultGroup
     return [{ uuid, name, group, listeners: listenersOf(body, lookup), enginesWanted: wantedOf.get(group) ?? 1, rank: revision }]
   })

@@ -8,6 +8,7 @@ import type { CheckContext, JsonObject } from './kind.ts'
 import { matchViolations } from './match.ts'
 import { rateProfile, rateViolations } from './ratelimit.ts'
 import { timeouts } from './timeouts.ts'
+import { vhDomain, vhMatch, virtualHostViolations } from './virtualhost.ts'
 import type { Violation } from './violation.ts'
 
 export const service = shape(
@@ -88,8 +89,8 @@ const fields = {
   ...toolText,
   enabled: flag('Placed on engines when true.', { default: true, first: true }),
   traffic_enabled: flag('When false, connections are accepted and closed at once.', { default: true }),
-  vsvip_ref: ref('vsvip', 'Addresses that clients reach.', { required: true, first: true }),
-  services: list(each(service), 'Ports that clients reach.', { required: true, minItems: 1, maxItems: 64, first: true }),
+  vsvip_ref: ref('vsvip', 'Addresses that clients reach; required unless it is a child.', { first: true }),
+  services: list(each(service), 'Ports that clients reach; required unless it is a child.', { default: [], maxItems: 64, first: true }),
   pool_ref: ref('pool', 'Servers that traffic goes to when no rule says otherwise.', { first: true }),
   pool_group_ref: ref('poolgroup', 'Pools that share the traffic, instead of one pool.', {}),
   application_profile_ref: ref('applicationprofile', 'How the application protocol is handled; System-HTTP when left out.', {
@@ -117,10 +118,19 @@ const fields = {
   analytics_profile_ref: ref('analyticsprofile', 'What is logged; System-Analytics-Profile when left out.', {}),
   se_group_ref: ref('serviceenginegroup', 'Engines that carry it; Default-Group when left out.', {}),
   cloud_ref: cloudRef,
-  type: oneOf(['VS_TYPE_NORMAL'], 'NORMAL has addresses of its own.', {
-    default: 'VS_TYPE_NORMAL',
-    unsupported: ['VS_TYPE_VH_PARENT', 'VS_TYPE_VH_CHILD']
-  }),
+  type: oneOf(
+    ['VS_TYPE_NORMAL', 'VS_TYPE_VH_PARENT', 'VS_TYPE_VH_CHILD'],
+    'NORMAL and VH_PARENT have addresses of their own; a VH_CHILD is reached by names through its parent.',
+    { default: 'VS_TYPE_NORMAL' }
+  ),
+  vh_type: oneOf(
+    ['VS_TYPE_VH_SNI', 'VS_TYPE_VH_ENHANCED'],
+    'What chooses a child: the name of the TLS connection, or host and rules of the request. The same for parent and children.',
+    { default: 'VS_TYPE_VH_SNI' }
+  ),
+  vh_parent_vs_ref: ref('virtualservice', 'For a child: its parent.', {}),
+  vh_domain_name: list(vhDomain, 'For a child by SNI: its names.', { maxItems: 100 }),
+  vh_matches: list(each(vhMatch), 'For an enhanced child: its hosts, each with rules.', { maxItems: 100 }),
   vsvip_cloud_config_cksum: text('Checksum of the tool that made it.', { last: true })
 } as const
 export type VirtualService = Written<typeof fields>
@@ -191,10 +201,6 @@ export const virtualservice = defineKind({
     traffic_clone_profile_ref: '',
     use_bridge_ip_as_vip: false,
     use_vip_as_snat: false,
-    vh_domain_name: [],
-    vh_matches: [],
-    vh_parent_vs_ref: '',
-    vh_type: 'VS_TYPE_VH_SNI',
     vip: [],
     vrf_context_ref: '',
     vs_datascripts: [],
@@ -316,8 +322,10 @@ function ownRules(body: FilledVirtualService, context: CheckContext): Violation[
     ...rateViolations(body.requests_rate_limit, '/requests_rate_limit', false),
     ...rateViolations(body.connections_rate_limit, '/connections_rate_limit', true),
     ...corsViolations(body.cors_policy),
+    ...virtualHostViolations(body, context),
     ...matchViolations(body.fault?.match, '/fault/match', context)
   )
+  if (type !== 'APPLICATION_PROFILE_TYPE_HTTP' && body.type !== 'VS_TYPE_NORMAL') say('/type', 'needs an HTTP application profile')
   for (const name of ['fault', 'mirror', 'cors_policy'] as const)
     if (type !== 'APPLICATION_PROFILE_TYPE_HTTP' && body[name] !== undefined) say(`/${name}`, 'needs an HTTP application profile')
   if (type !== 'APPLICATION_PROFILE_TYPE_HTTP' && body.requests_rate_limit !== undefined)

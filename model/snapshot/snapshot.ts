@@ -74,6 +74,8 @@ export interface VirtualServicePart {
   readonly requestLimit?: RateLimitSpec
   /** By client address or for all; its action closes or resets. */
   readonly connectionLimit?: RateLimitSpec
+  /** Children that are reached through this one's listeners. */
+  readonly hosting?: HostingSpec
   /** Failures on purpose. */
   readonly fault?: FaultSpec
   /** A share of the requests goes to this pool as well. */
@@ -82,6 +84,13 @@ export interface VirtualServicePart {
   readonly compression?: CompressionSpec
   /** For an exchange as a whole, from its head to the last byte of its answer; left out: unlimited. */
   readonly requestTimeoutMs?: number
+}
+
+/** Virtual services without listeners of their own. Names in lower case; `*.shop.test` stands for all below. */
+export interface HostingSpec {
+  /** What chooses: the name of the TLS connection, or host and match of the request. */
+  readonly by: 'sni' | 'host'
+  readonly names: readonly { readonly name: string; readonly childId: string; readonly match: Match | null }[]
 }
 
 /** Shares in percent, drawn for each request. */
@@ -140,6 +149,8 @@ export interface ListenerSpec {
 export interface TlsSpec {
   /** In order of preference; the first is used when no name matches. */
   readonly certificateIds: readonly string[]
+  /** Before the names that certificates say themselves; `*.shop.test` for one label. */
+  readonly certificateIdsByName?: Readonly<Record<string, readonly string[]>>
   readonly minVersion: 'TLSv1' | 'TLSv1.1' | 'TLSv1.2' | 'TLSv1.3'
   readonly maxVersion: 'TLSv1' | 'TLSv1.1' | 'TLSv1.2' | 'TLSv1.3'
   /** OpenSSL cipher list for TLS 1.2 and below, and TLS 1.3 suites, colon separated, in order. */

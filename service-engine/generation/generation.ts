@@ -318,7 +318,7 @@ class RunningDataPlane implements DataPlane {
     const known = this.#running.get(plan.part.id) ?? this.#fresh.get(plan.part.id)
     if (known !== undefined) return known
     const { forwarder, ticketKeys } = this.#services
-    const service = new RunningService(plan, { spine: this.#spine, forwarder, ticketKeys })
+    const service = new RunningService(plan, { spine: this.#spine, forwarder, ticketKeys, siteOf: id => this.#current.plans.get(id)?.site })
     this.#fresh.set(plan.part.id, service)
     return service
   }

@@ -5,11 +5,12 @@ import type { TLSSocket } from 'node:tls'
 import type { CertificatePart, ListenerSpec, VirtualServicePart } from '#model/snapshot/snapshot.ts'
 import type { WorkerMemory } from '#engine/meter/shared.ts'
 import { compileAddresses, unmapAddress } from '../dataplane/exchange/address-set.ts'
-import type { Downstream } from '../dataplane/exchange/exchange.ts'
+import type { Downstream, RequestHead } from '../dataplane/exchange/exchange.ts'
 import type { Entrance, EntranceSpine, Forwarder } from '../dataplane/exchange/forwarder.ts'
 import { compileNetworkRules } from '../dataplane/exchange/network-rules.ts'
 import type { Rates } from '../dataplane/exchange/rates.ts'
 import { filtersFor, type OwnSteps } from '../dataplane/filter/catalog.ts'
+import type { Filter } from '../dataplane/filter/filter.ts'
 import { compileErrorPages } from '../dataplane/http/error-page.ts'
 import { recordRefusal, runExchange, type SpineServices } from '../dataplane/http/exchange.ts'
 import { makeMirror } from '../dataplane/http/mirror.ts'
@@ -22,6 +23,7 @@ import { readProxied } from '../dataplane/listen/proxied.ts'
 import type { Endpoint } from '../dataplane/listen/proxy-protocol.ts'
 import { peekPreface } from '../dataplane/listen/preface.ts'
 import { makeTerminator, type Terminator } from '../dataplane/listen/tls.ts'
+import { compileHosting, type Hosted } from '../dataplane/route/hosting.ts'
 import { compileMatch } from '../dataplane/route/match.ts'
 import { compileConnectionLimit, compileRateLimit } from '../dataplane/route/rate-limit.ts'
 import { compileRules } from '../dataplane/route/rules.ts'
@@ -31,6 +33,8 @@ export interface ServiceParts {
   readonly spine: SpineServices
   readonly forwarder: Forwarder
   readonly ticketKeys: Buffer | null
+  /** The site of a child as it runs; undefined when it does not. */
+  readonly siteOf: (id: string) => Site | undefined
 }
 
 /** What one generation says of a virtual service; built beside the running one, then put in its place. */
@@ -39,6 +43,8 @@ export interface ServicePlan {
   /** Two plans with one key are the same. */
   readonly key: string
   readonly site: Site
+  /** Null where it has no children. */
+  readonly hosted: ((request: RequestHead, downstream: Downstream) => Hosted) | null
   readonly denies: (clientIp: string, port: number) => string | undefined
   /** Null where connections have no limit. */
   readonly admits: ((clientIp: string) => 'take' | 'close' | 'reset') | null
@@ -50,6 +56,12 @@ export interface ServicePlan {
   readonly limitsKey: string
   /** Two plans with one of these speak TLS alike. */
   readonly tlsKey: string
+}
+
+/** RFC 9110 §15.5.20. */
+const misdirected: Filter = {
+  kind: 'misdirected',
+  onRequest: () => ({ is: 'answer', status: 421, reason: '', headers: [], body: Buffer.alloc(0) })
 }
 
 /** What steps of a virtual service need beside its settings. */
@@ -92,6 +104,7 @@ export function planService(
     part,
     key,
     site,
+    hosted: part.hosting === undefined ? null : compileHosting(part.hosting),
     certificates,
     denies: compileNetworkRules(part.networkRules),
     admits: connectionLimit === undefined ? null : compileConnectionLimit(connectionLimit, rates),
@@ -337,10 +350,20 @@ export class RunningService {
     return entrance
   }
 
+  #siteFor(request: RequestHead, downstream: Downstream): Site {
+    const { site, hosted } = this.#plan
+    if (hosted === null) return site
+    const found = hosted(request, downstream)
+    if (found.is === 'parent') return site
+    if (found.is === 'misdirected') return { ...site, target: null, filters: [misdirected] }
+    // A child that does not run is not its parent: what it would refuse must not get through there.
+    return this.#parts.siteOf(found.id) ?? { ...site, target: null, filters: [] }
+  }
+
   #spine(): EntranceSpine {
     const { spine } = this.#parts
     return {
-      begin: (request, downstream, wire) => runExchange(spine, this.#plan.site, request, downstream, wire),
+      begin: (request, downstream, wire) => runExchange(spine, this.#siteFor(request, downstream), request, downstream, wire),
       refused: (fault, downstream) => recordRefusal(spine, this.#plan.site, fault, downstream)
     }
   }

@@ -22,7 +22,11 @@ export function compileInput(
       system: (kind, name) => byUuid.get(`${kind} ${kind}-${name}`)
     },
     engine: { uuid: 'serviceengine-1', name: 'engine-1', group: engine?.group, addresses: engine?.addresses ?? [] },
-    virtualServices: documents.filter(({ kind }) => kind === 'virtualservice').map(({ uuid }) => uuid),
+    virtualServices: documents
+      .filter(({ kind, body }) => kind === 'virtualservice' && body['type'] !== 'VS_TYPE_VH_CHILD')
+      .map(({ uuid }) => uuid),
+    childrenOf: parent =>
+      documents.filter(({ kind, body }) => kind === 'virtualservice' && body['vh_parent_vs_ref'] === parent).map(({ uuid }) => uuid),
     openSecret,
     deriveSecret: purpose => Buffer.from(purpose.padEnd(32, '.').slice(0, 32)).toString('base64'),
     ...rest

@@ -48,6 +48,10 @@ export function makeTerminator(parts: TerminatorParts, onSecure: (socket: TLSSoc
       byName.set(name, serverFor(sideBySide(forName, certificate)))
     }
   }
+  for (const [name, ids] of Object.entries(parts.spec.certificateIdsByName ?? {})) {
+    const chosen = certificates.filter(certificate => ids.includes(certificate.id))
+    if (chosen.length > 0) byName.set(name, serverFor(sideBySide(chosen, chosen[0]!)))
+  }
   const choose = (name: string | null): TlsServer =>
     name === null ? fallback : (byName.get(name) ?? byName.get(`*.${name.slice(name.indexOf('.') + 1)}`) ?? fallback)
   return {

@@ -167,3 +167,34 @@ t.test('what an engine refused is left out until it is changed or tried again, a
   planner.plan([one])
   t.equal(one.refusals.size, 0, 'what is deleted is forgotten')
 })
+
+t.test('a child is where its parent is, and one that is disabled is nowhere', async t => {
+  const { create, engine, planner: open } = await world(t)
+  await create('vsvip', { name: 'vip', vip: [{ vip_id: '1', ip_address: { addr: '192.0.2.1', type: 'V4' } }] })
+  const parent = await create('virtualservice', {
+    name: 'parent',
+    type: 'VS_TYPE_VH_PARENT',
+    vh_type: 'VS_TYPE_VH_ENHANCED',
+    vsvip_ref: '/api/vsvip/?name=vip',
+    services: [{ port: 80 }]
+  })
+  const child = (name: string, enabled: boolean): Promise<string> =>
+    create('virtualservice', {
+      name,
+      enabled,
+      type: 'VS_TYPE_VH_CHILD',
+      vh_type: 'VS_TYPE_VH_ENHANCED',
+      vh_parent_vs_ref: parent,
+      vh_matches: [{ host: `${name}.test` }]
+    })
+  const [shop, off] = [await child('shop', true), await child('off', false)]
+  const planner = open()
+  const one = await engine('one')
+  planner.plan([one])
+  t.same(planner.service(shop), planner.service(parent))
+  t.same(
+    services(planner.plan([one]).get(one.uuid)),
+    [parent, shop].toSorted((a, b) => a.localeCompare(b))
+  )
+  t.equal(planner.service(off), undefined)
+})

@@ -115,7 +115,7 @@ const cases: readonly (readonly [kind: KindName, why: string, body: object, poin
     },
     ['/http_policies/1/index']
   ],
-  ['virtualservice', 'virtual hosting', { type: 'VS_TYPE_VH_CHILD' }, ['/type?']],
+  ['virtualservice', 'virtual hosting', { type: 'VS_TYPE_VH_CHILD' }, ['/services', '/vh_domain_name', '/vh_parent_vs_ref', '/vsvip_ref']],
   ['pool', 'one server twice', { servers: [{ ip: v4('1.1.1.1') }, { ip: v4('1.1.1.1'), port: 80 }] }, ['/servers/1']],
   ['pool', 'a name that is none', { servers: [{ ip: { addr: 'a b', type: 'DNS' } }] }, ['/servers/0/ip/addr']],
   ['pool', 'resolution without a name', { servers: [{ ip: v4('1.1.1.1'), resolve_server_by_dns: true }] }, ['/servers/0/hostname']],
