@@ -43,6 +43,7 @@ function openConnection(): { client: Duplex; server: Connection; seen: Seen } {
       stream.write(Buffer.from('ok'), [])
     },
     onStreamClosed: () => undefined,
+    onDraining: () => undefined,
     onClosing: () => (seen.isClosed = true),
     onClosed: () => (seen.isClosed = true),
     onBlocked: () => undefined

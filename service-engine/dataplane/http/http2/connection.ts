@@ -72,6 +72,8 @@ export interface ConnectionUser {
   readonly onStream: (stream: Stream, fields: readonly string[] | null, hasBody: boolean) => void
   /** A stream is over; `isBroken`: by a reset, whoever sent it. */
   readonly onStreamClosed: (isBroken: boolean) => void
+  /** It is told to open no more streams: `drain` again says which was the last. */
+  readonly onDraining: () => void
   /** Nothing is read any more, and the end is on its way. */
   readonly onClosing: () => void
   readonly onClosed: () => void
@@ -188,6 +190,8 @@ export class Connection {
   #isReading = false
   #isBlocked = false
   #isDraining = false
+  /** The client knows which stream was the last. */
+  #isLastTold = false
   #isClosing = false
   #isClosed = false
   #controlFrames = 0
@@ -221,20 +225,28 @@ export class Connection {
     return this.#socket.writableLength + (handle?.writeQueueSize ?? 0)
   }
 
-  /** Nothing new from now on; what is under way may end, and then the connection does. */
+  /**
+   * Tells the client to open no more streams; what is under way may end, and then the connection does. As long as there is
+   * something under way streams that cross the message are still begun, until this is called again.
+   *
+   * Source  RFC 9113 §6.8
+   */
   drain(): void {
-    if (this.isDraining) return
+    if (this.#isClosing || this.#isLastTold) return
+    const isFirst = !this.#isDraining && this.#streams.size > 0
     this.#isDraining = true
-    this.#lastAccepted = this.#lastStream
-    this.#sendGoaway(codes.NO_ERROR)
+    this.#isLastTold = !isFirst
+    if (!isFirst) this.#lastAccepted = this.#lastStream
+    this.#sendGoaway(codes.NO_ERROR, this.#lastAccepted)
     this.#schedule()
-    if (this.#streams.size === 0) this.#close()
+    if (isFirst) this.#user.onDraining()
+    else if (this.#streams.size === 0) this.#close()
   }
 
   /** The connection's end, said with a code; streams are cut. */
   fail(code: number): void {
     if (this.#isClosing) return
-    this.#sendGoaway(code)
+    this.#sendGoaway(code, this.#lastStream)
     this.#close()
   }
 
@@ -542,7 +554,7 @@ export class Connection {
     this.#controlFrames++
     if (maxControlFrames === 0 || this.#controlFrames < maxControlFrames) return
     if (this.#controlFrames > 2 * maxControlFrames) this.fail(codes.ENHANCE_YOUR_CALM)
-    else this.drain()
+    else if (!this.#isDraining) this.drain()
   }
 
   #isIdle(id: number): boolean {
@@ -644,7 +656,10 @@ export class Connection {
     this.#streams.delete(stream.id)
     if (isBroken && !stream.isLocalEnded) stream.user?.onReset()
     this.#user.onStreamClosed(isBroken)
-    if (this.#isDraining && this.#streams.size === 0) this.#close()
+    if (this.#isDraining && this.#streams.size === 0) {
+      if (this.#isLastTold) this.#close()
+      else this.drain()
+    }
   }
 
   #remember(id: number): void {
@@ -673,9 +688,9 @@ export class Connection {
     this.#schedule()
   }
 
-  #sendGoaway(code: number): void {
+  #sendGoaway(code: number, lastStream: number): void {
     const payload = Buffer.allocUnsafe(8)
-    payload.writeUInt32BE(this.#lastStream, 0)
+    payload.writeUInt32BE(lastStream, 0)
     payload.writeUInt32BE(code, 4)
     this.#pushFrame(GOAWAY, 0, 0, payload)
   }

@@ -59,6 +59,8 @@ class ClientSession implements ConnectionUser {
   readonly #streams: StreamParts
   readonly #timer = new Timer(() => this.#expired())
   readonly #readerTimer = new Timer(() => this.#readerExpired())
+  /** Until no stream can have crossed our word that there should be no more. */
+  readonly #crossingTimer = new Timer(() => this.#connection.drain())
   #requests = 0
   #resets = 0
   #resetsAtMs = 0
@@ -108,13 +110,19 @@ class ClientSession implements ConnectionUser {
     if (this.#resets > RESET_BURST) this.#connection.fail(codes.ENHANCE_YOUR_CALM)
   }
 
+  onDraining(): void {
+    this.#shared.linger.arm(this.#crossingTimer)
+  }
+
   onClosing(): void {
+    this.#crossingTimer.disarm()
     this.#shared.linger.arm(this.#timer)
   }
 
   onClosed(): void {
     this.#timer.disarm()
     this.#readerTimer.disarm()
+    this.#crossingTimer.disarm()
     if (this.#streams.idle !== this.#shared.idle) this.#streams.idle.close()
     this.#shared.closed(this)
   }
