@@ -23,7 +23,12 @@ function documentsOf({ scene, fronts, upstreamPort, certificatePem, keyPem }: We
       body: {
         name: 'bench',
         type: 'APPLICATION_PROFILE_TYPE_HTTP',
-        http_profile: { max_keepalive_requests: MAX_REQUESTS, keepalive_timeout: KEEP_ALIVE_S * 1_000, x_forwarded_proto_enabled: true }
+        http_profile: {
+          max_keepalive_requests: MAX_REQUESTS,
+          keepalive_timeout: KEEP_ALIVE_S * 1_000,
+          x_forwarded_proto_enabled: true,
+          http2_profile: { max_http2_requests_per_connection: 0 }
+        }
       }
     },
     {
