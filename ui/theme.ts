@@ -19,6 +19,7 @@ export const theme = createTheme({
     Textarea: input,
     Select: choice,
     MultiSelect: choice,
+    Autocomplete: choice,
     TagsInput: input,
     Checkbox: dense,
     Switch: dense,

@@ -62,7 +62,7 @@ function ViewsOf({ userName }: { readonly userName: string }): ReactNode {
           <form className="row" onSubmit={onSave}>
             <TextInput
               aria-label="Name of the view"
-              placeholder="Name for what is shown"
+              placeholder="Name it"
               maxLength={LONGEST_NAME}
               value={name}
               onChange={event => setName(event.currentTarget.value)}
