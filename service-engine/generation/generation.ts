@@ -127,7 +127,9 @@ class RunningDataPlane implements DataPlane {
 
   explain(question: RequestQuestion): Explanation {
     const plan = this.#current.plans.get(question.virtualServiceId)
-    return plan === undefined ? notHere : explainRequest(question, plan.part, this.#spine.poolOf)
+    if (plan === undefined) return notHere
+    const partOf = (id: string): VirtualServicePart | undefined => this.#current.plans.get(id)?.part
+    return explainRequest(question, plan.part, { poolOf: this.#spine.poolOf, partOf })
   }
 
   async stop(deadlineMs: number): Promise<void> {

@@ -6,6 +6,7 @@ import { Fault } from '#engine/base/fault.ts'
 import { makeExchange, type Exchange, type Verdict } from '../exchange/exchange.ts'
 import { headerOf } from '../exchange/headers.ts'
 import { compileNetworkRules } from '../exchange/network-rules.ts'
+import { compileHosting } from '../route/hosting.ts'
 import { compileRules } from '../route/rules.ts'
 import type { Pool } from '../upstream/pool.ts'
 import { Targets } from '../upstream/targets.ts'
@@ -15,6 +16,12 @@ const nothing: Explanation = { steps: [], verdict: 'refused', status: 0, locatio
 
 export const notHere: Explanation = { ...nothing, reason: 'this engine does not run the virtual service' }
 
+/** What runs, as far as a request may get. */
+export interface Running {
+  readonly poolOf: (id: string) => Pool | undefined
+  readonly partOf: (id: string) => VirtualServicePart | undefined
+}
+
 type Step = Explanation['steps'][number]
 
 /**
@@ -22,13 +29,20 @@ type Step = Explanation['steps'][number]
  *
  * Returns every rule that was tried, in order, and where the request would end; a server as the balancer would pick it now
  */
-export function explainRequest(question: RequestQuestion, part: VirtualServicePart, poolOf: (id: string) => Pool | undefined): Explanation {
+export function explainRequest(question: RequestQuestion, part: VirtualServicePart, running: Running): Explanation {
   if (part.application !== 'http') return { ...nothing, reason: 'the virtual service relays connections: it has no rules for requests' }
   if (!part.isTrafficEnabled) return { ...nothing, reason: 'traffic is not enabled' }
   const exchange = exchangeOf(question, part)
   if (exchange instanceof Fault) return { ...nothing, status: exchange.status, reason: `not a request that is served: ${exchange.message}` }
   const { clientIp, localPort, isTls } = exchange.downstream
   const steps: Step[] = []
+  const hosted = part.hosting === undefined ? undefined : compileHosting(part.hosting)(exchange.request, exchange.downstream)
+  if (hosted?.is === 'child') {
+    const child = running.partOf(hosted.id)
+    if (child === undefined) return { ...nothing, verdict: 'answer', status: 503, reason: 'the child that it is for does not run' }
+    const explained = explainRequest({ ...question, scheme: isTls ? 'https' : 'http' }, child, running)
+    return { ...explained, steps: [{ rule: `child ${child.name}`, isMatched: true, failedOn: '', action: 'child' }, ...explained.steps] }
+  }
   const denied = compileNetworkRules(part.networkRules)(clientIp, localPort)
   if (denied !== undefined) {
     steps.push({ rule: denied, isMatched: true, failedOn: '', action: 'close' })
@@ -39,7 +53,7 @@ export function explainRequest(question: RequestQuestion, part: VirtualServicePa
   const walked = compileRules(part, { take: () => 0 }).explain(exchange)
   steps.push(...walked.steps)
   if (walked.verdict.is !== 'pass') return { ...nothing, steps, ...ended(walked.verdict, exchange.rule) }
-  return { ...nothing, steps, ...forwarded(exchange, poolOf) }
+  return { ...nothing, steps, ...forwarded(exchange, running.poolOf) }
 }
 
 function exchangeOf(question: RequestQuestion, part: VirtualServicePart): Exchange | Fault {

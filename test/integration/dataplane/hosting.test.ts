@@ -57,7 +57,7 @@ t.test('children by SNI have their certificates, rules, pools and figures; anoth
 
 t.test('children by host share an address, and change without a cut', async t => {
   const [web, api] = await Promise.all(['web', 'api'].map(name => openHttpServer(t, (_request, response) => response.end(name))))
-  const { load, port } = openTestPlane(t)
+  const { load, port, plane } = openTestPlane(t)
   const match = { ...noMatch, path: { operator: 'begins-with', values: ['/api/'], isCaseSensitive: false } } as const
   const parent = aService({
     target: null,
@@ -76,6 +76,16 @@ t.test('children by host share an address, and change without a cut', async t =>
   const get = async (host: string, path: string) => (await ask(at, { path, headers: { host } })).body
   t.same([await get('eu.shop.test', '/api/x'), await get('eu.shop.test', '/x')], ['api', 'web'])
   t.equal((await ask(at, { headers: { host: 'other.test' } })).status, 503, 'the parent has no pool')
+  const question = {
+    virtualServiceId: 'vs-1',
+    method: 'GET',
+    host: 'eu.shop.test',
+    path: '/api/x',
+    headers: [],
+    clientIp: '192.0.2.1',
+    scheme: ''
+  } as const
+  t.match(plane.explain(question), { steps: [{ rule: 'child api', action: 'child' }], verdict: 'forward', poolName: 'api' })
   await load(aSnapshot({ services: [parent, child('web', 'pool-api'), child('api', 'pool-api')], pools, revision: 2 }))
   t.equal(await get('eu.shop.test', '/x'), 'api')
   t.equal(port(), at)
