@@ -4,7 +4,11 @@ import { flag, inTenant, nested, shape } from './common.ts'
 
 export const clientLogConfig = shape(
   'client log configuration',
-  { enable_significant_log_collection: flag('Failed requests (faults, status 400 and above) and those of rules that log are logged.', { default: true }) },
+  {
+    enable_significant_log_collection: flag('Failed requests (faults, status 400 and above) and those of rules that log are logged.', {
+      default: true
+    })
+  },
   {
     filtered_log_processing: 'LOGS_PROCESSING_SYNC_AND_INDEX_ON_DEMAND',
     non_significant_log_processing: 'LOGS_PROCESSING_SYNC_AND_INDEX_ON_DEMAND',

@@ -334,7 +334,13 @@ t.test('what cannot start says so in one line with exit code 2', async t => {
 t.test('a launcher that is killed leaves nothing behind', async t => {
   const weir = await startWeir({ env: { WEIR_DEMO: '0' } })
   t.teardown(() => weir.stop())
-  const pids = [weir.pidOf('controller/main.ts'), weir.pidOf('service-engine/main.ts')]
+  const pids = await until('controller and engine run', () => {
+    try {
+      return [weir.pidOf('controller/main.ts'), weir.pidOf('service-engine/main.ts')]
+    } catch {
+      return undefined
+    }
+  })
   process.kill(weir.pid, 'SIGKILL')
   for (const pid of pids) {
     await until(`process ${pid} ends`, () => {
