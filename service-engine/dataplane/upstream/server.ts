@@ -72,7 +72,9 @@ export class UpstreamServer {
 
   /** Ends all that is still in flight through this worker. */
   cutAll(): void {
-    for (const lease of [...this.#leases]) lease.onCut?.()
+    // A cut gives its lease back, which changes the list.
+    const leases = this.#leases.slice()
+    for (const lease of leases) lease.onCut?.()
   }
 }
 
