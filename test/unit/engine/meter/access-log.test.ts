@@ -113,17 +113,25 @@ t.test('openAccessLog without a path writes nothing', async t => {
   await log.stop()
 })
 
-t.test('openAccessLog stays within its size when the folder cannot be written', { skip: process.getuid?.() === 0 && 'root can write everywhere' }, async t => {
-  const folder = t.testdir()
-  const path = join(folder, 'access.log')
-  const first = openAccessLog({ path, clock: systemClock })
-  first.add(batchOf(...Array.from({ length: 10 }, () => record)))
-  await first.stop()
-  chmodSync(folder, 0o500)
-  t.teardown(() => chmodSync(folder, 0o700))
-  const log = openAccessLog({ path, clock: systemClock, maxFileBytes: 1_000 })
-  log.add(batchOf(record))
-  await log.stop()
-  t.ok(statSync(path).size < 1_000)
-  t.notOk(existsSync(`${path}.1`))
-})
+t.test(
+  'openAccessLog stays within its size when the folder cannot be written',
+  { skip: process.getuid?.() === 0 && 'root can write everywhere' },
+  async t => {
+    const folder = t.testdir()
+    const path = join(folder, 'access.log')
+    const first = openAccessLog({ path, clock: systemClock })
+    first.add(batchOf(...Array.from({ length: 10 }, () => record)))
+    await first.stop()
+    chmodSync(folder, 0o500)
+    try {
+      const log = openAccessLog({ path, clock: systemClock, maxFileBytes: 1_000 })
+      log.add(batchOf(record))
+      await log.stop()
+    } finally {
+      // Before tap removes the folder.
+      chmodSync(folder, 0o700)
+    }
+    t.ok(statSync(path).size < 1_000)
+    t.notOk(existsSync(`${path}.1`))
+  }
+)
