@@ -9,7 +9,7 @@ INSTALLED := node_modules/.weir-installed
 .PHONY: help setup run test check format lab bench bench-control package golden ui clean
 
 help: ## List the commands
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-9s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-13s %s\n", $$1, $$2 }'
 
 $(INSTALLED): package.json package-lock.json
 	@npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
