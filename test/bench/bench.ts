@@ -4,23 +4,13 @@ import { join } from 'node:path'
 import { connect } from 'node:tls'
 import { parseArgs } from 'node:util'
 import { aCertificate } from '#test/support/certificates.ts'
+import { freePorts } from '#test/support/ports.ts'
 import { cases, SMALL_BODY, type Case } from './case.ts'
 import type { EngineReady } from './engine.ts'
 import { holdIdle, runLoad, type LoadPlace } from './load.ts'
 import { machineLine, readMachine } from './machine.ts'
 import { peers, SERVER_NAME, staticServer, type Front, type Peer, type Stand } from './peer.ts'
-import {
-  chooseCores,
-  cpuUs,
-  findProgram,
-  freePorts,
-  openFilesLimit,
-  pinSelf,
-  Programs,
-  rssBytes,
-  untilAccepting,
-  type Program
-} from './program.ts'
+import { chooseCores, cpuUs, findProgram, openFilesLimit, pinSelf, Programs, rssBytes, untilAccepting, type Program } from './program.ts'
 import { compare, tableOf, type Measured, type Round } from './report.ts'
 import { snapshotOf } from './weir.ts'
 

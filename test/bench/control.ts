@@ -28,7 +28,8 @@ import { aCsr } from '#test/support/csr.ts'
 import { until } from '#test/support/wait.ts'
 import type { FleetOrder } from './fleet.ts'
 import { machineLine, readMachine } from './machine.ts'
-import { chooseCores, cpuUs, freePorts, lastLines, pinSelf, Programs, rssBytes, untilAccepting, type Cores } from './program.ts'
+import { freePorts } from '#test/support/ports.ts'
+import { chooseCores, cpuUs, lastLines, pinSelf, Programs, rssBytes, untilAccepting, type Cores } from './program.ts'
 import { align } from './report.ts'
 
 const caseNames = ['commit', 'placement', 'samples', 'memory'] as const

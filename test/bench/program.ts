@@ -1,7 +1,7 @@
 /** Programs that a benchmark starts, each pinned to a core, and what the kernel says of them. */
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process'
 import { accessSync, closeSync, constants, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs'
-import { connect, createServer } from 'node:net'
+import { connect } from 'node:net'
 import { availableParallelism, tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 
@@ -189,29 +189,6 @@ export function rssBytes(pid: number): number {
 export function openFilesLimit(): number {
   const limit = /Max open files\s+(\d+)/.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1]
   return Number(limit ?? 1_024)
-}
-
-/** Below the range that the kernel gives to clients, so that a load's own connections never take one. */
-const FIRST_PORT = 20_000
-const LAST_PORT = 31_999
-
-/** Ports of loopback that nobody holds now, all different. */
-export async function freePorts(count: number, random: () => number = Math.random): Promise<number[]> {
-  const found = new Set<number>()
-  for (let tries = 0; found.size < count; tries++) {
-    if (tries > 10_000) throw new Error('no free ports')
-    const port = FIRST_PORT + Math.floor(random() * (LAST_PORT - FIRST_PORT + 1))
-    if (!found.has(port) && (await isFree(port))) found.add(port)
-  }
-  return [...found]
-}
-
-function isFree(port: number): Promise<boolean> {
-  return new Promise(resolve => {
-    const server = createServer()
-    server.once('error', () => resolve(false))
-    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)))
-  })
 }
 
 function accepts(address: string, port: number): Promise<boolean> {

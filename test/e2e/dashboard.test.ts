@@ -7,7 +7,8 @@ import { join, resolve } from 'node:path'
 import t from 'tap'
 import { axeFindings, browserMissing, openBrowser } from '#test/support/browser.ts'
 import { kindGroups } from '../../ui/settings/kinds.ts'
-import { freePorts, send, startWeir, until } from '#test/support/weir.ts'
+import { freePorts } from '#test/support/ports.ts'
+import { send, startWeir, until } from '#test/support/weir.ts'
 
 const skip = browserMissing() ?? false
 

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process'
 import { createServer } from 'node:net'
 import { resolve } from 'node:path'
 import t from 'tap'
-import { freePorts } from '#test/support/weir.ts'
+import { freePorts } from '#test/support/ports.ts'
 
 const controller = resolve(import.meta.dirname, '../../controller/main.ts')
 

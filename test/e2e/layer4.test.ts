@@ -5,7 +5,8 @@ import { connect, createServer, type AddressInfo } from 'node:net'
 import { connect as tlsConnect } from 'node:tls'
 import t from 'tap'
 import { readProxyHeader, writeProxyHeader } from '#engine/dataplane/listen/proxy-protocol.ts'
-import { freePorts, startWeir, until, type Session } from '#test/support/weir.ts'
+import { freePorts } from '#test/support/ports.ts'
+import { startWeir, until, type Session } from '#test/support/weir.ts'
 
 t.setTimeout(300_000)
 

@@ -2,7 +2,8 @@
 import { createServer, type RequestListener } from 'node:http'
 import t from 'tap'
 import { load } from '#test/support/load.ts'
-import { freePorts, send, startWeir, until, type Session } from '#test/support/weir.ts'
+import { freePorts } from '#test/support/ports.ts'
+import { send, startWeir, until, type Session } from '#test/support/weir.ts'
 
 t.setTimeout(600_000)
 

@@ -1,7 +1,8 @@
 /** What becomes of requests, said over REST and seen through the engine. */
 import { createServer as createHttpServer } from 'node:http'
 import t from 'tap'
-import { freePorts, send, startWeir, until } from '#test/support/weir.ts'
+import { freePorts } from '#test/support/ports.ts'
+import { send, startWeir, until } from '#test/support/weir.ts'
 
 t.setTimeout(300_000)
 

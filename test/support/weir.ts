@@ -3,9 +3,9 @@ import { spawn } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { type IncomingHttpHeaders, request as httpRequest } from 'node:http'
 import { request as httpsRequest } from 'node:https'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
+import { freePorts } from './ports.ts'
 
 const root = resolve(import.meta.dirname, '../..')
 const START_MS = 90_000
@@ -37,26 +37,6 @@ export interface Answer {
 export interface Session {
   readonly call: (method: string, path: string, body?: unknown, headers?: Readonly<Record<string, string>>) => Promise<Answer>
   readonly cookie: string
-}
-
-/** Ports that nobody has at this moment. */
-export async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from(
-      { length: count },
-      () =>
-        new Promise<ReturnType<typeof createServer>>(listening => {
-          const server = createServer()
-          server.listen(0, '127.0.0.1', () => listening(server))
-        })
-    )
-  )
-  const ports = servers.map(server => {
-    const address = server.address()
-    return typeof address === 'object' && address !== null ? address.port : 0
-  })
-  await Promise.all(servers.map(server => new Promise(closed => server.close(closed))))
-  return ports
 }
 
 /** One request, over TLS when `url` says so (the certificate is checked against `ca` when given). */
