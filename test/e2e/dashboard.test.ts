@@ -8,7 +8,8 @@ import t from 'tap'
 import { axeFindings, browserMissing, openBrowser } from '#test/support/browser.ts'
 import { kindGroups } from '../../ui/settings/kinds.ts'
 import { freePorts } from '#test/support/ports.ts'
-import { send, startWeir, until } from '#test/support/weir.ts'
+import { until } from '#test/support/wait.ts'
+import { send, startWeir } from '#test/support/weir.ts'
 
 const skip = browserMissing() ?? false
 

@@ -6,7 +6,8 @@ import { connect as tlsConnect } from 'node:tls'
 import t from 'tap'
 import { readProxyHeader, writeProxyHeader } from '#engine/dataplane/listen/proxy-protocol.ts'
 import { freePorts } from '#test/support/ports.ts'
-import { startWeir, until, type Session } from '#test/support/weir.ts'
+import { until } from '#test/support/wait.ts'
+import { startWeir, type Session } from '#test/support/weir.ts'
 
 t.setTimeout(300_000)
 

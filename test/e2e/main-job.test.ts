@@ -8,7 +8,8 @@ import { spawn } from 'node:child_process'
 import t from 'tap'
 import { load } from '#test/support/load.ts'
 import { freePorts } from '#test/support/ports.ts'
-import { send, type Session, startWeir, until, type Weir } from '#test/support/weir.ts'
+import { until } from '#test/support/wait.ts'
+import { send, type Session, startWeir, type Weir } from '#test/support/weir.ts'
 
 t.setTimeout(600_000)
 

@@ -3,7 +3,8 @@ import { createServer, type RequestListener } from 'node:http'
 import t from 'tap'
 import { load } from '#test/support/load.ts'
 import { freePorts } from '#test/support/ports.ts'
-import { send, startWeir, until, type Session } from '#test/support/weir.ts'
+import { until } from '#test/support/wait.ts'
+import { send, startWeir, type Session } from '#test/support/weir.ts'
 
 t.setTimeout(600_000)
 

@@ -2,7 +2,8 @@
 import { createServer as createHttpServer } from 'node:http'
 import t from 'tap'
 import { freePorts } from '#test/support/ports.ts'
-import { send, startWeir, until } from '#test/support/weir.ts'
+import { until } from '#test/support/wait.ts'
+import { send, startWeir } from '#test/support/weir.ts'
 
 t.setTimeout(300_000)
 

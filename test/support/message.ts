@@ -1,5 +1,5 @@
 /** One message of every type, for tests of the wire. */
-import type { AgentMessage, HubMessage, Sample, Totals } from '#model/message/message.ts'
+import type { AgentMessage, Explanation, HubMessage, RequestQuestion, Sample, Totals } from '#model/message/message.ts'
 
 export const someTotals: Totals = {
   requests: 10,
@@ -142,3 +142,24 @@ export const agentMessages: readonly AgentMessage[] = [
     }
   }
 ]
+
+export const aQuestion: RequestQuestion = {
+  virtualServiceId: 'a',
+  method: 'GET',
+  host: 'h',
+  path: '/',
+  headers: [],
+  clientIp: '192.0.2.1',
+  scheme: ''
+}
+
+export const anExplanation: Explanation = {
+  steps: [],
+  verdict: 'forward',
+  status: 0,
+  location: '',
+  poolId: 'p',
+  poolName: 'web',
+  serverId: 's',
+  reason: 'why'
+}

@@ -6,6 +6,7 @@ import { request as httpsRequest } from 'node:https'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { freePorts } from './ports.ts'
+import { until } from './wait.ts'
 
 const root = resolve(import.meta.dirname, '../..')
 const START_MS = 90_000
@@ -68,22 +69,6 @@ export function send(
     })
     started.end(body)
   })
-}
-
-/** Calls until `holds` answers something, or fails with the last thing seen. */
-export async function until<T>(what: string, holds: () => Promise<T | undefined> | T | undefined, timeoutMs = 20_000): Promise<T> {
-  const deadlineMs = performance.now() + timeoutMs
-  let lastError: unknown
-  for (;;) {
-    try {
-      const value = await holds()
-      if (value !== undefined) return value
-    } catch (error) {
-      lastError = error
-    }
-    if (performance.now() > deadlineMs) throw new Error(`not within ${timeoutMs} ms: ${what}`, { cause: lastError })
-    await new Promise(next => setTimeout(next, 20))
-  }
 }
 
 export async function signIn(url: string, username: string, password: string, ca?: string): Promise<Session> {

@@ -1,28 +1,9 @@
 import t from 'tap'
-import type { Explanation, RequestQuestion } from '#model/message/message.ts'
+import type { RequestQuestion } from '#model/message/message.ts'
+import { aQuestion as question, anExplanation as explanation } from '#test/support/message.ts'
 import { aFolder, anAgent, anEngine, joinFolder } from '#test/support/agent.ts'
 import { aFleet, aService } from '#test/support/fleet.ts'
 import { until } from '#test/support/wait.ts'
-
-const question: RequestQuestion = {
-  virtualServiceId: 'a',
-  method: 'GET',
-  host: 'h',
-  path: '/',
-  headers: [],
-  clientIp: '192.0.2.1',
-  scheme: ''
-}
-const explanation: Explanation = {
-  steps: [],
-  verdict: 'forward',
-  status: 0,
-  location: '',
-  poolId: 'p',
-  poolName: 'web',
-  serverId: 's',
-  reason: 'why'
-}
 
 t.test('a question goes to an engine that runs the service, and its answer comes back', async t => {
   const fleet = await aFleet(t)

@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { until } from '#test/support/weir.ts'
+import { until } from '#test/support/wait.ts'
 import { Part } from '../../../cli/run/part.ts'
 
 /** A part that runs `script`, with what it said to its parent. */

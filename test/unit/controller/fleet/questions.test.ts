@@ -1,28 +1,9 @@
 import t from 'tap'
-import type { Explanation, HubMessage, RequestQuestion } from '#model/message/message.ts'
+import type { HubMessage } from '#model/message/message.ts'
+import { aQuestion as question, anExplanation as explanation } from '#test/support/message.ts'
 import { Questions } from '#controller/fleet/questions.ts'
 import type { Engine } from '#controller/fleet/roster.ts'
 import { manualClock } from '#test/support/manual-clock.ts'
-
-const question: RequestQuestion = {
-  virtualServiceId: 'a',
-  method: 'GET',
-  host: 'h',
-  path: '/',
-  headers: [],
-  clientIp: '192.0.2.1',
-  scheme: ''
-}
-const explanation: Explanation = {
-  steps: [],
-  verdict: 'forward',
-  status: 0,
-  location: '',
-  poolId: 'p',
-  poolName: 'web',
-  serverId: 's',
-  reason: 'why'
-}
 
 function anEngine(uuid: string, runs: readonly string[], isLive = true): { engine: Engine; sent: HubMessage[] } {
   const sent: HubMessage[] = []
