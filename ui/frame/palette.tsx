@@ -33,14 +33,19 @@ const searched = [
   { kind: 'serviceengine', title: 'Engine', base: '/fabric' }
 ]
 
-/** The first objects of a kind whose name has the text. */
+/** The first objects of a kind whose name has the text; while they are on their way, those of before that still have it. */
 function useFound(at: number, text: string): readonly Entry[] {
   const { kind, title, base } = searched[at]!
   const query = text === '' ? 'page_size=5' : `name.icontains=${encodeURIComponent(text)}&page_size=8`
   const { data } = useRead<{ readonly results: readonly AnyObject[] }>([kind, 'search', text], `/api/${kind}?${query}`)
+  const [kept, setKept] = useState<readonly AnyObject[]>([])
+  if (data !== undefined && data.results !== kept) setKept(data.results)
   return useMemo(
-    () => (data?.results ?? []).map(({ uuid, name }) => ({ id: uuid, title: name, kind: title, to: `${base}/${uuid}` })),
-    [data, title, base]
+    () =>
+      kept
+        .filter(({ name }) => name.toLowerCase().includes(text.toLowerCase()))
+        .map(({ uuid, name }) => ({ id: uuid, title: name, kind: title, to: `${base}/${uuid}` })),
+    [kept, text, title, base]
   )
 }
 
