@@ -138,6 +138,28 @@ export function problemBody(judged: Judged, instance: string): ProblemBody {
 /** So much of a body that is refused is still read, so that its sender gets to see why. */
 const READ_AWAY_BYTES = 67_108_864
 
+/**
+ * Reads what is left of a request's body and calls `done`, at once when nothing is left.
+ *
+ * Answering before would close the connection of a client that still sends (it may have asked for that by
+ * `Connection: close`): a reset, and the answer would be lost (RFC 9112 §9.6). The server's request timeout bounds the wait.
+ */
+function readAway(request: FastifyRequest, done: () => void): void {
+  const { raw } = request
+  const declared = Number(request.headers['content-length'] ?? 0)
+  if (raw.complete || raw.readableEnded || raw.destroyed || declared > READ_AWAY_BYTES) return done()
+  let readBytes = 0
+  const finish = (): void => {
+    raw.off('data', count).off('end', finish).off('close', finish)
+    done()
+  }
+  const count = (chunk: Buffer): void => {
+    readBytes += chunk.length
+    if (readBytes > READ_AWAY_BYTES) finish()
+  }
+  raw.on('data', count).on('end', finish).on('close', finish).resume()
+}
+
 export function sendProblem(request: FastifyRequest, reply: FastifyReply, error: unknown, log: Log): FastifyReply {
   const judged = judge(error)
   // What we refuse knowingly is no trouble of ours; the rest is, and its cause stays in the log.
@@ -150,13 +172,12 @@ export function sendProblem(request: FastifyRequest, reply: FastifyReply, error:
       error
     })
   for (const [name, value] of Object.entries(judged.headers)) reply.header(name, value)
-  // Closing at once would reset a client that still sends, and the answer would be lost.
-  if (Number(request.headers['content-length']) <= READ_AWAY_BYTES) reply.removeHeader('connection')
-  else if (request.headers['content-length'] !== undefined) reply.header('connection', 'close')
+  reply.code(judged.status).type('application/problem+json')
+  readAway(request, () => {
+    if (request.raw.complete) reply.removeHeader('connection')
+    reply.send(JSON.stringify(problemBody(judged, request.id)))
+  })
   return reply
-    .code(judged.status)
-    .type('application/problem+json')
-    .send(JSON.stringify(problemBody(judged, request.id)))
 }
 
 export function useRescue(app: FastifyInstance, log: Log): void {

@@ -86,6 +86,44 @@ t.test('whoever sends a body that is too large gets to see why', async t => {
   )
 })
 
+t.test('who sends slowly, and will close, is heard out before the answer', async t => {
+  const house = await aRest(t)
+  const { port } = await house.rest.start({ host: '127.0.0.1', port: 0 })
+  const { cookie, csrfToken } = house.admin
+  const piece = Buffer.alloc(200_000, 'x')
+  const head = (framing: string): string =>
+    `POST /api/pool HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nCookie: ${cookie}\r\nX-CSRFToken: ${csrfToken}\r\n` +
+    `Referer: http://127.0.0.1:${port}/\r\nContent-Type: application/json\r\nConnection: close\r\n${framing}\r\n\r\n`
+  const chunk = Buffer.concat([Buffer.from(`${piece.length.toString(16)}\r\n`), piece, Buffer.from('\r\n')])
+  for (const [framing, part, end] of [
+    [`Content-Length: ${20 * piece.length}`, piece, ''],
+    ['Transfer-Encoding: chunked', chunk, '0\r\n\r\n']
+  ] as const) {
+    // Half open, so that it goes on sending whatever the server does with its own side.
+    const socket = connectPlain({ host: '127.0.0.1', port, allowHalfOpen: true })
+    t.teardown(() => socket.destroy())
+    socket.write(head(framing))
+    let left = 20
+    // Slower than the server decides.
+    const pacing = setInterval(() => {
+      if (left-- > 0) socket.write(part)
+      else {
+        clearInterval(pacing)
+        socket.write(end)
+      }
+    }, 5)
+    t.teardown(() => clearInterval(pacing))
+    const text = await new Promise<string>((done, fail) => {
+      let all = ''
+      socket.on('data', data => (all += String(data)))
+      socket.on('error', fail)
+      socket.on('end', () => (left > 0 ? fail(new Error(`answered before ${left} parts were read`)) : done(all)))
+    })
+    t.match(text, /^HTTP\/1\.1 413 /, framing)
+    t.match(text, /BODY_TOO_LARGE/)
+  }
+})
+
 t.test('what is no HTTP is told so', async t => {
   const house = await aRest(t)
   const { port } = await house.rest.start({ host: '127.0.0.1', port: 0 })
