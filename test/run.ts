@@ -30,7 +30,7 @@ interface Outcome {
   readonly passed: number
   readonly failed: number
   readonly skipped: readonly string[]
-  /** What the file printed; shown when something failed. */
+  /** What the file printed. */
   readonly output: string
   readonly tookMs: number
 }
@@ -94,7 +94,6 @@ async function runAll(files: readonly string[], atOnce: number, timeoutS: number
       for (const reason of outcome.skipped) console.log(`     skipped: ${reason}`)
       // What was measured on real hosts, against what was promised.
       for (const [line] of outcome.output.matchAll(/^# (?:PASS|FAIL) .*$/gm)) console.log(`     ${line.slice(2)}`)
-      if (outcome.failed > 0) console.log(outcome.output.replaceAll(/^/gm, '     '))
     }
   }
   await Promise.all(Array.from({ length: atOnce }, lane))
@@ -111,7 +110,11 @@ for (const group of groups) {
 }
 
 const failedFiles = outcomes.filter(outcome => outcome.failed > 0)
-for (const outcome of failedFiles) console.log(`failed: ${relative(root, outcome.file)}`)
+// Last, and without what passed: whoever looks for the cause sees it first.
+for (const outcome of failedFiles) {
+  console.log(`\nfailed: ${relative(root, outcome.file)}`)
+  console.log(outcome.output.replaceAll(/^ *(?:ok \d+.*|1\.\.\d+.*|# Subtest: .*)?\n/gm, '').replaceAll(/^/gm, '     '))
+}
 const sum = (of: (outcome: Outcome) => number): number => outcomes.reduce((total, outcome) => total + of(outcome), 0)
 console.log(`${sum(o => o.passed)} passed, ${sum(o => o.failed)} failed, ${sum(o => o.skipped.length)} skipped`)
 process.exitCode = failedFiles.length > 0 || outcomes.length === 0 ? 1 : 0
