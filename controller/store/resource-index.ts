@@ -1,7 +1,7 @@
 /** Every resource in memory, indexed as readers ask: filled when a store opens, kept in step by each commit. */
 import type { JsonObject, KindName } from '#model/resource/kind.ts'
 import { StaleRevision } from './store.ts'
-import type { Commit, Reference, ResourceWrite, StoredResource } from './store.ts'
+import type { Commit, Reference, ResourceWrite, StoredResource, Touched } from './store.ts'
 
 export type OutgoingReference = ResourceWrite['references'][number]
 
@@ -36,6 +36,9 @@ export function frozen<Value>(value: Value): Value {
   }
   return value
 }
+
+/** So many touched resources are remembered at least; who follows the store asks far more often. */
+const TOUCHED_KEPT = 20_000
 
 class KindIndex {
   readonly byUuid = new Map<string, StoredResource>()
@@ -100,6 +103,10 @@ export class ResourceIndex {
   readonly #byUuid = new Map<string, IndexedResource>()
   /** What is referred to -> who refers to it. */
   readonly #referrers = new Map<string, Set<string>>()
+  /** Of each commit since `#touchedSince`, oldest first. */
+  #touched: { readonly revision: number; readonly resources: readonly Touched[] }[] = []
+  #touchedCount = 0
+  #touchedSince = Infinity
 
   get(kind: KindName, uuid: string): StoredResource | undefined {
     return this.#kinds.get(kind)?.byUuid.get(uuid)
@@ -122,6 +129,12 @@ export class ResourceIndex {
 
   referrersOf(uuid: string): readonly Reference[] {
     return [...(this.#referrers.get(uuid) ?? [])].flatMap(from => this.referencesOf(from).filter(reference => reference.toUuid === uuid))
+  }
+
+  touchedSince(revision: number): readonly Touched[] | undefined {
+    if (revision < this.#touchedSince) return undefined
+    const last = this.#touched.findLastIndex(commit => commit.revision <= revision)
+    return this.#touched.slice(last + 1).flatMap(commit => commit.resources)
   }
 
   put({ resource, references }: IndexedResource): void {
@@ -179,6 +192,7 @@ export class ResourceIndex {
 
   /** Cannot fail: what could has been found by `stage`. */
   apply(staged: Staged): void {
+    this.#remember(staged)
     for (const { uuid } of staged.deletes) {
       const found = this.#byUuid.get(uuid)
       if (found !== undefined) this.#forget(found)
@@ -189,6 +203,26 @@ export class ResourceIndex {
       if (before !== undefined) this.#forget(before)
     }
     for (const put of staged.puts) this.put(put)
+  }
+
+  #remember({ revision, puts, deletes }: Staged): void {
+    const written = puts.map(({ resource: { kind, uuid, name } }) => {
+      const before = this.#byUuid.get(uuid)?.resource.name
+      return { kind, uuid, names: before === undefined || before === name ? [name] : [before, name] }
+    })
+    const resources = [...deletes.map(({ kind, uuid, name }) => ({ kind, uuid, names: [name] })), ...written]
+    if (this.#touchedSince === Infinity) this.#touchedSince = revision - 1
+    this.#touched.push({ revision, resources })
+    this.#touchedCount += resources.length
+    if (this.#touchedCount < 2 * TOUCHED_KEPT) return
+    let count = 0
+    const dropped = Math.max(
+      this.#touched.findLastIndex(commit => (count += commit.resources.length) > TOUCHED_KEPT),
+      1
+    )
+    this.#touchedSince = this.#touched[dropped - 1]!.revision
+    this.#touched = this.#touched.slice(dropped)
+    this.#touchedCount = this.#touched.reduce((sum, commit) => sum + commit.resources.length, 0)
   }
 
   #mustBeUnique(puts: readonly IndexedResource[], deletes: readonly StoredResource[]): void {

@@ -74,6 +74,14 @@ export interface Revision {
   readonly changes: readonly ResourceChange[]
 }
 
+/** A resource that was written or deleted. */
+export interface Touched {
+  readonly kind: KindName
+  readonly uuid: string
+  /** What it was called before and is called after. */
+  readonly names: readonly string[]
+}
+
 export interface Committed {
   readonly revision: number
   readonly resources: readonly StoredResource[]
@@ -103,6 +111,8 @@ export interface Store {
   readonly referrersOf: (uuid: string) => readonly Reference[]
   readonly referencesOf: (uuid: string) => readonly Reference[]
   readonly commit: (commit: Commit) => Promise<Committed>
+  /** What commits after `revision` wrote or deleted, each once or more; undefined when that is too long ago to be known. */
+  readonly touchedSince: (revision: number) => readonly Touched[] | undefined
   /** Newest first. */
   readonly revisions: (query: { readonly before?: number; readonly limit: number; readonly uuid?: string }) => readonly Revision[]
   /** Keyed rows of one module (sessions, engine status, certificates): `name` is the module's own. */

@@ -72,6 +72,23 @@ export function storeContract(t: Test, name: string, maker: StoreMaker): void {
       t.equal(store.findByName('pool', ADMIN, 'b')?.uuid, 'pool-a')
     })
 
+    void t.test('who follows the store is told what was touched since, or that it is too long ago', async t => {
+      const store = maker.open(t)
+      const told = (since: number) => store.touchedSince(since)?.map(({ uuid, names }) => `${uuid} ${names.join('>')}`)
+      t.same(told(0), [])
+      await store.commit(aCommit({ puts: [aPool('a'), aPool('b')] }))
+      await store.commit(aCommit({ puts: [aPool('a', { name: 'c' })], deletes: [{ kind: 'pool', uuid: 'pool-b' }] }))
+      t.same(told(1), ['pool-b b', 'pool-a a>c'])
+      t.same(told(0), ['pool-a a', 'pool-b b', 'pool-b b', 'pool-a a>c'])
+      t.same(told(2), [])
+      const many = Array.from({ length: 25_000 }, (_, i) => aPool(`many-${i}`))
+      await store.commit(aCommit({ puts: many }))
+      await store.commit(aCommit({ puts: many }))
+      t.equal(told(2), undefined, 'what is not remembered is not guessed')
+      await store.commit(aCommit({ puts: [aPool('a')] }))
+      t.same(told(4), ['pool-a c>a'])
+    })
+
     void t.test('a refused commit changes nothing', async t => {
       const store = maker.open(t)
       await store.commit(aCommit({ puts: [aPool('a')] }))

@@ -64,6 +64,7 @@ export function openMemoryStore(options: MemoryStoreOptions = {}): Store {
     referrersOf: uuid => index.referrersOf(uuid),
     referencesOf: uuid => index.referencesOf(uuid),
     commit,
+    touchedSince: since => (since === revision ? [] : index.touchedSince(since)),
     revisions: ({ before = Infinity, limit, uuid }) =>
       revisions
         .filter(item => item.revision < before && (uuid === undefined || item.changes.some(change => change.uuid === uuid)))

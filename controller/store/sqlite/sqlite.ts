@@ -315,6 +315,7 @@ export function openSqliteStore(options: SqliteStoreOptions): Store {
     referrersOf: uuid => index.referrersOf(uuid),
     referencesOf: uuid => index.referencesOf(uuid),
     commit,
+    touchedSince: since => (since === revision ? [] : index.touchedSince(since)),
     revisions: revisions.query,
     table: <Row>(name: string) => tableOf(name) as Table<Row>,
     series,
