@@ -52,32 +52,35 @@ export interface Compiled {
   /** By hash: every part that the manifest names. */
   readonly parts: ReadonlyMap<string, Part>
   readonly problems: readonly Problem[]
+  /** Keys of the cache that it was made of: as long as none of them is dropped, the same input gives the same. */
+  readonly madeOf: ReadonlySet<string>
 }
 
 /**
  * Compiles what one engine runs.
  *
  * Returns the same manifest and parts for the same input, with whatever cache; what cannot be built is left out and told
- * Cost    with a warm cache, one look at each resource that a part was made from
+ * Cost    with a warm cache, one look at each resource that a part was made from; at each part when the cache followed
  */
 export function compile(input: CompileInput): Compiled {
   const cache = input.cache ?? new PartCache()
   const entries = new Map<string, Made>()
   const problems: Problem[] = []
   const addresses = addressSet(input.engine.addresses)
+  const build: Build = { input, cache, madeOf: new Set() }
   const add = (made: Made): void => void entries.set(`${made.part.kind} ${made.part.id}`, made)
 
-  const engine = remember(input, cache, `engine ${input.engine.uuid} ${input.engine.name} ${input.engine.group ?? ''}`, reader =>
+  const engine = remember(build, `engine ${input.engine.uuid} ${input.engine.name} ${input.engine.group ?? ''}`, reader =>
     enginePart(reader, input.engine)
   )
   if ('part' in engine) add(engine)
   for (const uuid of input.virtualServices) {
-    const built = buildService(input, cache, uuid, addresses)
+    const built = buildService(build, uuid, addresses)
     if ('problem' in built) problems.push({ virtualService: uuid, message: built.problem })
     else {
       for (const made of built.all) add(made)
       for (const child of input.childrenOf?.(uuid) ?? []) {
-        const hosted = buildChild(input, cache, child)
+        const hosted = buildChild(build, child)
         if ('problem' in hosted) problems.push({ virtualService: child, message: hosted.problem })
         else for (const made of hosted.all) add(made)
       }
@@ -95,8 +98,16 @@ export function compile(input: CompileInput): Compiled {
       hash: sha256(manifestText(parts))
     },
     parts: new Map(made.map(({ part, hash }) => [hash, part])),
-    problems
+    problems,
+    madeOf: build.madeOf
   }
+}
+
+/** One call of `compile`. */
+interface Build {
+  readonly input: CompileInput
+  readonly cache: PartCache
+  readonly madeOf: Set<string>
 }
 
 const compareText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
@@ -108,7 +119,8 @@ function enginePart(reader: Reader, { uuid, name, group }: CompileInput['engine'
 }
 
 /** Makes a part, or takes it from the cache; a problem is remembered as well. */
-function remember(input: CompileInput, cache: PartCache, key: string, make: (reader: Reader) => Part): Made | NotMade {
+function remember({ input, cache, madeOf }: Build, key: string, make: (reader: Reader) => Part): Made | NotMade {
+  madeOf.add(key)
   const known = cache.find(key, input.resources, input.revision)
   if (known !== undefined) return known
   const reader = new Reader(input.resources, input)
@@ -130,14 +142,9 @@ function attempt(make: () => Made): Made | NotMade {
 }
 
 /** A virtual service with every part that it points to: all of it or nothing. */
-function buildService(
-  input: CompileInput,
-  cache: PartCache,
-  uuid: string,
-  addresses: ReadonlySet<string>
-): { readonly all: readonly Made[] } | NotMade {
-  const children = input.childrenOf?.(uuid) ?? []
-  const service = remember(input, cache, `${serviceKey(input, uuid, addresses)} ${children.join(' ')}`, reader => {
+function buildService(build: Build, uuid: string, addresses: ReadonlySet<string>): { readonly all: readonly Made[] } | NotMade {
+  const children = build.input.childrenOf?.(uuid) ?? []
+  const service = remember(build, `${serviceKey(build.input, uuid, addresses)} ${children.join(' ')}`, reader => {
     const read = reader.need('virtualservice', uuid)
     if (read.body.vsvip_ref === undefined) throw new CannotBuild('it has no addresses')
     const vsvip = reader.need('vsvip', read.body.vsvip_ref)
@@ -145,25 +152,25 @@ function buildService(
     const protocol = part.application === 'udp' ? 'UDP' : 'TCP'
     return { ...part, listeners: listenersOf(read.body, vsvip.raw, addresses, protocol, group => groupRanges(reader, group)) }
   })
-  return withParts(input, cache, service)
+  return withParts(build, service)
 }
 
 /** A child: it has no listeners of its own. */
-function buildChild(input: CompileInput, cache: PartCache, uuid: string): { readonly all: readonly Made[] } | NotMade {
-  const child = remember(input, cache, `virtual-service ${uuid} hosted`, reader => ({
+function buildChild(build: Build, uuid: string): { readonly all: readonly Made[] } | NotMade {
+  const child = remember(build, `virtual-service ${uuid} hosted`, reader => ({
     ...servicePart(reader, reader.need('virtualservice', uuid)),
     listeners: []
   }))
-  return withParts(input, cache, child)
+  return withParts(build, child)
 }
 
-function withParts(input: CompileInput, cache: PartCache, service: Made | NotMade): { readonly all: readonly Made[] } | NotMade {
+function withParts(build: Build, service: Made | NotMade): { readonly all: readonly Made[] } | NotMade {
   if ('problem' in service) return service
   const all = [service]
   // Grows while it is walked: a pool may name another that stands in for it.
   const poolIds = new Set(service.poolIds)
   for (const id of poolIds) {
-    const pool = remember(input, cache, `pool ${id}`, reader => poolPart(reader, reader.need('pool', id)))
+    const pool = remember(build, `pool ${id}`, reader => poolPart(reader, reader.need('pool', id)))
     if ('problem' in pool) return pool
     const { part } = pool
     if (part.kind === 'pool' && part.usesServicePort === true && isHttp(service.part))
@@ -173,8 +180,8 @@ function withParts(input: CompileInput, cache: PartCache, service: Made | NotMad
   }
   const certificateIds = new Set(all.flatMap(made => made.certificateIds))
   for (const id of certificateIds) {
-    const certificate = remember(input, cache, `certificate ${id}`, reader =>
-      certificatePart(reader, reader.need('sslkeyandcertificate', id), input.openSecret)
+    const certificate = remember(build, `certificate ${id}`, reader =>
+      certificatePart(reader, reader.need('sslkeyandcertificate', id), build.input.openSecret)
     )
     if ('problem' in certificate) return certificate
     all.push(certificate)

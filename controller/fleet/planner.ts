@@ -2,11 +2,11 @@
 import type { Log } from '#model/base/log.ts'
 import type { KindName } from '#model/resource/kind.ts'
 import { ADMIN_TENANT } from '#controller/access/permission.ts'
-import { compile, PartCache, type Resources } from '#controller/compile/compile.ts'
-import { enginesToPlace, groupsToPlace, servicesToPlace, type PlaceableResources } from '#controller/placement/input.ts'
+import { compile, PartCache, type Problem, type Resources } from '#controller/compile/compile.ts'
+import { enginesToPlace, groupsToPlace, serviceReader, type PlaceableResources } from '#controller/placement/input.ts'
 import { place, type EngineToPlace, type Placement, type ServiceToPlace } from '#controller/placement/place.ts'
 import type { Seal } from '#controller/pki/port.ts'
-import type { Store } from '#controller/store/store.ts'
+import type { Store, StoredResource, Touched } from '#controller/store/store.ts'
 import type { Planner, ServicePlan } from './plan.ts'
 import type { Engine, Wanted } from './roster.ts'
 
@@ -19,8 +19,18 @@ export interface PlannerOptions {
 }
 
 const DEFAULT_GROUP = 'Default-Group'
-/** Everything that placement reads; reading of another kind belongs here too. */
-const placementKinds: readonly KindName[] = ['virtualservice', 'vsvip', 'networkprofile', 'serviceenginegroup', 'serviceengine']
+/** A change of one of these may change what every service asks of placement. */
+const sharedKinds: ReadonlySet<KindName> = new Set<KindName>(['networkprofile', 'serviceenginegroup'])
+/** A round that compiles everything, and sweeps, comes when the parts kept have become so many times what they were after the last. */
+const SWEEP_GROWTH = 2
+
+/** What was compiled for an engine, kept until something that it was made of changes. */
+interface Kept {
+  readonly key: string
+  readonly wanted: Wanted
+  readonly problems: readonly Problem[]
+  readonly madeOf: ReadonlySet<string>
+}
 
 const isEqualList = (a: readonly string[], b: readonly string[]): boolean => a.length === b.length && a.every((item, i) => item === b[i])
 
@@ -53,21 +63,56 @@ export function makePlanner({ store, seal, log, loadOf = () => undefined }: Plan
     if (isChanged) table.set('all', Object.fromEntries(current))
   }
 
+  // What placement asks of services, kept in step with the store, so that a change costs what it touches.
+  const services = new Map<string, ServiceToPlace>()
+  let servicesVersion = 0
+  const readService = (read: (service: StoredResource) => ServiceToPlace | undefined, uuid: string): void => {
+    const stored = store.get('virtualservice', uuid)
+    const next = stored === undefined ? undefined : read(stored)
+    if (JSON.stringify(next) === JSON.stringify(services.get(uuid))) return
+    servicesVersion += 1
+    if (next === undefined) services.delete(uuid)
+    else services.set(uuid, next)
+  }
+  const followServices = (placeable: PlaceableResources, touched: readonly Touched[] | undefined): void => {
+    const read = serviceReader(placeable)
+    if (touched === undefined || touched.some(({ kind }) => sharedKinds.has(kind))) {
+      const stored = new Set(store.list('virtualservice').map(({ uuid }) => uuid))
+      for (const uuid of new Set([...stored, ...services.keys()])) readService(read, uuid)
+      return
+    }
+    const uuids = touched.flatMap(({ kind, uuid }) => {
+      if (kind === 'virtualservice') return [uuid]
+      return kind === 'vsvip' ? store.referrersOf(uuid).map(({ fromUuid }) => fromUuid) : []
+    })
+    for (const uuid of new Set(uuids)) readService(read, uuid)
+  }
+
   // Placement looks at every service: it is left out when nothing of what it looks at has changed.
   let placedFor = ''
   let placement: Placement = { assignments: new Map(), unplaced: new Map() }
-  let services: readonly ServiceToPlace[] = []
   const placeIfChanged = (placeable: PlaceableResources, sites: readonly EngineToPlace[]): void => {
-    const stands = placementKinds.map(kind => {
-      const list = store.list(kind)
-      return `${kind} ${list.length} ${list.reduce((newest, { revision }) => Math.max(newest, revision), 0)}`
-    })
-    const key = JSON.stringify([stands, sites.map(site => [site.uuid, site.isUp, site.addresses, [...(site.refuses ?? [])]])])
+    const groups = groupsToPlace(placeable)
+    const engines = sites.map(site => [site.uuid, site.group, site.takes, site.isUp, site.addresses, [...(site.refuses ?? [])]])
+    const key = JSON.stringify([servicesVersion, groups, engines])
     if (key === placedFor) return
-    services = servicesToPlace(placeable)
-    placement = place({ groups: groupsToPlace(placeable), engines: sites, services, current })
+    placement = place({ groups, engines: sites, services: [...services.values()], current })
     remember(placement.assignments)
     placedFor = key
+  }
+
+  let childrenOf: ReadonlyMap<string, readonly string[]> = new Map()
+  const followChildren = (touched: readonly Touched[] | undefined): void => {
+    if (touched?.some(({ kind }) => kind === 'virtualservice') === false) return
+    const found = new Map<string, string[]>()
+    for (const { uuid, body } of store.list('virtualservice')) {
+      const parent = body['vh_parent_vs_ref']
+      if (body['type'] !== 'VS_TYPE_VH_CHILD' || body['enabled'] === false || typeof parent !== 'string') continue
+      const children = found.get(parent)
+      if (children === undefined) found.set(parent, [uuid])
+      else children.push(uuid)
+    }
+    childrenOf = found
   }
 
   let problems = new Map<string, string>()
@@ -94,61 +139,51 @@ export function makePlanner({ store, seal, log, loadOf = () => undefined }: Plan
     return refused
   }
 
-  const plan = (engines: readonly Engine[]): ReadonlyMap<string, Wanted> => {
-    const byUuid = new Map(engines.map(engine => [engine.uuid, engine]))
-    const placeable: PlaceableResources = {
-      get: (kind: KindName, uuid: string) => store.get(kind, uuid),
-      list: (kind: KindName) => store.list(kind),
-      defaultGroup: resources.system('serviceenginegroup', DEFAULT_GROUP)?.uuid ?? ''
-    }
-    const sites = enginesToPlace(placeable, uuid => {
-      const engine = byUuid.get(uuid)
-      return {
-        isUp: engine?.isUsable === true,
-        addresses: engine?.row.facts?.addresses ?? [],
-        refuses: refusedBy(engine),
-        loadRatio: loadOf(uuid) ?? 0
-      }
-    })
-    placeIfChanged(placeable, sites)
-    const { assignments, unplaced } = placement
+  const kept = new Map<string, Kept>()
+  let plannedAt = -1
+  let sizeAfterSweep = Infinity
 
-    const servicesOf = new Map<string, string[]>()
-    for (const [uuid, on] of assignments) {
-      for (const engine of on) {
-        const list = servicesOf.get(engine)
-        if (list === undefined) servicesOf.set(engine, [uuid])
-        else list.push(uuid)
-      }
-    }
-    const childrenOf = new Map<string, string[]>()
-    for (const { uuid, body } of store.list('virtualservice')) {
-      const parent = body['vh_parent_vs_ref']
-      if (body['type'] !== 'VS_TYPE_VH_CHILD' || body['enabled'] === false || typeof parent !== 'string') continue
-      childrenOf.set(parent, [...(childrenOf.get(parent) ?? []), uuid])
-    }
+  /** What an engine should run: what was compiled before, with the new number, when nothing of it has changed. */
+  const compileFor = (
+    { uuid, name, group, addresses, refuses }: EngineToPlace,
+    virtualServices: readonly string[],
+    dropped: ReadonlySet<string> | undefined
+  ): Kept => {
     const revision = store.revision()
-    const found = new Map<string, string>()
-    const wanted = new Map<string, Wanted>()
-    for (const site of sites) {
-      const compiled = compile({
-        revision,
-        resources,
-        engine: { uuid: site.uuid, name: site.name, group: site.group, addresses: site.addresses },
-        virtualServices: servicesOf.get(site.uuid) ?? [],
-        childrenOf: uuid => (childrenOf.get(uuid) ?? []).filter(child => site.refuses?.has(child) !== true),
-        openSecret: seal.open,
-        deriveSecret: seal.derive,
-        cache
+    const childrenHere = new Map(
+      virtualServices.flatMap(service => {
+        const children = childrenOf.get(service)?.filter(child => refuses?.has(child) !== true) ?? []
+        return children.length === 0 ? [] : [[service, children] as const]
       })
-      wanted.set(site.uuid, { manifest: compiled.manifest, parts: compiled.parts })
-      for (const { virtualService, message } of compiled.problems) found.set(virtualService, message)
+    )
+    const key = JSON.stringify([name, group, addresses, virtualServices, [...childrenHere]])
+    const before = kept.get(uuid)
+    if (before?.key === key && dropped !== undefined && before.madeOf.isDisjointFrom(dropped)) {
+      const { manifest, parts } = before.wanted
+      return { ...before, wanted: { manifest: { ...manifest, revision }, parts } }
     }
-    cache.sweep(revision)
-    tellProblems(found)
+    const { manifest, parts, problems, madeOf } = compile({
+      revision,
+      resources,
+      engine: { uuid, name, group, addresses },
+      virtualServices,
+      childrenOf: service => childrenHere.get(service) ?? [],
+      openSecret: seal.open,
+      deriveSecret: seal.derive,
+      cache
+    })
+    return { key, wanted: { manifest, parts }, problems, madeOf }
+  }
 
+  let tellFor: readonly unknown[] = []
+  const tellPlans = (): void => {
+    // Ten thousand services are gone through only when something of this is another.
+    const now = [placement, childrenOf, servicesVersion, JSON.stringify([...problems])]
+    if (now.every((part, i) => part === tellFor[i])) return
+    tellFor = now
+    const { assignments, unplaced } = placement
     plans.clear()
-    for (const { uuid, enginesWanted } of services) {
+    for (const { uuid, enginesWanted } of services.values()) {
       const problem = problems.get(uuid)
       const on = assignments.get(uuid) ?? []
       const missing = (unplaced.get(uuid) ?? []).map(reason => (on.length === 0 ? `waiting for an engine: ${reason}` : reason))
@@ -167,6 +202,55 @@ export function makePlanner({ store, seal, log, loadOf = () => undefined }: Plan
         })
       }
     }
+  }
+
+  const plan = (engines: readonly Engine[]): ReadonlyMap<string, Wanted> => {
+    const byUuid = new Map(engines.map(engine => [engine.uuid, engine]))
+    const placeable: PlaceableResources = {
+      get: (kind: KindName, uuid: string) => store.get(kind, uuid),
+      list: (kind: KindName) => store.list(kind),
+      defaultGroup: resources.system('serviceenginegroup', DEFAULT_GROUP)?.uuid ?? ''
+    }
+    const revision = store.revision()
+    const touched = cache.size > SWEEP_GROWTH * sizeAfterSweep ? undefined : store.touchedSince(plannedAt)
+    const dropped = touched === undefined ? undefined : cache.follow(revision, touched)
+    followServices(placeable, touched)
+    followChildren(touched)
+    const sites = enginesToPlace(placeable, uuid => {
+      const engine = byUuid.get(uuid)
+      return {
+        isUp: engine?.isUsable === true,
+        addresses: engine?.row.facts?.addresses ?? [],
+        refuses: refusedBy(engine),
+        loadRatio: loadOf(uuid) ?? 0
+      }
+    })
+    placeIfChanged(placeable, sites)
+
+    const servicesOf = new Map<string, string[]>()
+    for (const [uuid, on] of placement.assignments) {
+      for (const engine of on) {
+        const list = servicesOf.get(engine)
+        if (list === undefined) servicesOf.set(engine, [uuid])
+        else list.push(uuid)
+      }
+    }
+    const found = new Map<string, string>()
+    const wanted = new Map<string, Wanted>()
+    for (const site of sites) {
+      const compiled = compileFor(site, servicesOf.get(site.uuid) ?? [], dropped)
+      kept.set(site.uuid, compiled)
+      wanted.set(site.uuid, compiled.wanted)
+      for (const { virtualService, message } of compiled.problems) found.set(virtualService, message)
+    }
+    for (const uuid of kept.keys()) if (!wanted.has(uuid)) kept.delete(uuid)
+    if (dropped === undefined) {
+      cache.sweep(revision)
+      sizeAfterSweep = Math.max(cache.size, 1_000)
+    }
+    plannedAt = revision
+    tellProblems(found)
+    tellPlans()
     return wanted
   }
 

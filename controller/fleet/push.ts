@@ -170,11 +170,20 @@ export class Pusher {
     const wanted = engine.wanted
     if (link === undefined || wanted === undefined || !engine.isLive) return
     const { manifest } = wanted
-    const isRunning = engine.row.runningRevision === manifest.revision && engine.runningHash === manifest.hash
-    if (isRunning || link.refusedHash === manifest.hash) return
     if (link.order !== undefined && clock.nowMs() - link.order.sentAtMs < ANSWER_TIMEOUT_MS) return
+    if (engine.runningHash === manifest.hash) return this.#noteEqual(engine, manifest)
+    if (link.refusedHash === manifest.hash) return
     link.order = { manifest, sentAtMs: clock.nowMs() }
-    engine.session?.send({ type: 'ApplySnapshot', manifest, parts: partsToSend(wanted, engine.runningHash, link.held) })
+    engine.session?.send({ type: 'ApplySnapshot', manifest, parts: partsToSend(wanted, link.held) })
+  }
+
+  /** Equal content runs already: only the revision's number is news, and ours to note. */
+  #noteEqual(engine: Engine, { revision }: Manifest): void {
+    const isNews = engine.violations.length > 0
+    if (engine.row.runningRevision === revision && !isNews) return
+    engine.violations = []
+    this.#options.roster.noteRevision(engine, revision)
+    this.#options.onAnswer(engine, isNews)
   }
 
   #retry(): void {
@@ -194,9 +203,7 @@ const serviceIn = ({ pointer }: Violation): string => /^\/virtual-service\/([^/]
 const idsOf = (manifest: Manifest): ReadonlySet<string> => new Set(manifest.parts.map(part => part.id))
 
 /** The parts that the engine lacks, up to a frame's budget and at least one. */
-function partsToSend(wanted: Wanted, runningHash: string, held: ReadonlySet<string>): Part[] {
-  // Equal content runs already: only the revision's number is news.
-  if (runningHash === wanted.manifest.hash) return []
+function partsToSend(wanted: Wanted, held: ReadonlySet<string>): Part[] {
   const parts: Part[] = []
   let length = 0
   for (const { hash } of wanted.manifest.parts) {

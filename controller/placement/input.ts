@@ -9,7 +9,7 @@ interface Resource {
   readonly uuid: string
   readonly name: string
   readonly body: JsonObject
-  readonly revision: number
+  readonly createdRevision: number
 }
 
 export interface PlaceableResources {
@@ -29,16 +29,22 @@ export function groupsToPlace(resources: PlaceableResources): GroupToPlace[] {
 
 /** The enabled virtual services, with what each wants of its group. */
 export function servicesToPlace(resources: PlaceableResources): ServiceToPlace[] {
+  const read = serviceReader(resources)
+  return resources.list('virtualservice').flatMap(service => read(service) ?? [])
+}
+
+/** Reads one virtual service; undefined when it is not placed by itself. */
+export function serviceReader(resources: PlaceableResources): (service: Resource) => ServiceToPlace | undefined {
   const wantedOf = new Map(
     resources.list('serviceenginegroup').map(({ uuid, body }) => [uuid, filled('serviceenginegroup', body).min_scaleout_per_vs])
   )
   const lookup = { resource: (kind: KindName, uuid: string): JsonObject | undefined => resources.get(kind, uuid)?.body }
-  return resources.list('virtualservice').flatMap(({ uuid, name, body, revision }) => {
+  return ({ uuid, name, body, createdRevision }) => {
     // A child is where its parent is.
-    if (body['enabled'] === false || body['type'] === 'VS_TYPE_VH_CHILD') return []
+    if (body['enabled'] === false || body['type'] === 'VS_TYPE_VH_CHILD') return undefined
     const group = typeof body['se_group_ref'] === 'string' ? body['se_group_ref'] : resources.defaultGroup
-    return [{ uuid, name, group, listeners: listenersOf(body, lookup), enginesWanted: wantedOf.get(group) ?? 1, rank: revision }]
-  })
+    return { uuid, name, group, listeners: listenersOf(body, lookup), enginesWanted: wantedOf.get(group) ?? 1, rank: createdRevision }
+  }
 }
 
 const takes = {

@@ -34,7 +34,7 @@ export interface ServiceToPlace {
   readonly listeners: readonly Listener[]
   /** Engines that it should run on: at least the group's minimum. */
   readonly enginesWanted: number
-  /** Lower goes first where two want the same: the revision that wrote it. */
+  /** Lower goes first where two want the same: the revision that created it, so that an edit changes no order. */
   readonly rank?: number
 }
 

@@ -201,7 +201,7 @@ t.test('the input comes from resources', async t => {
     document('virtualservice', { ...(minimal.virtualservice as JsonObject), name: 'off', enabled: false }),
     document('serviceengine', { name: 'e1' }),
     document('serviceengine', { name: 'e2', se_group_ref: 'serviceenginegroup-edge', enable_state: 'SE_STATE_DISABLED' })
-  ]
+  ].map(one => ({ ...one, createdRevision: one.revision }))
   const resources = {
     get: (kind: string, uuid: string) => documents.find(one => one.kind === kind && one.uuid === uuid),
     list: (kind: string) => documents.filter(one => one.kind === kind),
