@@ -19,6 +19,7 @@ import { startSampler } from './meter/sampler.ts'
 import { makeMemory, MemoryFull, serverKey, type Tenants } from './meter/shared.ts'
 import { makeRates } from './meter/rates.ts'
 import { makeProbe } from './monitor/catalogue.ts'
+import type { ScriptUser } from './monitor/probe.ts'
 import { watchNames, type LookUp } from './monitor/resolve.ts'
 import { monitorViolations, startMonitors } from './monitor/schedule.ts'
 import { LeftPorts, portViolations, type ProbePort } from './ports.ts'
@@ -35,6 +36,8 @@ export interface EngineOptions {
   readonly log: Log
   readonly startWorker: (setup: WorkerSetup) => WorkerThread
   readonly probePort: ProbePort
+  /** Who scripts of health monitors run as; null or left out: none are run. */
+  readonly scriptUser?: ScriptUser | null
   readonly lookUp: LookUp
   /** How the kernel is programmed; left out where this process may not. */
   readonly kernel?: Pick<ForwardingOptions, 'readHost' | 'openLink'>
@@ -118,11 +121,13 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
   }
 
   const verdicts = new Map<string, Verdict>()
+  const shares = new Map<string, number>()
   const forwarding = options.kernel === undefined ? null : openForwarding({ clock, log, ...options.kernel })
   const updateForwarding = (): void => {
     if (running === null) return
     forwarding?.update(running, {
       verdictOf: (poolId, serverId) => verdicts.get(serverKey(poolId, serverId)) ?? 'unknown',
+      shareOf: (poolId, serverId) => shares.get(serverKey(poolId, serverId)) ?? 100,
       addressesOf: (poolId, serverId) => monitors.usableAddresses(poolId, serverId)
     })
   }
@@ -139,6 +144,13 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       verdicts.set(serverKey(poolId, serverId), verdict)
       updateForwarding()
     },
+    weigh: (poolId, serverId, percent) => {
+      memory.weigh(poolId, serverId, percent)
+      if (shares.get(serverKey(poolId, serverId)) === (percent ?? undefined)) return
+      if (percent === null) shares.delete(serverKey(poolId, serverId))
+      else shares.set(serverKey(poolId, serverId), percent)
+      updateForwarding()
+    },
     told: judgements => agent?.serversJudged(judgements),
     usableChanged: () => {
       sendAddressesSoon()
@@ -150,7 +162,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
   const applySnapshot = async (snapshot: Snapshot): Promise<readonly Violation[]> => {
     if (stoodDown !== null) return [{ pointer: '', message: 'must be for an engine that is trusted' }]
     const certificates = new Map(snapshot.certificates.map(part => [part.id, part]))
-    const probeServices = { certificate: (id: string) => certificates.get(id) }
+    const probeServices = { certificate: (id: string) => certificates.get(id), scriptUser: options.scriptUser ?? null }
     const violations = [
       ...monitorViolations(snapshot.pools, probeServices, makeProbe),
       ...(forwarding === null ? kernelViolations(snapshot) : []),
@@ -171,6 +183,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     leftPorts.swapped(running, snapshot, clock.nowMs())
     const servers = new Set(snapshot.pools.flatMap(pool => pool.servers.map(server => serverKey(pool.id, server.id))))
     for (const key of verdicts.keys()) if (!servers.has(key)) verdicts.delete(key)
+    for (const key of shares.keys()) if (!servers.has(key)) shares.delete(key)
     running = snapshot
     names.watch(
       new Set(snapshot.pools.flatMap(pool => pool.servers.filter(server => server.isName && server.isEnabled).map(server => server.host)))

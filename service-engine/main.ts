@@ -112,6 +112,7 @@ async function run(settings: Settings): Promise<void> {
     log,
     startWorker: setup => startWorker(setup, settings.workers),
     probePort,
+    scriptUser: settings.scriptUser,
     lookUp: systemLookUp(),
     ...(kernel === null ? {} : { kernel: { readHost: readHostForwarding, openLink: kernel.openLink } }),
     openAgent: engineSide =>

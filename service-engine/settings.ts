@@ -1,7 +1,9 @@
 /** What the engine is told by its environment and its command line. Read once, by `main.ts`. */
+import { readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
+import type { ScriptUser } from './monitor/probe.ts'
 import { forwarderKinds, type ForwarderKind } from './dataplane/exchange/forwarder.ts'
 
 export interface Settings {
@@ -17,6 +19,8 @@ export interface Settings {
   /** Which HTTP codec the workers run. */
   readonly forwarder: ForwarderKind
   readonly name: string
+  /** Who scripts of health monitors run as; null: none are run. */
+  readonly scriptUser: ScriptUser | null
 }
 
 export type Order =
@@ -50,6 +54,36 @@ function forwarderOf(text: string): ForwarderKind {
   return kind
 }
 
+/**
+ * Who scripts of health monitors run as.
+ *
+ * Shapes  text: a user's name or number; '' for nobody
+ *         accounts: as in passwd(5)
+ *         ownUid: of this process, which only as root can run anything as somebody else
+ * Throws  Refused when there is no such user, or it is root, or it cannot be become
+ */
+export function scriptUserOf(text: string, accounts: string, ownUid: number): ScriptUser | null {
+  if (text === '') return null
+  const rows = accounts.split('\n').map(line => line.split(':'))
+  const row = rows.find(fields => fields.length >= 4 && (fields[0] === text || fields[2] === text))
+  const uid = Number(row?.[2])
+  const gid = Number(row?.[3])
+  if (row === undefined || !Number.isInteger(uid) || !Number.isInteger(gid))
+    throw new Refused(`WEIR_EXTERNAL_MONITORS must be a user of this host, not "${text}"`)
+  if (uid === 0) throw new Refused('WEIR_EXTERNAL_MONITORS must not be root')
+  if (ownUid !== 0 && ownUid !== uid)
+    throw new Refused(`WEIR_EXTERNAL_MONITORS must be the user that the engine runs as, unless that is root, not "${text}"`)
+  return { uid, gid }
+}
+
+function readAccounts(): string {
+  try {
+    return readFileSync('/etc/passwd', 'utf8')
+  } catch {
+    return ''
+  }
+}
+
 function channelOf(text: string): Settings['channel'] {
   if (text === '') return undefined
   const url = URL.parse(`wss://${text}`)
@@ -81,7 +115,8 @@ export function readSettings(env: NodeJS.ProcessEnv, hostname: string): Settings
     workers: workersOf(env['WEIR_WORKERS'] ?? ''),
     accessLogPath: accessLog === '' || accessLog === '-' ? accessLog : resolve(accessLog),
     forwarder: forwarderOf(env['WEIR_FORWARDER'] ?? ''),
-    name
+    name,
+    scriptUser: scriptUserOf(env['WEIR_EXTERNAL_MONITORS'] ?? '', readAccounts(), process.getuid?.() ?? 0)
   }
 }
 

@@ -41,6 +41,7 @@ export function poolPart(reader: Reader, read: Read<'pool'>): PoolPart {
     servers,
     monitors: (body.health_monitor_refs ?? []).map(ref => monitorOf(reader, reader.need('healthmonitor', ref), tls)),
     minMonitorsUp: body.min_health_monitors_up,
+    ...((body.health_monitor_refs ?? []).some(ref => weighs(reader.need('healthmonitor', ref).body)) ? { isWeighed: true as const } : {}),
     tls,
     ...(body.enable_http2 ? { isHttp2: true } : {}),
     maxConnectionsPerServer: body.max_concurrent_connections_per_server === 0 ? null : body.max_concurrent_connections_per_server,
@@ -154,6 +155,10 @@ function monitorOf(reader: Reader, { uuid, name, body }: Read<'healthmonitor'>, 
   }
 }
 
+function weighs({ tcp_monitor: tcp, http_monitor: http, https_monitor: https }: Monitor): boolean {
+  return tcp?.agent_check === true || (http ?? https)?.weight_header !== undefined
+}
+
 function probeOf(reader: Reader, monitor: Monitor, poolTls: UpstreamTlsSpec | null): ProbeSpec {
   switch (monitor.type) {
     case 'HEALTH_MONITOR_PING':
@@ -165,7 +170,8 @@ function probeOf(reader: Reader, monitor: Monitor, poolTls: UpstreamTlsSpec | nu
         request: tcp?.tcp_request ?? null,
         response: tcp?.tcp_response ?? null,
         maintenanceResponse: tcp?.maintenance_response ?? null,
-        isHalfOpen: tcp?.tcp_half_open ?? false
+        isHalfOpen: tcp?.tcp_half_open ?? false,
+        ...(tcp?.agent_check === true ? { isAgent: true as const } : {})
       }
     }
     case 'HEALTH_MONITOR_UDP': {
@@ -181,7 +187,75 @@ function probeOf(reader: Reader, monitor: Monitor, poolTls: UpstreamTlsSpec | nu
       return httpProbe(reader, 'http', monitor, poolTls)
     case 'HEALTH_MONITOR_HTTPS':
       return httpProbe(reader, 'https', monitor, poolTls)
+    case 'HEALTH_MONITOR_GRPC': {
+      const own = monitor.grpc_monitor?.ssl_attributes
+      return { is: 'grpc', service: monitor.grpc_monitor?.service ?? '', tls: own === undefined ? poolTls : monitorTls(reader, own) }
+    }
+    case 'HEALTH_MONITOR_DNS':
+      return dnsProbe(monitor)
+    case 'HEALTH_MONITOR_EXTERNAL':
+      return externalProbe(monitor)
   }
+}
+
+const acceptedOf = { DNS_QUERY_TYPE: 'type', DNS_ANY_TYPE: 'record', DNS_ANY_THING: 'anything' } as const
+
+/** Numbers of the record types (RFC 1035 §3.2.2 and the registry of IANA). */
+const recordTypes = {
+  DNS_RECORD_A: 1,
+  DNS_RECORD_NS: 2,
+  DNS_RECORD_CNAME: 5,
+  DNS_RECORD_SOA: 6,
+  DNS_RECORD_PTR: 12,
+  DNS_RECORD_HINFO: 13,
+  DNS_RECORD_MX: 15,
+  DNS_RECORD_TXT: 16,
+  DNS_RECORD_RP: 17,
+  DNS_RECORD_AAAA: 28,
+  DNS_RECORD_SRV: 33,
+  DNS_RECORD_RRSIG: 46,
+  DNS_RECORD_DNSKEY: 48,
+  DNS_RECORD_ANY: 255
+} as const
+
+function dnsProbe({ dns_monitor: dns }: Monitor): ProbeSpec {
+  return {
+    is: 'dns',
+    name: dns?.query_name ?? '.',
+    recordType: recordTypes[dns?.record_type ?? 'DNS_RECORD_A'],
+    accepts: acceptedOf[dns?.qtype ?? 'DNS_QUERY_TYPE'],
+    isErrorAccepted: dns?.rcode === 'RCODE_ANYTHING',
+    expected: dns?.response_string === undefined || dns.response_string === '' ? null : dns.response_string
+  }
+}
+
+const wordsOf = (text: string): string[] => text.split(/\s+/).filter(word => word !== '')
+
+function externalProbe({ external_monitor: external }: Monitor): ProbeSpec {
+  return {
+    is: 'external',
+    code: external?.command_code ?? '',
+    parameters: wordsOf(external?.command_parameters ?? ''),
+    variables: Object.fromEntries(
+      wordsOf(external?.command_variables ?? '').map(word => {
+        const at = word.indexOf('=')
+        return [word.slice(0, at), word.slice(at + 1)] as const
+      })
+    )
+  }
+}
+
+type MonitorTls = NonNullable<NonNullable<Monitor['grpc_monitor']>['ssl_attributes']>
+
+function monitorTls(reader: Reader, own: MonitorTls): UpstreamTlsSpec {
+  return upstreamTls(reader, {
+    sslProfile: own.ssl_profile_ref,
+    pkiProfile: own.pki_profile_ref,
+    certificate: own.ssl_key_and_certificate_ref,
+    isSniEnabled: true,
+    serverName: own.server_name,
+    isHostChecked: own.pki_profile_ref !== undefined && own.server_name !== undefined
+  })
 }
 
 const statusOf = {
@@ -197,17 +271,7 @@ function httpProbe(reader: Reader, is: 'http' | 'https', monitor: Monitor, poolT
   const http = is === 'http' ? monitor.http_monitor : monitor.https_monitor
   const codes = http?.http_response_code ?? []
   const own = http?.ssl_attributes
-  const tls =
-    own === undefined
-      ? poolTls
-      : upstreamTls(reader, {
-          sslProfile: own.ssl_profile_ref,
-          pkiProfile: own.pki_profile_ref,
-          certificate: own.ssl_key_and_certificate_ref,
-          isSniEnabled: true,
-          serverName: own.server_name,
-          isHostChecked: own.pki_profile_ref !== undefined && own.server_name !== undefined
-        })
+  const tls = own === undefined ? poolTls : monitorTls(reader, own)
   return {
     is,
     request: http?.http_request ?? 'GET / HTTP/1.0',
@@ -217,7 +281,10 @@ function httpProbe(reader: Reader, is: 'http' | 'https', monitor: Monitor, poolT
     maintenanceStatuses: http?.maintenance_code ?? [],
     maintenanceBody: http?.maintenance_response === undefined || http.maintenance_response === '' ? null : http.maintenance_response,
     tls: is === 'https' ? tls : null,
-    authorization: http?.auth_type === undefined ? null : authorizationOf(reader, monitor)
+    authorization: http?.auth_type === undefined ? null : authorizationOf(reader, monitor),
+    ...((http?.http_request_body ?? '') === '' ? {} : { body: http?.http_request_body ?? '' }),
+    ...(http === undefined || http.response_size === 2048 ? {} : { maxBodyBytes: http.response_size }),
+    ...(http?.weight_header === undefined ? {} : { weightHeader: http.weight_header.toLowerCase() })
   }
 }
 

@@ -318,6 +318,7 @@ export function makeRuntime(options: RuntimeOptions): Runtime {
         engine_uuid: item.engine.uuid,
         engine_name: nameOf(item.engine),
         verdict: item.judged?.verdict ?? (hasMonitor(pool) ? 'unknown' : 'up'),
+        weight_percent: item.judged?.weightPercent ?? 100,
         probes: (item.judged?.probes ?? []).map(probeToReport)
       })),
       live: telemetry.live(key)
@@ -330,6 +331,8 @@ export function makeRuntime(options: RuntimeOptions): Runtime {
       monitor_uuid: probe.monitorId,
       verdict: probe.verdict,
       detail: probe.detail,
+      request: probe.request ?? '',
+      answer: probe.answer ?? '',
       duration_ms: probe.durationMs,
       at: probe.atEpochMs
     }

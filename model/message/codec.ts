@@ -177,8 +177,17 @@ const judgement = object<ServerJudgement>({
   ip: name,
   verdict,
   sinceEpochMs: finite,
+  weightPercent: optional(count),
   probes: list(
-    object<ServerJudgement['probes'][number]>({ monitorId: name, verdict, detail: text(4_096), durationMs: finite, atEpochMs: finite }),
+    object<ServerJudgement['probes'][number]>({
+      monitorId: name,
+      verdict,
+      detail: text(4_096),
+      request: optional(text(4_096)),
+      answer: optional(text(4_096)),
+      durationMs: finite,
+      atEpochMs: finite
+    }),
     64
   )
 })

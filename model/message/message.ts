@@ -213,10 +213,15 @@ export interface ServerJudgement {
   readonly ip: string
   readonly verdict: Verdict
   readonly sinceEpochMs: number
+  /** How much of its share it says that it can take, 0 to 100; left out: all of it. */
+  readonly weightPercent?: number
   readonly probes: readonly {
     readonly monitorId: string
     readonly verdict: Verdict
     readonly detail: string
+    /** What was sent and what came back last, legible and short; left out where nothing was. */
+    readonly request?: string
+    readonly answer?: string
     readonly durationMs: number
     readonly atEpochMs: number
   }[]

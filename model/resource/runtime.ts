@@ -85,6 +85,9 @@ export interface ProbeReport {
   readonly verdict: 'up' | 'down' | 'unknown'
   /** "200 in 3 ms", "connection refused": what the last attempt saw. */
   readonly detail: string
+  /** What the last attempt sent and what came back, legible, at most 512 characters each; '' where nothing did. */
+  readonly request: string
+  readonly answer: string
   readonly duration_ms: number
   readonly at: number
 }
@@ -102,6 +105,8 @@ export interface ServerRuntime {
     readonly engine_uuid: string
     readonly engine_name: string
     readonly verdict: 'up' | 'down' | 'unknown'
+    /** How much of its ratio the server says that it can take; 100 when it says nothing. */
+    readonly weight_percent: number
     readonly probes: readonly ProbeReport[]
   }[]
   readonly live: LiveFigures

@@ -371,6 +371,8 @@ export interface PoolPart extends Resilience {
   readonly monitors: readonly MonitorSpec[]
   /** Up when at least so many of its monitors say so. 0: all. */
   readonly minMonitorsUp: number
+  /** Monitors may say how much of its share each server can take. */
+  readonly isWeighed?: true
   readonly tls: UpstreamTlsSpec | null
   /** Servers are spoken to in HTTP/2. */
   readonly isHttp2?: boolean
@@ -452,6 +454,8 @@ export type ProbeSpec =
       readonly response: string | null
       readonly maintenanceResponse: string | null
       readonly isHalfOpen: boolean
+      /** The answer is a line that says how much the server can take, or that it cannot. */
+      readonly isAgent?: true
     }
   | {
       readonly is: 'http' | 'https'
@@ -463,9 +467,33 @@ export type ProbeSpec =
       readonly maintenanceBody: string | null
       readonly tls: UpstreamTlsSpec | null
       readonly authorization: string | null
+      readonly body?: string
+      /** Of the answer; 2 KB unless told. */
+      readonly maxBodyBytes?: number
+      /** Header of the answer, in lower case, that says how much the server can take, in percent. */
+      readonly weightHeader?: string
     }
   | { readonly is: 'udp'; readonly request: string | null; readonly response: string | null; readonly maintenanceResponse: string | null }
   | { readonly is: 'ping' }
+  | {
+      readonly is: 'dns'
+      readonly name: string
+      /** Number of the record type (RFC 1035 §3.2.2). */
+      readonly recordType: number
+      /** A record of that type, any record, or any answer at all. */
+      readonly accepts: 'type' | 'record' | 'anything'
+      readonly isErrorAccepted: boolean
+      /** Must be among the records. */
+      readonly expected: string | null
+    }
+  /** `grpc.health.v1.Health/Check` for a service; '' asks for the server as a whole. */
+  | { readonly is: 'grpc'; readonly service: string; readonly tls: UpstreamTlsSpec | null }
+  | {
+      readonly is: 'external'
+      readonly code: string
+      readonly parameters: readonly string[]
+      readonly variables: Readonly<Record<string, string>>
+    }
 
 export interface CertificatePart {
   readonly kind: 'certificate'

@@ -34,6 +34,8 @@ export const CELL = {
   ratePaidAtMs: 13,
   /** Of a server: time spent on answers lately, in units of BUSY_UNIT_US. */
   busy: 14,
+  /** Of a server: how much of its share its monitors say that it can take, in percent, plus one; 0 for nothing said. */
+  weightPercent: 15,
   /** On a line of its own: every exchange writes it. */
   inFlight: 16
 } as const

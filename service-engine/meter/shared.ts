@@ -48,6 +48,8 @@ export interface ServerCell {
   readonly acquire: () => number
   readonly release: () => void
   readonly verdict: () => Verdict
+  /** How much of its share the server says that it can take; 100 when it says nothing. */
+  readonly weightPercent: () => number
   /** Smoothed time to first byte in microseconds, 0 before the first; any worker may write. */
   readonly responseUs: () => number
   readonly responded: (firstByteUs: number) => void
@@ -133,6 +135,8 @@ export interface Memory {
     readonly servers: readonly ServerSample[]
   }
   readonly judge: (poolId: string, serverId: string, verdict: Verdict) => void
+  /** How much of its share a server can take, in percent; null: all of it. */
+  readonly weigh: (poolId: string, serverId: string, percent: number | null) => void
   readonly inFlight: (poolId: string, serverId: string) => number
   /** Exchanges, flows and connections that a dead worker held are over; its totals stay. Call before its successor starts. */
   readonly workerGone: (worker: number) => void
@@ -216,6 +220,10 @@ function makeServerCell({ cells, row }: SlotViews): ServerCell {
       Atomics.sub(cells, CELL.inFlight, 1)
     },
     verdict: () => verdictNames[Atomics.load(cells, CELL.verdict)] ?? 'unknown',
+    weightPercent: () => {
+      const told = Atomics.load(cells, CELL.weightPercent)
+      return told === 0 ? 100 : told - 1
+    },
     responseUs: () => Atomics.load(cells, CELL.responseUs),
     busyUs: () => Atomics.load(cells, CELL.busy) * BUSY_UNIT_US,
     responded: firstByteUs => {
@@ -463,6 +471,10 @@ export function makeMemory(options: {
       if (tenancy === undefined) return
       const before = Atomics.exchange(tenancy.cells, CELL.verdict, verdictNames.indexOf(verdict))
       if (verdict === 'up' && verdictNames[before] !== 'up') Atomics.store(tenancy.cells, CELL.upSinceS, nowEpochMs() / 1000)
+    },
+    weigh: (poolId, serverId, percent) => {
+      const tenancy = tenancies.servers.get(serverKey(poolId, serverId))
+      if (tenancy !== undefined) Atomics.store(tenancy.cells, CELL.weightPercent, percent === null ? 0 : Math.round(percent) + 1)
     },
     inFlight: (poolId, serverId) => {
       const tenancy = tenancies.servers.get(serverKey(poolId, serverId))

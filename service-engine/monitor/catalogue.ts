@@ -1,5 +1,8 @@
 /** A kind of probe declared in the snapshot and missing here does not compile. */
 import type { ProbeSpec } from '#model/snapshot/snapshot.ts'
+import { makeDnsProbe } from './dns/dns.ts'
+import { makeExternalProbe } from './external/external.ts'
+import { makeGrpcProbe } from './grpc/grpc.ts'
 import { makeHttpProbe } from './http/http.ts'
 import { makePingProbe, runPing } from './ping/ping.ts'
 import type { Probe, ProbeServices } from './probe.ts'
@@ -11,7 +14,10 @@ const catalogue: { readonly [K in ProbeSpec['is']]: (spec: Extract<ProbeSpec, { 
   udp: spec => makeUdpProbe(spec),
   http: makeHttpProbe,
   https: makeHttpProbe,
-  ping: () => makePingProbe(runPing)
+  ping: () => makePingProbe(runPing),
+  dns: spec => makeDnsProbe(spec),
+  grpc: makeGrpcProbe,
+  external: makeExternalProbe
 }
 
 /** Throws what the kind throws about settings that this host cannot use. */

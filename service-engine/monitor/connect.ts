@@ -2,7 +2,7 @@
 import { connect as connectTcp, isIP, type Socket } from 'node:net'
 import { connect as connectTls, createSecureContext, type SecureContext } from 'node:tls'
 import type { UpstreamTlsSpec } from '#model/snapshot/snapshot.ts'
-import { describeError, down, type ProbeResult, type ProbeServices, type ProbeTarget } from './probe.ts'
+import { describeError, down, legible, type ProbeResult, type ProbeServices, type ProbeTarget } from './probe.ts'
 
 export interface ProbeTls {
   readonly spec: UpstreamTlsSpec
@@ -38,9 +38,12 @@ export interface Conversation {
   readonly isConnectEnough?: boolean
   /** A server that says nothing until the timeout has answered as well. */
   readonly isSilenceAnswer?: boolean
+  /** The request as it may be shown to people; the request itself when left out. */
+  readonly shownRequest?: string
 }
 
-function openSocket(target: ProbeTarget, tls: ProbeTls | null): Socket {
+/** Opens a connection to the target; `alpn` is what is offered over TLS. */
+export function openSocket(target: ProbeTarget, tls: ProbeTls | null, alpn: readonly string[] = []): Socket {
   if (tls === null) return connectTcp({ host: target.ip, port: target.port })
   const { spec, context } = tls
   const name = spec.serverName ?? target.host
@@ -50,6 +53,7 @@ function openSocket(target: ProbeTarget, tls: ProbeTls | null): Socket {
     secureContext: context,
     // RFC 6066 §3: a literal address is not a server name.
     ...(spec.isSniEnabled && isIP(name) === 0 ? { servername: name } : {}),
+    ...(alpn.length === 0 ? {} : { ALPNProtocols: [...alpn] }),
     rejectUnauthorized: spec.trustedPem !== null,
     ...(spec.isHostChecked ? {} : { checkServerIdentity: () => undefined })
   })
@@ -67,7 +71,12 @@ export function converse(conversation: Conversation): Promise<ProbeResult> {
       isDone = true
       clearTimeout(timer)
       socket.destroy()
-      resolve(result)
+      const sent = isConnected ? (conversation.shownRequest ?? request) : ''
+      resolve({
+        ...result,
+        ...(sent === '' ? {} : { request: legible(sent) }),
+        ...(answer === '' ? {} : { answer: legible(answer) })
+      })
     }
     const ended = (): void => finish(judge(answer, true) ?? down('connection closed before an answer'))
 

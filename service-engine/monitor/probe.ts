@@ -15,6 +15,11 @@ export interface ProbeResult {
   readonly verdict: Verdict
   /** What was seen, in words; printable and short whatever the server sent. */
   readonly detail: string
+  /** What was sent and what came back, legible and short; left out where nothing was. */
+  readonly request?: string
+  readonly answer?: string
+  /** How much of its share the server says that it can take, 0 to 100; left out: all of it. */
+  readonly weightPercent?: number
 }
 
 export interface Probe {
@@ -25,6 +30,13 @@ export interface Probe {
 
 export interface ProbeServices {
   readonly certificate: (id: string) => { readonly certificatePem: string; readonly keyPem: string } | undefined
+  /** Who scripts run as; null or left out: this engine runs none. */
+  readonly scriptUser?: ScriptUser | null
+}
+
+export interface ScriptUser {
+  readonly uid: number
+  readonly gid: number
 }
 
 /** A server may send anything: no more than this is read of one answer's head and of its body. */
@@ -46,6 +58,18 @@ export function down(detail: string): ProbeResult {
 export function printable(text: string): string {
   const clean = text.replace(/[^\x20-\x7e]+/g, ' ').trim()
   return clean.length > 120 ? `${clean.slice(0, 117)}...` : clean
+}
+
+/** What is kept of a request and of an answer, in characters. */
+export const MAX_SHOWN = 512
+
+/** Makes what was sent or came legible: printable ASCII in lines, at most MAX_SHOWN characters. */
+export function legible(text: string): string {
+  const clean = text
+    .slice(0, MAX_SHOWN + 1)
+    .replace(/\r\n?/g, '\n')
+    .replace(/[^\x20-\x7e\n]/g, '.')
+  return clean.length > MAX_SHOWN || text.length > MAX_SHOWN + 1 ? `${clean.slice(0, MAX_SHOWN - 3)}...` : clean
 }
 
 const UNTRUSTED = 'its certificate leads to none of the roots that it must lead to'

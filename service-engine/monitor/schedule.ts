@@ -11,12 +11,16 @@ import type { ServerJudgement, Verdict } from '#model/message/message.ts'
 import type { Violation } from '#model/resource/violation.ts'
 import type { MonitorSpec, PoolPart, ServerSpec } from '#model/snapshot/snapshot.ts'
 import { DueHeap } from './due.ts'
-import type { Probe, ProbeServices, ProbeTarget } from './probe.ts'
+import type { Probe, ProbeResult, ProbeServices, ProbeTarget } from './probe.ts'
 
 /** Between two probes of a server that has no verdict yet: back to back, yet no busy loop against a refusing port. */
 const QUICK_START_GAP_MS = 50
-/** New checks start spread over this, so that a thousand servers are not probed in one instant. */
+/** New checks start spread over this, so that a thousand servers are not probed in one instant; over more when there are many. */
 const START_SPREAD_MS = 200
+/** First probes of so many checks start in a second at most, on average. */
+const STARTS_PER_S = 500
+/** So few start at once: nobody notices, and somebody may be watching. */
+const STARTS_AT_ONCE = 16
 /** How often fresh probe details are told although no verdict changed. */
 const REFRESH_INTERVAL_MS = 5_000
 
@@ -39,6 +43,8 @@ export interface MonitorOptions {
   readonly addressesOf: (name: string) => readonly string[]
   /** Writes the verdict where workers read it. Called for every server after each update. */
   readonly judge: (poolId: string, serverId: string, verdict: Verdict) => void
+  /** Writes how much of its share a server can take, where workers read it; null: all of it. Called as `judge` is. */
+  readonly weigh: (poolId: string, serverId: string, percent: number | null) => void
   /** Verdicts that changed at once; probe details that are fresh, from time to time. */
   readonly told: (judgements: readonly ServerJudgement[]) => void
   /** Verdicts of a name's addresses changed: workers may have to use others. */
@@ -56,6 +62,9 @@ interface Check {
   /** Equal results in a row: above 0 up, below 0 down. */
   streak: number
   detail: string
+  request: string
+  answer: string
+  weightPercent: number | null
   durationMs: number
   atEpochMs: number
   isRunning: boolean
@@ -73,6 +82,7 @@ interface Member {
   verdict: Verdict
   sinceEpochMs: number
   usable: readonly string[]
+  weightPercent: number | null
 }
 
 /**
@@ -96,10 +106,26 @@ function overAddresses(verdicts: readonly Verdict[]): Verdict {
   return verdicts.length === 0 || verdicts.includes('unknown') ? 'unknown' : 'down'
 }
 
+/** What the monitors of the address say that can take most; the lowest of what they say of it. */
+function weightOf(addresses: Member['addresses']): number | null {
+  let most: number | null = null
+  for (const { checks } of addresses) {
+    let least = 100
+    let isSaid = false
+    for (const { weightPercent } of checks) {
+      if (weightPercent === null) continue
+      least = Math.min(least, weightPercent)
+      isSaid = true
+    }
+    if (isSaid) most = Math.max(most ?? 0, least)
+  }
+  return most
+}
+
 const memberKey = (poolId: string, serverId: string): string => `${poolId}/${serverId}`
 
 export function startMonitors(options: MonitorOptions): Monitors {
-  const { clock, random, addressesOf, judge, told, usableChanged, maxRunning = 64 } = options
+  const { clock, random, addressesOf, judge, weigh, told, usableChanged, maxRunning = 64 } = options
   let checks = new Map<string, Check>()
   let members = new Map<string, Member>()
   let pools: readonly PoolPart[] = []
@@ -141,8 +167,9 @@ export function startMonitors(options: MonitorOptions): Monitors {
     check.probe
       .attempt(check.target, monitor.receiveTimeoutMs)
       .then(
-        ({ verdict, detail }) => attempted(check, verdict, detail, clock.nowMs() - startMs),
-        (error: unknown) => attempted(check, 'unknown', error instanceof Error ? error.message : String(error), clock.nowMs() - startMs)
+        result => attempted(check, result, clock.nowMs() - startMs),
+        (error: unknown) =>
+          attempted(check, { verdict: 'unknown', detail: error instanceof Error ? error.message : String(error) }, clock.nowMs() - startMs)
       )
       .finally(() => {
         check.isRunning = false
@@ -155,9 +182,14 @@ export function startMonitors(options: MonitorOptions): Monitors {
       })
   }
 
-  const attempted = (check: Check, seen: Verdict, detail: string, durationMs: number): void => {
+  const attempted = (check: Check, result: ProbeResult, durationMs: number): void => {
     if (isStopped || check.isGone) return
-    check.detail = detail
+    const seen = result.verdict
+    check.detail = result.detail
+    check.request = result.request ?? ''
+    check.answer = result.answer ?? ''
+    // One that fails says nothing about its share: what it said last holds until it is down.
+    if (seen === 'up') check.weightPercent = result.weightPercent ?? null
     check.durationMs = Math.round(durationMs * 1_000) / 1_000
     check.atEpochMs = clock.nowEpochMs()
     if (seen === 'unknown') {
@@ -187,6 +219,11 @@ export function startMonitors(options: MonitorOptions): Monitors {
       member.usable = usable
       moved.push(member)
     }
+    const weightPercent = weightOf(member.addresses)
+    if (weightPercent !== member.weightPercent) {
+      member.weightPercent = weightPercent
+      weigh(member.poolId, member.server.id, weightPercent)
+    }
     const verdict = overAddresses(verdicts)
     // While a monitor that was just added has not spoken, what is known of the server stands.
     if (verdict === 'unknown' || verdict === member.verdict) return false
@@ -205,7 +242,12 @@ export function startMonitors(options: MonitorOptions): Monitors {
     told(changed.map(judgementOf))
   }
 
-  const checkFor = (monitor: MonitorSpec, probe: Probe, target: ProbeTarget, next: Map<string, Check>): Check => {
+  const checkFor = (
+    monitor: MonitorSpec,
+    probe: Probe,
+    target: ProbeTarget,
+    { next, started }: { readonly next: Map<string, Check>; readonly started: Check[] }
+  ): Check => {
     const key = [monitor.id, target.ip, target.port, target.host, target.hostHeader ?? ''].join('|')
     const made = next.get(key)
     if (made !== undefined) return made
@@ -226,16 +268,29 @@ export function startMonitors(options: MonitorOptions): Monitors {
       verdict: 'unknown',
       streak: 0,
       detail: 'not probed yet',
+      request: '',
+      answer: '',
+      weightPercent: null,
       durationMs: 0,
       atEpochMs: clock.nowEpochMs(),
       isRunning: false,
       isGone: false,
       members: []
     }
-    const spreadMs = monitor.isQuickStart ? START_SPREAD_MS : monitor.sendIntervalMs
-    due.put(check, clock.nowMs() + (next.size < 16 ? 0 : random() * spreadMs))
+    started.push(check)
     next.set(key, check)
     return check
+  }
+
+  /** Gives new checks their first time. */
+  const startSpread = (started: readonly Check[]): void => {
+    const now = clock.nowMs()
+    const atLeastMs = Math.max(START_SPREAD_MS, (started.length / STARTS_PER_S) * 1_000)
+    started.forEach((check, i) => {
+      const { isQuickStart, sendIntervalMs } = check.monitor
+      const spreadMs = isQuickStart ? atLeastMs : Math.max(atLeastMs, sendIntervalMs)
+      due.put(check, i < STARTS_AT_ONCE ? now : now + random() * spreadMs)
+    })
   }
 
   /** A monitor that cannot be made says nothing about the server, and why. */
@@ -250,6 +305,7 @@ export function startMonitors(options: MonitorOptions): Monitors {
 
   const rebuild = (): void => {
     const nextChecks = new Map<string, Check>()
+    const started: Check[] = []
     const nextMembers = new Map<string, Member>()
     const probes = new Map<string, Probe>()
     const changed: Member[] = []
@@ -271,7 +327,7 @@ export function startMonitors(options: MonitorOptions): Monitors {
               monitor,
               probe,
               { ip, port: monitor.port ?? server.port, host: server.host, hostHeader: server.hostHeader },
-              nextChecks
+              { next: nextChecks, started }
             )
           )
         }))
@@ -282,17 +338,20 @@ export function startMonitors(options: MonitorOptions): Monitors {
           addresses,
           verdict: known?.verdict ?? 'unknown',
           sinceEpochMs: known?.sinceEpochMs ?? clock.nowEpochMs(),
-          usable: known?.usable ?? []
+          usable: known?.usable ?? [],
+          weightPercent: known?.weightPercent ?? null
         }
         for (const address of addresses) for (const check of address.checks) check.members.push(member)
         nextMembers.set(key, member)
         if (settle(member)) changed.push(member)
         judge(pool.id, server.id, member.verdict)
+        weigh(pool.id, server.id, member.weightPercent)
       }
     }
     for (const [key, check] of checks) if (!nextChecks.has(key)) check.isGone = true
     checks = nextChecks
     members = nextMembers
+    startSpread(started)
     fresh = new Set([...fresh].flatMap(({ poolId, server }) => members.get(memberKey(poolId, server.id)) ?? []))
     // Nothing probes a name without an address: that it has none is told all the same.
     for (const member of members.values()) if (member.addresses.length === 0) fresh.add(member)
@@ -338,10 +397,13 @@ function judgementOf(member: Member): ServerJudgement {
     ip: speaking?.ip ?? '',
     verdict: member.verdict,
     sinceEpochMs: member.sinceEpochMs,
+    ...(member.weightPercent === null ? {} : { weightPercent: member.weightPercent }),
     probes: (speaking?.checks ?? []).map(check => ({
       monitorId: check.monitor.id,
       verdict: check.verdict,
       detail: check.detail,
+      ...(check.request === '' ? {} : { request: check.request }),
+      ...(check.answer === '' ? {} : { answer: check.answer }),
       durationMs: check.durationMs,
       atEpochMs: check.atEpochMs
     }))

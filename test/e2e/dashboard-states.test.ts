@@ -190,6 +190,28 @@ t.test('a view is kept under its name, and a document leaves as YAML', { skip },
   t.same(browser.complaints, [])
 })
 
+t.test('the last probes of a server show what was asked and answered', { skip }, async t => {
+  const stub = await startDashboardStub()
+  const browser = await openBrowser(stub.url)
+  t.teardown(async () => {
+    await browser.close()
+    await stub.close()
+  })
+  const { page } = browser
+  await page.goto(`${stub.url}/pools/pool-00000000-0000-4000-8000-000000000000`)
+  await page
+    .getByRole('button', { name: /System-HTTP/ })
+    .first()
+    .click()
+  const dialog = page.getByRole('dialog', { name: 'Last probes' })
+  await dialog.getByText('HEAD / HTTP/1.0').waitFor()
+  await dialog.getByText('HTTP/1.1 200 OK').waitFor()
+  t.same(await axeFindings(page), [], 'the dialog')
+  await page.keyboard.press('Escape')
+  await dialog.waitFor({ state: 'hidden' })
+  t.same(browser.complaints, [])
+})
+
 t.test('everything is reached by keyboard', { skip }, async t => {
   const stub = await startDashboardStub()
   const browser = await openBrowser(stub.url)

@@ -179,12 +179,15 @@ class Stub {
             engine_uuid: uuid('serviceengine', 1),
             engine_name: 'edge-1',
             verdict: at === 2 ? 'down' : 'up',
+            weight_percent: 100,
             probes: [
               {
                 monitor_name: 'System-HTTP',
                 monitor_uuid: uuid('healthmonitor', 1),
                 verdict: at === 2 ? 'down' : 'up',
                 detail: at === 2 ? 'connection refused' : '200 in 3 ms',
+                request: at === 2 ? '' : 'HEAD / HTTP/1.0',
+                answer: at === 2 ? '' : 'HTTP/1.1 200 OK',
                 duration_ms: 3,
                 at: nowMs - 2_000
               }

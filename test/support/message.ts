@@ -123,7 +123,18 @@ export const agentMessages: readonly AgentMessage[] = [
         ip: '10.0.0.1',
         verdict: 'up',
         sinceEpochMs: 1_800_000_000_000,
-        probes: [{ monitorId: 'healthmonitor-1', verdict: 'up', detail: '200 in 3 ms', durationMs: 3, atEpochMs: 1_800_000_000_000 }]
+        weightPercent: 40,
+        probes: [
+          {
+            monitorId: 'healthmonitor-1',
+            verdict: 'up',
+            detail: '200 in 3 ms',
+            request: 'HEAD / HTTP/1.0',
+            answer: 'HTTP/1.1 200 OK',
+            durationMs: 3,
+            atEpochMs: 1_800_000_000_000
+          }
+        ]
       }
     ]
   },

@@ -1,9 +1,9 @@
 /** The servers of a pool: how each is, what the last probe saw, what it carries; and its switch. */
-import { Switch } from '@mantine/core'
+import { Modal, Switch, UnstyledButton } from '@mantine/core'
 import { useState } from 'react'
 import type { ReactNode } from 'react'
 import { Link } from 'react-router'
-import type { PoolRuntime, ServerRuntime } from '#model/resource/runtime.ts'
+import type { PoolRuntime, ProbeReport, ServerRuntime } from '#model/resource/runtime.ts'
 import { useDocument, useRead, useRuntime, useWatch, useWrite } from '../feed/feed.tsx'
 import type { AnyObject, ServerConfig } from '../feed/objects.ts'
 import { formatQuantity, formatTime } from '../format.ts'
@@ -37,24 +37,75 @@ function SwitchCell({ row }: { readonly row: ServerRow }): ReactNode {
   )
 }
 
+interface Probe {
+  readonly engine: string
+  readonly report: ProbeReport
+}
+
+/** What the last probes sent and what came back. */
+function Exchanges({
+  probes,
+  isOpen,
+  onClose
+}: {
+  readonly probes: readonly Probe[]
+  readonly isOpen: boolean
+  readonly onClose: () => void
+}): ReactNode {
+  return (
+    <Modal opened={isOpen} onClose={onClose} title="Last probes" size="lg">
+      {probes.map(({ engine, report }) => (
+        <section key={`${engine} ${report.monitor_uuid}`} aria-label={`${report.monitor_name} on ${engine}`}>
+          <p>
+            <Verdict verdict={report.verdict} /> <strong>{report.monitor_name}</strong>{' '}
+            <span className="muted">
+              on {engine}, {formatTime(report.at)}, {formatQuantity(report.duration_ms, 'ms')}
+            </span>
+          </p>
+          <p>{report.detail}</p>
+          {report.request === '' ? <p className="muted">Nothing was sent.</p> : <pre className="probe-text">{report.request}</pre>}
+          {report.answer === '' ? <p className="muted">Nothing came back.</p> : <pre className="probe-text">{report.answer}</pre>}
+        </section>
+      ))}
+    </Modal>
+  )
+}
+
 function Probes({ row }: { readonly row: ServerRow }): ReactNode {
-  const probes = row.engines.flatMap(engine => engine.probes.map(probe => ({ engine: engine.engine_name, ...probe })))
+  const [isOpen, setIsOpen] = useState(false)
+  const probes = row.engines.flatMap(engine => engine.probes.map(report => ({ engine: engine.engine_name, report })))
   if (row.engines.length === 0) return <span className="muted">no engine carries it</span>
   if (probes.length === 0) return <span className="muted">no monitor</span>
-  const worst = probes.find(probe => probe.verdict === 'down') ?? probes[0]!
+  const worst = (probes.find(({ report }) => report.verdict === 'down') ?? probes[0]!).report
   return (
-    <span
-      title={probes
-        .map(
-          probe =>
-            `${probe.monitor_name} on ${probe.engine}: ${probe.detail} (${formatQuantity(probe.duration_ms, 'ms')}), at ${formatTime(probe.at)}`
-        )
-        .join('\n')}
-    >
-      <Verdict verdict={worst.verdict} /> <span className="live">{worst.detail}</span>{' '}
-      <span className="muted">
-        {worst.monitor_name}, <Age at={worst.at} /> ago
-      </span>
+    <>
+      <UnstyledButton
+        onClick={() => setIsOpen(true)}
+        title={probes
+          .map(
+            ({ engine, report }) =>
+              `${report.monitor_name} on ${engine}: ${report.detail} (${formatQuantity(report.duration_ms, 'ms')}), at ${formatTime(report.at)}`
+          )
+          .join('\n')}
+      >
+        <Verdict verdict={worst.verdict} /> <span className="live">{worst.detail}</span>{' '}
+        <span className="muted">
+          {worst.monitor_name}, <Age at={worst.at} /> ago
+        </span>
+      </UnstyledButton>
+      <Exchanges probes={probes} isOpen={isOpen} onClose={() => setIsOpen(false)} />
+    </>
+  )
+}
+
+/** The ratio, and how much of it the server says that it can take. */
+function Weight({ row }: { readonly row: ServerRow }): ReactNode {
+  const told = row.engines.map(engine => engine.weight_percent)
+  const least = Math.min(100, ...told)
+  if (least === 100) return row.ratio
+  return (
+    <span title="How much of its ratio the server says that it can take">
+      {row.ratio} × {formatQuantity(least, 'percent')}
     </span>
   )
 }
@@ -102,7 +153,7 @@ const columns: readonly Column<ServerRow>[] = [
     hide: 'narrow',
     cell: row => <Quantity value={row.live.latency_p95_ms} unit="ms" />
   },
-  { key: 'ratio', title: 'Weight', isNumber: true, hide: 'medium', cell: row => row.ratio },
+  { key: 'ratio', title: 'Weight', isNumber: true, hide: 'medium', cell: row => <Weight row={row} /> },
   { key: 'switch', title: 'Enabled', isShrunk: true, cell: row => <SwitchCell row={row} /> }
 ]
 

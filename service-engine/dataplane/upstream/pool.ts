@@ -100,13 +100,21 @@ interface Waiter {
   readonly tryAgain: (isLate: boolean) => boolean
 }
 
+/** Shares that servers take are counted in steps, so that the sums of weights stay small. */
+export const SHARE_STEP_PERCENT = 5
+
+/** 0 for a server that says it can take nothing, else 1 to 20. */
+function sharesOf({ cell }: UpstreamServer): number {
+  return Math.ceil(cell.weightPercent() / SHARE_STEP_PERCENT)
+}
+
 export class Pool {
   readonly part: PoolPart
   readonly meter: TrafficMeter
   readonly #services: PoolServices
   readonly #balancer: Balancer
-  readonly #members: readonly Member[]
-  readonly #memberById: ReadonlyMap<string, Member>
+  #members: readonly Member[]
+  #memberById: ReadonlyMap<string, Member>
   readonly #budget: RetryBudget | null
   readonly #breaker: Breaker | null
   readonly #outliers: Outliers | null
@@ -146,7 +154,7 @@ export class Pool {
       const server = kept.get(fresh.fingerprint) ?? fresh
       return {
         id: spec.id,
-        weight: spec.weight,
+        weight: part.isWeighed === true ? spec.weight * sharesOf(server) : spec.weight,
         inFlight: server.cell.inFlight,
         responseUs: server.cell.responseUs,
         busyUs: server.cell.busyUs,
@@ -182,7 +190,7 @@ export class Pool {
 
   /** Servers that take nothing new: disabled, or with no share. */
   resting(): UpstreamServer[] {
-    return this.#members.filter(member => !member.spec.isEnabled || member.weight <= 0).map(member => member.server)
+    return this.#members.filter(member => !member.spec.isEnabled || member.spec.weight <= 0).map(member => member.server)
   }
 
   hasAvailable(): boolean {
@@ -254,8 +262,9 @@ export class Pool {
     return this.#take(member)
   }
 
-  #takesBound({ id, spec, weight }: Member): boolean {
-    if (spec.isEnabled) return weight > 0
+  /** A server that says that it can take nothing more keeps whom it has. */
+  #takesBound({ id, spec }: Member): boolean {
+    if (spec.isEnabled) return spec.weight > 0
     const sinceMs = this.#restingSinceMs.get(id) ?? -Infinity
     return this.part.keepsBoundWhenDisabled === true && this.#services.clock.nowMs() - sinceMs < this.part.gracefulDisableS * 1000
   }
@@ -367,6 +376,7 @@ export class Pool {
     const nowMs = this.#services.clock.nowMs()
     if (!isNow && nowMs - this.#lookedAtMs < LOOK_AGAIN_MS) return this.#available
     this.#lookedAtMs = nowMs
+    if (this.part.isWeighed === true) this.#weighAgain()
     const able = this.#members.filter(member => member.spec.isEnabled && member.weight > 0)
     const up = this.part.monitors.length === 0 ? able : able.filter(member => member.server.cell.verdict() === 'up')
     // Before the first verdicts there is nothing better to go by.
@@ -383,6 +393,16 @@ export class Pool {
       this.#shares = relativeShares(this.#available, ({ server }) => shareOf(server.cell.cells, rampS, nowEpochMs))
     }
     return this.#available
+  }
+
+  /** Takes over what servers say that they can take: a changed weight makes another member, as what is computed from members is kept. */
+  #weighAgain(): void {
+    const isChanged = (member: Member): boolean => member.weight !== member.spec.weight * sharesOf(member.server)
+    if (!this.#members.some(isChanged)) return
+    this.#members = this.#members.map(member =>
+      isChanged(member) ? { ...member, weight: member.spec.weight * sharesOf(member.server) } : member
+    )
+    this.#memberById = new Map(this.#members.map(member => [member.id, member]))
   }
 
   #isEjected({ server }: Member): boolean {

@@ -7,19 +7,29 @@ export type Answer =
   | {
       readonly is: 'answer'
       readonly status: number
-      /** The first 2 kB of the content, chunks already joined. */
+      /** The first part of the content, chunks already joined. */
       readonly body: string
       /** Nothing more of the content will come or is wanted. */
       readonly isWhole: boolean
+      /** Its header, one field a line; names as they came. */
+      readonly fields: readonly string[]
     }
+
+/** A field's first value without the spaces around it; undefined when it is not there. */
+export function fieldOf(fields: readonly string[], lowerCaseName: string): string | undefined {
+  return fields
+    .find(row => row.toLowerCase().startsWith(`${lowerCaseName}:`))
+    ?.slice(lowerCaseName.length + 1)
+    .trim()
+}
 
 const statusLine = /^HTTP\/1\.[01] ([1-5]\d\d)(?: [^\r\n]*)?$/
 
 /** Reads chunks (RFC 9112 §7.1) up to the bound; what does not parse ends the content. */
-function joinChunks(text: string): { readonly body: string; readonly isWhole: boolean } {
+function joinChunks(text: string, maxBytes: number): { readonly body: string; readonly isWhole: boolean } {
   let body = ''
   let at = 0
-  while (body.length < MAX_BODY_BYTES) {
+  while (body.length < maxBytes) {
     const end = text.indexOf('\r\n', at)
     if (end < 0) return { body, isWhole: text.length - at > 64 }
     const size = /^([0-9a-f]{1,8})(?:[ \t]*;.*)?$/i.exec(text.slice(at, end))
@@ -28,9 +38,9 @@ function joinChunks(text: string): { readonly body: string; readonly isWhole: bo
     if (length === 0) return { body, isWhole: true }
     body += text.slice(end + 2, end + 2 + length)
     at = end + 2 + length + 2
-    if (at > text.length && body.length < MAX_BODY_BYTES) return { body, isWhole: false }
+    if (at > text.length && body.length < maxBytes) return { body, isWhole: false }
   }
-  return { body: body.slice(0, MAX_BODY_BYTES), isWhole: true }
+  return { body: body.slice(0, maxBytes), isWhole: true }
 }
 
 /**
@@ -39,9 +49,15 @@ function joinChunks(text: string): { readonly body: string; readonly isWhole: bo
  *
  * Shapes  text: latin1, at most MAX_HEAD_BYTES + MAX_BODY_BYTES are looked at
  *         isEnd: the connection is closed, nothing follows
+ *         maxBodyBytes: of the content; the rest is not looked at
  * Cost    O(length)
  */
-export function parseAnswer(text: string, isEnd: boolean, isInterimWanted: (status: number) => boolean): Answer {
+export function parseAnswer(
+  text: string,
+  isEnd: boolean,
+  isInterimWanted: (status: number) => boolean,
+  maxBodyBytes = MAX_BODY_BYTES
+): Answer {
   let at = 0
   for (;;) {
     const end = text.indexOf('\r\n\r\n', at)
@@ -61,18 +77,13 @@ export function parseAnswer(text: string, isEnd: boolean, isInterimWanted: (stat
       continue
     }
     const content = text.slice(end + 4)
-    const field = (name: string): string | undefined =>
-      fields
-        .find(row => row.toLowerCase().startsWith(`${name}:`))
-        ?.slice(name.length + 1)
-        .trim()
-    if (status < 200 || status === 204 || status === 304) return { is: 'answer', status, body: '', isWhole: true }
-    if (field('transfer-encoding')?.toLowerCase() === 'chunked') {
-      const joined = joinChunks(content)
-      return { is: 'answer', status, body: joined.body, isWhole: isEnd || joined.isWhole }
+    if (status < 200 || status === 204 || status === 304) return { is: 'answer', status, body: '', isWhole: true, fields }
+    if (fieldOf(fields, 'transfer-encoding')?.toLowerCase() === 'chunked') {
+      const joined = joinChunks(content, maxBodyBytes)
+      return { is: 'answer', status, body: joined.body, isWhole: isEnd || joined.isWhole, fields }
     }
-    const length = field('content-length')
-    const wanted = length !== undefined && /^\d{1,15}$/.test(length) ? Math.min(Number(length), MAX_BODY_BYTES) : MAX_BODY_BYTES
-    return { is: 'answer', status, body: content.slice(0, wanted), isWhole: isEnd || content.length >= wanted }
+    const length = fieldOf(fields, 'content-length')
+    const wanted = length !== undefined && /^\d{1,15}$/.test(length) ? Math.min(Number(length), maxBodyBytes) : maxBodyBytes
+    return { is: 'answer', status, body: content.slice(0, wanted), isWhole: isEnd || content.length >= wanted, fields }
   }
 }

@@ -13,7 +13,8 @@ import {
   type ProbeServices,
   type ProbeTarget
 } from '../probe.ts'
-import { parseAnswer } from './answer.ts'
+import { parseWeight } from '../weight.ts'
+import { fieldOf, parseAnswer } from './answer.ts'
 
 type HttpProbeSpec = Extract<ProbeSpec, { is: 'http' | 'https' }>
 
@@ -36,7 +37,7 @@ const unverified: UpstreamTlsSpec = {
 export function formatRequest(spec: HttpProbeSpec, target: ProbeTarget): string {
   const [head = '', ...rest] = spec.request.replace(/\r\n|\r|\n/g, '\n').split('\n\n')
   const lines = head.split('\n').filter(line => line !== '')
-  const body = rest.join('\n\n').replaceAll('\n', '\r\n')
+  const body = spec.body === undefined ? rest.join('\n\n').replaceAll('\n', '\r\n') : Buffer.from(spec.body).toString('latin1')
   if (!spec.isExactRequest) {
     const isMissing = (name: string): boolean => !lines.slice(1).some(line => line.toLowerCase().startsWith(`${name.toLowerCase()}:`))
     const authority = target.hostHeader ?? `${isIPv6(target.host) ? `[${target.host}]` : target.host}:${target.port}`
@@ -53,13 +54,15 @@ export function formatRequest(spec: HttpProbeSpec, target: ProbeTarget): string 
   return `${lines.join('\r\n')}\r\n\r\n${body}`
 }
 
+const hideCredentials = (request: string): string => request.replace(/^((?:proxy-)?authorization|cookie):.*$/gim, '$1: (hidden)')
+
 function makeJudge(spec: HttpProbeSpec): (text: string, isEnd: boolean) => ProbeResult | undefined {
-  const { statusRanges, bodyContains, maintenanceStatuses, maintenanceBody } = spec
+  const { statusRanges, bodyContains, maintenanceStatuses, maintenanceBody, weightHeader, maxBodyBytes = MAX_BODY_BYTES } = spec
   const isWanted = (status: number): boolean =>
     statusRanges.length === 0 || statusRanges.some(({ from, to }) => status >= from && status <= to)
   const isInterimWanted = (status: number): boolean => statusRanges.length > 0 && isWanted(status)
   return (text, isEnd) => {
-    const answer = parseAnswer(text, isEnd, isInterimWanted)
+    const answer = parseAnswer(text, isEnd, isInterimWanted, maxBodyBytes)
     if (answer.is === 'incomplete') return undefined
     if (answer.is === 'malformed') return down(`the answer cannot be read: ${answer.reason}`)
     const { status, body, isWhole } = answer
@@ -69,8 +72,11 @@ function makeJudge(spec: HttpProbeSpec): (text: string, isEnd: boolean) => Probe
       if (body.includes(maintenanceBody)) return { ...MAINTENANCE, detail: `${status}, maintenance` }
       if (!isWhole) return undefined
     }
-    if (bodyContains === null || body.includes(bodyContains)) return up(String(status))
-    return isWhole ? down(`status ${status}, but the expected text is not in the first ${MAX_BODY_BYTES} bytes`) : undefined
+    if (bodyContains === null || body.includes(bodyContains)) {
+      const weightPercent = weightHeader === undefined ? undefined : parseWeight(fieldOf(answer.fields, weightHeader) ?? '')
+      return weightPercent === undefined ? up(String(status)) : { ...up(`${status}, takes ${weightPercent} %`), weightPercent }
+    }
+    return isWhole ? down(`status ${status}, but the expected text is not in the first ${maxBodyBytes} bytes`) : undefined
   }
 }
 
@@ -80,14 +86,17 @@ export function makeHttpProbe(spec: HttpProbeSpec, services: ProbeServices): Pro
   const judge = makeJudge(spec)
   return {
     kind: spec.is,
-    attempt: (target, timeoutMs) =>
-      converse({
+    attempt: (target, timeoutMs) => {
+      const request = formatRequest(spec, target)
+      return converse({
         target,
         timeoutMs,
         tls,
-        request: formatRequest(spec, target),
+        request,
+        shownRequest: hideCredentials(request),
         judge,
-        maxAnswerBytes: MAX_HEAD_BYTES + 2 * MAX_BODY_BYTES
+        maxAnswerBytes: MAX_HEAD_BYTES + 2 * (spec.maxBodyBytes ?? MAX_BODY_BYTES)
       })
+    }
   }
 }

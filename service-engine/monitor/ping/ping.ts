@@ -1,6 +1,6 @@
 /** Ping by the system's own program, which has the right to send ICMP; without it the verdict stays unknown. */
 import { execFile } from 'node:child_process'
-import { down, printable, up, type Probe, type ProbeResult } from '../probe.ts'
+import { down, legible, printable, up, type Probe, type ProbeResult } from '../probe.ts'
 
 export interface Ran {
   /** Exit code; null when the program could not be started. */
@@ -28,7 +28,7 @@ export function makePingProbe(run: RunPing): Probe {
     attempt: async ({ ip }, timeoutMs): Promise<ProbeResult> => {
       const seconds = Math.max(1, Math.ceil(timeoutMs / 1_000))
       const { code, output } = await run(['-n', '-q', '-c', '1', '-W', String(seconds), ip], timeoutMs + 500)
-      if (code === 0) return up('answered')
+      if (code === 0) return { ...up('answered'), request: 'ICMP echo', answer: legible(output) }
       if (code === null) return { verdict: 'unknown', detail: 'ping is not available on this host' }
       // iputils: 1 = no answer, 2 = another error, such as no permission.
       if (code === 1) return down(`no answer within ${timeoutMs} ms`)

@@ -1,6 +1,7 @@
 /** TCP: the server is up when it accepts a connection and, if asked so, answers what is expected. */
 import type { ProbeSpec } from '#model/snapshot/snapshot.ts'
 import { converse } from '../connect.ts'
+import { parseAgentLine } from '../weight.ts'
 import { down, MAINTENANCE, MAX_BODY_BYTES, printable, up, type Probe } from '../probe.ts'
 
 /**
@@ -8,7 +9,7 @@ import { down, MAINTENANCE, MAX_BODY_BYTES, printable, up, type Probe } from '..
  * has no right to.
  */
 export function makeTcpProbe(spec: Extract<ProbeSpec, { is: 'tcp' }>): Probe {
-  const { request, response, maintenanceResponse, isHalfOpen } = spec
+  const { request, response, maintenanceResponse, isHalfOpen, isAgent = false } = spec
   return {
     kind: 'tcp',
     attempt: (target, timeoutMs) =>
@@ -17,11 +18,12 @@ export function makeTcpProbe(spec: Extract<ProbeSpec, { is: 'tcp' }>): Probe {
         timeoutMs,
         tls: null,
         request: request ?? '',
-        isConnectEnough: isHalfOpen || (response === null && maintenanceResponse === null),
-        isSilenceAnswer: response === null,
+        isConnectEnough: isHalfOpen || (response === null && maintenanceResponse === null && !isAgent),
+        isSilenceAnswer: response === null && !isAgent,
         maxAnswerBytes: MAX_BODY_BYTES,
         judge: (answer, isEnd) => {
           if (isHalfOpen) return up('connected')
+          if (isAgent) return answer.includes('\n') || isEnd ? parseAgentLine(answer) : undefined
           if (maintenanceResponse !== null && answer.includes(maintenanceResponse)) return MAINTENANCE
           if (response !== null && answer.includes(response)) return up('answered as expected')
           if (!isEnd) return undefined

@@ -2,7 +2,7 @@
 import { createSocket } from 'node:dgram'
 import { isIPv6 } from 'node:net'
 import type { ProbeSpec } from '#model/snapshot/snapshot.ts'
-import { describeError, down, MAINTENANCE, MAX_BODY_BYTES, printable, up, type Probe, type ProbeResult } from '../probe.ts'
+import { describeError, down, legible, MAINTENANCE, MAX_BODY_BYTES, printable, up, type Probe, type ProbeResult } from '../probe.ts'
 
 /** A host that nobody listens on says so at once, if it says so at all. */
 const SILENCE_MS = 1_000
@@ -23,7 +23,11 @@ export function makeUdpProbe({ request, response, maintenanceResponse }: Extract
           clearTimeout(timer)
           socket.removeAllListeners().on('error', () => undefined)
           socket.close()
-          resolve(result)
+          resolve({
+            ...result,
+            ...(request === null ? {} : { request: legible(request) }),
+            ...(last === '' ? {} : { answer: legible(last) })
+          })
         }
         const silent = (): void => {
           if (response === null) finish(up('nothing came back'))

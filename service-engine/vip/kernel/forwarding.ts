@@ -25,7 +25,7 @@ export interface ForwardingOptions {
   readonly openLink: (engineId: string) => KernelLink
 }
 
-export type Servers = Pick<PlanInput, 'verdictOf' | 'addressesOf'>
+export type Servers = Pick<PlanInput, 'verdictOf' | 'shareOf' | 'addressesOf'>
 
 export interface Forwarding {
   /** Takes effect soon; calls that come meanwhile are one. */

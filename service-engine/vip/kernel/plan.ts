@@ -17,6 +17,8 @@ export interface PlanInput {
   readonly snapshot: Snapshot
   readonly host: HostForwarding
   readonly verdictOf: (poolId: string, serverId: string) => Verdict
+  /** How much of its share a server says that it can take, in percent; all of it when left out. */
+  readonly shareOf?: (poolId: string, serverId: string) => number
   /** Addresses of a server that is given by name. */
   readonly addressesOf: (poolId: string, serverId: string) => readonly string[]
 }
@@ -105,7 +107,7 @@ function doorsOf(part: VirtualServicePart): { address: string; ports: number[] }
 }
 
 /** The rules of the data plane's pools: up first, before any verdict those that nobody knows. */
-function serversOf(pool: PoolPart, { verdictOf, addressesOf }: PlanInput): ForwardedServer[] | string {
+function serversOf(pool: PoolPart, { verdictOf, addressesOf, shareOf }: PlanInput): ForwardedServer[] | string {
   const able = pool.servers.filter(server => server.isEnabled && server.weight > 0)
   const inState = (verdict: Verdict): ServerSpec[] => able.filter(server => verdictOf(pool.id, server.id) === verdict)
   const up = pool.monitors.length === 0 ? able : inState('up')
@@ -115,7 +117,9 @@ function serversOf(pool: PoolPart, { verdictOf, addressesOf }: PlanInput): Forwa
     const ip = server.isName ? addressesOf(pool.id, server.id)[0] : server.host
     if (ip === undefined) continue
     const port = pool.usesServicePort === true ? null : server.port
-    servers.push({ key: `${pool.id}/${server.id}`, ip, port, weight: active.has(server) ? server.weight : 0 })
+    // In steps of 5 %, as the data plane counts them.
+    const shares = pool.isWeighed === true ? Math.ceil((shareOf?.(pool.id, server.id) ?? 100) / 5) : 1
+    servers.push({ key: `${pool.id}/${server.id}`, ip, port, weight: active.has(server) ? server.weight * shares : 0 })
   }
   return servers.length === 0 ? 'it has no server with an address' : servers
 }

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { readOrder, readSettings, Refused } from '#engine/settings.ts'
+import { readOrder, readSettings, Refused, scriptUserOf } from '#engine/settings.ts'
 
 t.test('readSettings has a default for everything', async t => {
   const settings = readSettings({}, 'host-1')
@@ -54,4 +54,15 @@ t.test('readOrder knows four verbs', async t => {
   for (const args of [['dance'], ['run', 'fast'], ['join'], ['join', '--wrong', 'x'], ['status', '--json']]) {
     t.throws(() => readOrder(args, settings), Refused, args.join(' '))
   }
+})
+
+t.test('scriptUserOf names a user that scripts can run as', async t => {
+  const accounts = 'root:x:0:0::/:/bin/sh\nnobody:x:65534:65533::/:/bin/false\nbroken\n'
+  t.equal(scriptUserOf('', accounts, 0), null)
+  t.same(scriptUserOf('nobody', accounts, 0), { uid: 65534, gid: 65533 })
+  t.same(scriptUserOf('65534', accounts, 65534), { uid: 65534, gid: 65533 })
+  t.throws(() => scriptUserOf('root', accounts, 0), Refused)
+  t.throws(() => scriptUserOf('nobody', accounts, 1000), { message: /must be the user that the engine runs as/ })
+  t.throws(() => scriptUserOf('somebody', accounts, 0), { message: /must be a user of this host/ })
+  t.throws(() => scriptUserOf('broken', accounts, 0), Refused)
 })

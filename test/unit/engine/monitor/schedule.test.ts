@@ -62,6 +62,9 @@ function bench(options: { readonly maxRunning?: number; readonly addresses?: Rec
   const told: ServerJudgement[][] = []
   const written = new Map<string, Verdict>()
   const moved: string[] = []
+  const weights = new Map<string, number | null>()
+  const percents = new Map<string, number>()
+  const startedAtMs: number[] = []
   let running = 0
   let mostRunning = 0
   const monitors = startMonitors({
@@ -71,15 +74,19 @@ function bench(options: { readonly maxRunning?: number; readonly addresses?: Rec
       kind: spec.is,
       attempt: async target => {
         attempts.push(target)
+        startedAtMs.push(clock.nowMs())
         mostRunning = Math.max(mostRunning, ++running)
         await Promise.resolve()
         running -= 1
         const verdict = world.get(target.ip) ?? 'up'
-        return { verdict, detail: `seen ${verdict}` }
+        const weightPercent = percents.get(target.ip)
+        const seen = { verdict, detail: `seen ${verdict}`, request: 'asked', answer: verdict }
+        return weightPercent === undefined ? seen : { ...seen, weightPercent }
       }
     }),
     addressesOf: name => options.addresses?.[name] ?? [],
     judge: (poolId, serverId, verdict) => written.set(`${poolId}/${serverId}`, verdict),
+    weigh: (poolId, serverId, percent) => weights.set(`${poolId}/${serverId}`, percent),
     told: judgements => told.push([...judgements]),
     usableChanged: (poolId, serverId) => moved.push(`${poolId}/${serverId}`),
     ...(options.maxRunning === undefined ? {} : { maxRunning: options.maxRunning })
@@ -91,7 +98,7 @@ function bench(options: { readonly maxRunning?: number; readonly addresses?: Rec
       for (let i = 0; i < 4; i++) await new Promise(setImmediate)
     }
   }
-  return { clock, world, attempts, told, written, moved, monitors, pass, mostRunning: () => mostRunning }
+  return { clock, world, weights, percents, startedAtMs, attempts, told, written, moved, monitors, pass, mostRunning: () => mostRunning }
 }
 
 t.test('combine weighs several monitors', async t => {
@@ -234,12 +241,59 @@ t.test('a monitor that cannot be made tells why', async t => {
     },
     addressesOf: () => [],
     judge: () => undefined,
+    weigh: () => undefined,
     told: () => undefined
   })
   monitors.update([pool([server('10.0.0.1')])], services)
   clock.advance(10)
   await new Promise(setImmediate)
   t.match(monitors.judgements(), [{ verdict: 'unknown', probes: [{ detail: 'this monitor cannot run here: no such cipher' }] }])
+})
+
+t.test('a restart with a thousand servers asks them little by little', async t => {
+  const { monitors, startedAtMs, pass, attempts, mostRunning } = bench({ maxRunning: 64 })
+  const hosts = Array.from({ length: 1_000 }, (_, i) => `10.0.${i >> 8}.${i & 255}`)
+  // Two pools with the same servers and monitor: each server is asked once for both.
+  monitors.update(
+    ['pool-1', 'pool-2'].map(id =>
+      pool(
+        hosts.map(host => server(host)),
+        { id }
+      )
+    ),
+    services
+  )
+  await pass(1_950)
+  const inWindow = new Map<number, number>()
+  for (const atMs of startedAtMs) inWindow.set(Math.floor(atMs / 100), (inWindow.get(Math.floor(atMs / 100)) ?? 0) + 1)
+  t.ok(Math.max(...inWindow.values()) <= 200, 'first and second probes of 500 servers a second, spread evenly')
+  await pass(500)
+  t.equal(new Set(attempts.map(({ ip }) => ip)).size, 1_000, 'all were asked')
+  t.ok(attempts.length <= 2_000, 'once for both pools')
+  t.ok(mostRunning() <= 64)
+  t.equal(monitors.judgements().length, 2_000)
+})
+
+t.test('what a server says that it can take is written and told, and holds until it says otherwise', async t => {
+  const { monitors, world, percents, weights, pass } = bench()
+  const part = pool([server('10.0.0.1'), server('10.0.0.2')])
+  percents.set('10.0.0.1', 40)
+  monitors.update([part], services)
+  await pass(500)
+  t.equal(weights.get('pool-1/10.0.0.1:80'), 40)
+  t.equal(weights.get('pool-1/10.0.0.2:80'), null)
+  t.match(monitors.judgements(), [{ weightPercent: 40, probes: [{ request: 'asked', answer: 'up' }] }, { weightPercent: undefined }])
+  world.set('10.0.0.1', 'down')
+  percents.delete('10.0.0.1')
+  await pass(12_000)
+  t.equal(weights.get('pool-1/10.0.0.1:80'), 40, 'a failure says nothing about it')
+  world.set('10.0.0.1', 'up')
+  await pass(12_000)
+  t.equal(weights.get('pool-1/10.0.0.1:80'), null, 'an answer without it takes it back')
+  percents.set('10.0.0.1', 0)
+  await pass(12_000)
+  monitors.update([{ ...part }], services)
+  t.equal(weights.get('pool-1/10.0.0.1:80'), 0, 'a new generation hears it again')
 })
 
 t.test('stop ends all probing', async t => {

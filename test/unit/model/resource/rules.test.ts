@@ -168,6 +168,35 @@ const cases: readonly (readonly [kind: KindName, why: string, body: object, poin
     { type: 'HEALTH_MONITOR_HTTP', http_monitor: { http_request: '/health' } },
     ['/http_monitor/http_request']
   ],
+  ['healthmonitor', 'DNS without a question', { type: 'HEALTH_MONITOR_DNS' }, ['/dns_monitor']],
+  [
+    'healthmonitor',
+    'a name that is none',
+    { type: 'HEALTH_MONITOR_DNS', dns_monitor: { query_name: 'a..b' } },
+    ['/dns_monitor/query_name']
+  ],
+  ['healthmonitor', 'no script', { type: 'HEALTH_MONITOR_EXTERNAL' }, ['/external_monitor']],
+  [
+    'healthmonitor',
+    'variables that are none',
+    { type: 'HEALTH_MONITOR_EXTERNAL', external_monitor: { command_code: 'true', command_variables: 'A=1 B' } },
+    ['/external_monitor/command_variables']
+  ],
+  [
+    'healthmonitor',
+    'an agent that is half open',
+    { tcp_monitor: { agent_check: true, tcp_half_open: true } },
+    ['/tcp_monitor/agent_check']
+  ],
+  [
+    'healthmonitor',
+    'two bodies',
+    {
+      type: 'HEALTH_MONITOR_HTTP',
+      http_monitor: { exact_http_request: true, http_request: 'POST / HTTP/1.0', http_request_body: 'x' }
+    },
+    ['/http_monitor/http_request_body']
+  ],
   ['applicationprofile', 'L4 settings on HTTP', { tcp_app_profile: {}, l4_ssl_profile: {} }, ['/l4_ssl_profile', '/tcp_app_profile']],
   ['applicationprofile', 'TLS settings on L4', { type: 'APPLICATION_PROFILE_TYPE_L4', l4_ssl_profile: {} }, ['/l4_ssl_profile']],
   ['applicationprofile', 'HTTP settings on L4', { type: 'APPLICATION_PROFILE_TYPE_L4', http_profile: {} }, ['/http_profile']],

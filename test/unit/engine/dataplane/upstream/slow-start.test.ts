@@ -144,3 +144,40 @@ t.test('lease passes over a server that has had enough, and says full when all h
   clock.advance(100)
   t.not(pool.lease(aQuestion(1), null), 'full')
 })
+
+t.test('a server gets as much of its share as it says that it can take', async t => {
+  const { clock, memory, open } = openEngine()
+  for (const is of ['least-connections', 'round-robin', 'random'] as const) {
+    const part = { ...aPool([1, 2], { id: `pool-${is}`, algorithm: { is } }), isWeighed: true as const }
+    const pool = open(part)
+    const id = (port: number): string => part.servers.find(server => server.port === port)!.id
+    // Idle servers are alike for the others: only what is in flight tells them apart.
+    const share = (): number => (is === 'round-robin' ? shareOfPort(pool, 1) : shareHeld(pool, 1))
+    memory.weigh(part.id, id(1), 25)
+    clock.advance(1_000)
+    t.ok(near(share(), 0.2), `${is}: a quarter of the other`)
+    memory.weigh(part.id, id(1), 0)
+    clock.advance(1_000)
+    t.equal(share(), 0, `${is}: nothing`)
+    memory.weigh(part.id, id(1), null)
+    clock.advance(1_000)
+    t.ok(near(share(), 0.5), `${is}: all of it`)
+    t.same(pool.resting(), [], `${is}: nobody is sent away`)
+    memory.weigh(part.id, id(1), 0)
+    memory.weigh(part.id, id(2), 0)
+    clock.advance(1_000)
+    t.equal(pool.lease(aQuestion(1), null), 'none', `${is}: no server can take more`)
+  }
+})
+
+/** The share of the server on this port when so many requests are under way at once. */
+function shareHeld(pool: Pool, port: number): number {
+  const leases = Array.from({ length: 400 }, (_, n) => pool.lease(aQuestion(n), null))
+  let count = 0
+  for (const lease of leases) {
+    if (typeof lease === 'string') throw new Error(lease)
+    if (lease.serverId.endsWith(`:${port}`)) count++
+    lease.release()
+  }
+  return count / leases.length
+}
