@@ -6,7 +6,7 @@ import type { Log } from '#model/base/log.ts'
 import type { Random } from '#model/base/random.ts'
 import { Scope } from '#model/base/scope.ts'
 import { VERSION } from '#model/base/version.ts'
-import type { Verdict } from '#model/message/message.ts'
+import { LIMIT_INTERVAL_MS, type Verdict } from '#model/message/message.ts'
 import type { Violation } from '#model/resource/violation.ts'
 import type { Snapshot } from '#model/snapshot/snapshot.ts'
 import type { AgentSide, EngineSide } from './agent/port.ts'
@@ -15,6 +15,7 @@ import type { ForwarderKind } from './dataplane/exchange/forwarder.ts'
 import type { WorkerSetup } from './generation/orders.ts'
 import { openAccessLog } from './meter/access-log.ts'
 import { openHost } from './meter/host.ts'
+import { openLimits } from './meter/limits.ts'
 import { startSampler } from './meter/sampler.ts'
 import { makeMemory, MemoryFull, serverKey, type Tenants } from './meter/shared.ts'
 import { makeRates } from './meter/rates.ts'
@@ -54,7 +55,7 @@ export interface Engine {
 }
 
 /** What this build can do, for the controller's placement. */
-const ABILITIES = ['tcp', 'udp', 'proxy-protocol', 'tls', 'ipv4', 'ipv6'] as const
+const ABILITIES = ['tcp', 'udp', 'proxy-protocol', 'tls', 'ipv4', 'ipv6', 'shared-limits'] as const
 
 const noSnapshot: Tenants = { virtualServices: [], pools: [] }
 
@@ -82,6 +83,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
   const ticketKeys = new Uint8Array(randomBytes(48))
   const [seedA, seedB] = new Int32Array(new Uint8Array(randomBytes(8)).buffer)
   const rates = makeRates([seedA!, seedB!])
+  const limits = openLimits(rates, () => process.hrtime.bigint())
   const scope = new Scope()
   const memory = makeMemory({ workers, nowMs: clock.nowMs })
   const accessLog = openAccessLog({ path: options.accessLogPath, clock })
@@ -185,6 +187,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     for (const key of verdicts.keys()) if (!servers.has(key)) verdicts.delete(key)
     for (const key of shares.keys()) if (!servers.has(key)) shares.delete(key)
     running = snapshot
+    limits.run(snapshot.virtualServices)
     names.watch(
       new Set(snapshot.pools.flatMap(pool => pool.servers.filter(server => server.isName && server.isEnabled).map(server => server.host)))
     )
@@ -208,6 +211,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       abilities: [`http-${forwarder}`, ...ABILITIES, ...(forwarding === null ? [] : ['l4-kernel'])]
     }),
     explain: crew.explain,
+    shareLimits: limits.share,
     standDown: async reason => {
       stoodDown = reason
       monitors.stop()
@@ -219,7 +223,9 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
   }
 
   const sampler = startSampler({
-    memory: { readTotals: () => forwarding?.tally.addTo(memory.readTotals()) ?? memory.readTotals() },
+    memory: {
+      readTotals: () => ({ ...(forwarding?.tally.addTo(memory.readTotals()) ?? memory.readTotals()), limits: limits.sample() })
+    },
     readHost: openHost(clock.nowMs),
     bootId,
     clock,
@@ -227,6 +233,12 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     take: sample => agent?.sampleTaken(sample)
   })
   scope.add(sampler.stop)
+  scope.add(
+    clock.every(LIMIT_INTERVAL_MS, () => {
+      const used = limits.used()
+      if (used.length > 0) agent?.limitsUsed(used)
+    })
+  )
 
   try {
     agent = await options.openAgent(engineSide)

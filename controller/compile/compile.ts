@@ -6,6 +6,7 @@ import type { Manifest, Part, PartEntry } from '#model/snapshot/snapshot.ts'
 import { PartCache } from './cache.ts'
 import type { Made, NotMade } from './cache.ts'
 import { addressesOf as vipsOf, protocolOf } from '#model/resource/conflict.ts'
+import { withShares } from './limit.ts'
 import { addressSet, listenersOf } from './listen.ts'
 import { groupRanges } from './match.ts'
 import { poolPart } from './pool.ts'
@@ -33,6 +34,8 @@ export interface CompileInput {
   readonly virtualServices: readonly string[]
   /** Uuids of the enabled children of a virtual service, in a steady order; none when left out. */
   readonly childrenOf?: (uuid: string) => readonly string[]
+  /** How many engines a virtual service is placed on, which share its limits; one when left out. */
+  readonly enginesOf?: (uuid: string) => number
   /** Opens what the store keeps sealed. */
   readonly openSecret: (sealed: string) => string
   /** A secret of 32 bytes in base64, always the same for a purpose. */
@@ -80,7 +83,7 @@ export function compile(input: CompileInput): Compiled {
     else {
       for (const made of built.all) add(made)
       for (const child of input.childrenOf?.(uuid) ?? []) {
-        const hosted = buildChild(build, child)
+        const hosted = buildChild(build, child, enginesOf(input, uuid))
         if ('problem' in hosted) problems.push({ virtualService: child, message: hosted.problem })
         else for (const made of hosted.all) add(made)
       }
@@ -143,12 +146,14 @@ function attempt(make: () => Made): Made | NotMade {
 
 /** A virtual service with every part that it points to: all of it or nothing. */
 function buildService(build: Build, uuid: string, addresses: ReadonlySet<string>): { readonly all: readonly Made[] } | NotMade {
-  const children = build.input.childrenOf?.(uuid) ?? []
-  const service = remember(build, `${serviceKey(build.input, uuid, addresses)} ${children.join(' ')}`, reader => {
+  const { input } = build
+  const children = input.childrenOf?.(uuid) ?? []
+  const engines = enginesOf(input, uuid)
+  const service = remember(build, `${serviceKey(input, uuid, addresses)} ${engines} ${children.join(' ')}`, reader => {
     const read = reader.need('virtualservice', uuid)
     if (read.body.vsvip_ref === undefined) throw new CannotBuild('it has no addresses')
     const vsvip = reader.need('vsvip', read.body.vsvip_ref)
-    const part = servicePart(reader, read, children)
+    const part = withShares(servicePart(reader, read, children), engines, () => input.deriveSecret(LIMIT_KEYS))
     const protocol = part.application === 'udp' ? 'UDP' : 'TCP'
     return { ...part, listeners: listenersOf(read.body, vsvip.raw, addresses, protocol, group => groupRanges(reader, group)) }
   })
@@ -156,9 +161,9 @@ function buildService(build: Build, uuid: string, addresses: ReadonlySet<string>
 }
 
 /** A child: it has no listeners of its own. */
-function buildChild(build: Build, uuid: string): { readonly all: readonly Made[] } | NotMade {
-  const child = remember(build, `virtual-service ${uuid} hosted`, reader => ({
-    ...servicePart(reader, reader.need('virtualservice', uuid)),
+function buildChild(build: Build, uuid: string, engines: number): { readonly all: readonly Made[] } | NotMade {
+  const child = remember(build, `virtual-service ${uuid} hosted ${engines}`, reader => ({
+    ...withShares(servicePart(reader, reader.need('virtualservice', uuid)), engines, () => build.input.deriveSecret(LIMIT_KEYS)),
     listeners: []
   }))
   return withParts(build, child)
@@ -188,6 +193,10 @@ function withParts(build: Build, service: Made | NotMade): { readonly all: reado
   }
   return { all }
 }
+
+/** What the secret is for by which engines number the keys of limits. */
+const LIMIT_KEYS = 'keys of rate limits'
+const enginesOf = (input: CompileInput, uuid: string): number => Math.max(1, input.enginesOf?.(uuid) ?? 1)
 
 const isHttp = (part: Part): boolean => part.kind === 'virtual-service' && part.application === 'http'
 

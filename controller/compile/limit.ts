@@ -1,7 +1,7 @@
 /** Rate limits, of virtual services and of rules, in the engine's words. */
 import type { FilledShape } from '#model/resource/field.ts'
 import type { rateProfile, ruleRateProfile } from '#model/resource/ratelimit.ts'
-import type { LimitAction, RateLimitSpec } from '#model/snapshot/snapshot.ts'
+import type { LimitAction, RateLimitSpec, RequestRule, VirtualServicePart } from '#model/snapshot/snapshot.ts'
 import { bodyOf, statusNumber } from './pool.ts'
 import { redirectOf } from './redirect.ts'
 
@@ -40,6 +40,32 @@ export function limitOf(profile: Profile, named: { readonly id: string; readonly
     key: [...[...keys].map(by => ({ by })), ...byName],
     action: actionOf(profile.action),
     isLogOnly: profile.log_only
+  }
+}
+
+type Limited = Pick<VirtualServicePart, 'id' | 'requestRules' | 'requestLimit' | 'connectionLimit'>
+
+/**
+ * Its limits as those of so many engines together. A limit of a rule is of one virtual service, whoever else has the policy.
+ *
+ * Shapes  seed: 8 bytes and more in base64
+ * Returns `part` itself where it has no limit
+ */
+export function withShares<T extends Limited>(part: T, engines: number, seed: () => string): T {
+  const isLimited = (rule: RequestRule): boolean => rule.action?.is === 'rate-limit'
+  const { requestLimit, connectionLimit, requestRules } = part
+  if (requestLimit === undefined && connectionLimit === undefined && !requestRules.some(isLimited)) return part
+  const bytes = Buffer.from(seed(), 'base64')
+  const shared = { ...(engines > 1 ? { engines } : {}), seed: [bytes.readInt32LE(0), bytes.readInt32LE(4)] as const }
+  return {
+    ...part,
+    ...(requestLimit === undefined ? {} : { requestLimit: { ...requestLimit, ...shared } }),
+    ...(connectionLimit === undefined ? {} : { connectionLimit: { ...connectionLimit, ...shared } }),
+    requestRules: requestRules.map(rule =>
+      rule.action?.is === 'rate-limit'
+        ? { ...rule, action: { ...rule.action, limit: { ...rule.action.limit, ...shared, id: `${part.id}/${rule.action.limit.id}` } } }
+        : rule
+    )
   }
 }
 

@@ -10,6 +10,7 @@ import type { TelemetryPort } from '#controller/telemetry/port.ts'
 import { openChannel } from './channel.ts'
 import type { Admission, Caller } from './channel.ts'
 import { makeEnrol } from './enrol.ts'
+import { SharedLimits } from './limits.ts'
 import type { Planner } from './plan.ts'
 import type { FleetPort, StateChange } from './port.ts'
 import { Pusher } from './push.ts'
@@ -66,7 +67,13 @@ export async function openFleet(options: FleetOptions): Promise<Fleet> {
     onPlanned: () => runtime.planned(),
     onAnswer: (engine, isNews) => (isNews ? runtime.engineChanged(engine) : announce({ kind: 'serviceengine', uuid: engine.uuid }))
   })
-  const runtime = makeRuntime({ store, clock, telemetry, roster, planner, announce })
+  const limits = new SharedLimits({
+    clock,
+    placedOn: uuid => planner.service(uuid)?.engineUuids ?? [],
+    engine: uuid => roster.get(uuid),
+    nameOf: ({ uuid }) => roster.resource(uuid)?.name ?? uuid
+  })
+  const runtime = makeRuntime({ store, clock, telemetry, roster, planner, limitsOf: uuid => limits.runtime(uuid), announce })
 
   const questions = new Questions(clock)
   /** Sessions that have not said hello. */
@@ -133,6 +140,7 @@ export async function openFleet(options: FleetOptions): Promise<Fleet> {
     engine.refusals.clear()
     engine.judgements.clear()
     engine.ejections = new Map()
+    limits.connected(engine.uuid)
     roster.setRow(engine, {
       facts,
       runningRevision,
@@ -164,7 +172,10 @@ export async function openFleet(options: FleetOptions): Promise<Fleet> {
         return pusher.partsWanted(engine, message.hashes)
       case 'SampleTaken':
         runtime.judged(ejectedAnew(engine, message.sample.servers))
+        limits.sampled(engine.uuid, message.sample)
         return telemetry.ingest(engine.uuid, message.sample)
+      case 'LimitsUsed':
+        return limits.used(engine.uuid, message.limits)
       case 'ServersJudged':
         for (const judged of message.servers) engine.judgements.set(`${judged.poolId}/${judged.serverId}`, judged)
         return runtime.judged(message.servers)
@@ -197,6 +208,7 @@ export async function openFleet(options: FleetOptions): Promise<Fleet> {
     engine.runningIds = new Set()
     pusher.disconnected(engine)
     telemetry.forget(engine.uuid)
+    limits.gone(engine.uuid)
     if (ending === 'stopped') return
     roster.setRow(engine, { lastSeenEpochMs: clock.nowEpochMs() })
     if (ending === 'silent')
@@ -256,6 +268,7 @@ export async function openFleet(options: FleetOptions): Promise<Fleet> {
       for (const engine of roster.engines) engine.session?.end('stopped', 1001, 'the controller stops')
       roster.stop()
       runtime.stop()
+      limits.stop()
       await channel.close()
     }
   }

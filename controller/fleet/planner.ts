@@ -156,7 +156,8 @@ export function makePlanner({ store, seal, log, loadOf = () => undefined }: Plan
         return children.length === 0 ? [] : [[service, children] as const]
       })
     )
-    const key = JSON.stringify([name, group, addresses, virtualServices, [...childrenHere]])
+    const enginesOf = (service: string): number => placement.assignments.get(service)?.length ?? 1
+    const key = JSON.stringify([name, group, addresses, virtualServices, virtualServices.map(enginesOf), [...childrenHere]])
     const before = kept.get(uuid)
     if (before?.key === key && dropped !== undefined && before.madeOf.isDisjointFrom(dropped)) {
       const { manifest, parts } = before.wanted
@@ -168,6 +169,7 @@ export function makePlanner({ store, seal, log, loadOf = () => undefined }: Plan
       engine: { uuid, name, group, addresses },
       virtualServices,
       childrenOf: service => childrenHere.get(service) ?? [],
+      enginesOf,
       openSecret: seal.open,
       deriveSecret: seal.derive,
       cache

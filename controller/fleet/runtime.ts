@@ -7,6 +7,7 @@ import type { ServerJudgement } from '#model/message/message.ts'
 import { filled } from '#model/resource/catalogue.ts'
 import type { KindName } from '#model/resource/kind.ts'
 import type {
+  LimitRuntime,
   OperState,
   OperStatus,
   PoolRuntime,
@@ -49,6 +50,7 @@ export interface RuntimeOptions {
   readonly telemetry: Pick<TelemetryPort, 'live' | 'liveOfEngine' | 'hostOfEngine' | 'healthScore'>
   readonly roster: Roster
   readonly planner: Planner
+  readonly limitsOf: (virtualServiceUuid: string) => readonly LimitRuntime[]
   readonly announce: (change: StateChange) => void
 }
 
@@ -346,6 +348,7 @@ export function makeRuntime(options: RuntimeOptions): Runtime {
       const plan = planner.service(uuid)
       const pools = poolsOf(uuid).flatMap(pool => store.get('pool', pool) ?? [])
       const counts = pools.map(pool => judgePool(pool).counts)
+      const limits = options.limitsOf(uuid)
       const sum = (pick: (count: (typeof counts)[number]) => number): number => counts.reduce((total, count) => total + pick(count), 0)
       return {
         oper_status: status('virtualservice', uuid, judged),
@@ -361,6 +364,7 @@ export function makeRuntime(options: RuntimeOptions): Runtime {
           }
         }),
         engines_wanted: plan?.enginesWanted ?? 1,
+        ...(limits.length === 0 ? {} : { limits }),
         live: telemetry.live(uuid),
         health_score: telemetry.healthScore(uuid, {
           isDown: judged.state === 'OPER_DOWN',

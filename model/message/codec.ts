@@ -5,12 +5,16 @@
 import type { Part, PartEntry } from '#model/snapshot/snapshot.ts'
 import type { Violation } from '#model/resource/violation.ts'
 import { BUCKETS } from './histogram.ts'
+import { LIMIT_USES_MAX } from './message.ts'
 import type {
   AgentMessage,
   Explanation,
   Ejection,
   HostSample,
   HubMessage,
+  LimitSample,
+  LimitShare,
+  LimitUse,
   RequestQuestion,
   Sample,
   ServerJudgement,
@@ -59,6 +63,9 @@ const count: Read<number> = (value, at) =>
 
 const whole: Read<number> = (value, at) =>
   Number.isSafeInteger(value) && Number(value) >= 0 ? Number(value) : fail(at, 'an integer from 0')
+
+const ratio: Read<number> = (value, at) =>
+  typeof value === 'number' && value >= 0 && value <= 1 ? value : fail(at, 'a number from 0 to 1')
 
 const one =
   <T extends string>(...values: readonly T[]): Read<T> =>
@@ -168,8 +175,12 @@ const sample = object<Sample>({
   host,
   virtualServices: list(traffic, 100_000),
   pools: list(traffic, 100_000),
-  servers: list(server, 200_000)
+  servers: list(server, 200_000),
+  limits: optional(list(object<LimitSample>({ virtualServiceId: name, id: name, admitted: count, refused: count, share: count }), 100_000))
 })
+
+/** Which bucket of which limit. */
+const bucket = { virtualServiceId: name, limitId: name, bucket: whole, share: ratio }
 
 const judgement = object<ServerJudgement>({
   poolId: name,
@@ -236,7 +247,8 @@ const hubShapes: Shapes<HubMessage> = {
   Heartbeat: object({ type: one('Heartbeat'), sequence: whole }),
   CertificateRenewed: object({ type: one('CertificateRenewed'), certificatePem: pem, caPem: pem }),
   StandDown: object({ type: one('StandDown'), reason: text(4_096) }),
-  ExplainRequest: object({ type: one('ExplainRequest'), id: name, question })
+  ExplainRequest: object({ type: one('ExplainRequest'), id: name, question }),
+  ShareLimits: object({ type: one('ShareLimits'), shares: list(object<LimitShare>({ ...bucket, owedMs: count }), 200_000) })
 }
 
 const agentShapes: Shapes<AgentMessage> = {
@@ -262,7 +274,11 @@ const agentShapes: Shapes<AgentMessage> = {
   Heartbeat: object({ type: one('Heartbeat'), sequence: whole }),
   SampleTaken: object({ type: one('SampleTaken'), sample }),
   ServersJudged: object({ type: one('ServersJudged'), servers: list(judgement, 200_000) }),
-  RequestExplained: object({ type: one('RequestExplained'), id: name, explanation })
+  RequestExplained: object({ type: one('RequestExplained'), id: name, explanation }),
+  LimitsUsed: object({
+    type: one('LimitsUsed'),
+    limits: list(object<LimitUse>({ ...bucket, asked: whole, owedMs: count }), LIMIT_USES_MAX)
+  })
 }
 
 /** The text frame of a message. */

@@ -14,7 +14,7 @@ export const HEARTBEAT_TIMEOUT_MS = 2_000
 
 // --- controller to agent ------------------------------------------------------------------------------------------
 
-export type HubMessage = Welcome | ApplySnapshot | HubHeartbeat | CertificateRenewed | StandDown | ExplainRequest
+export type HubMessage = Welcome | ApplySnapshot | HubHeartbeat | CertificateRenewed | StandDown | ExplainRequest | ShareLimits
 
 export interface Welcome {
   readonly type: 'Welcome'
@@ -69,6 +69,22 @@ export interface RequestQuestion {
   readonly scheme: '' | 'http' | 'https'
 }
 
+/** How much of the budgets of shared limits the engine has from now on; only to engines with the ability `shared-limits`. */
+export interface ShareLimits {
+  readonly type: 'ShareLimits'
+  readonly shares: readonly LimitShare[]
+}
+
+export interface LimitShare {
+  readonly virtualServiceId: string
+  readonly limitId: string
+  readonly bucket: number
+  /** 0..1 of the whole budget; those of all engines together are no more than 1. */
+  readonly share: number
+  /** How empty the part of the bucket is that comes with a larger share: until it would be full. */
+  readonly owedMs: number
+}
+
 // --- agent to controller ------------------------------------------------------------------------------------------
 
 export type AgentMessage =
@@ -81,6 +97,7 @@ export type AgentMessage =
   | SampleTaken
   | ServersJudged
   | RequestExplained
+  | LimitsUsed
 
 export interface Hello {
   readonly type: 'Hello'
@@ -150,6 +167,18 @@ export interface Sample {
   readonly virtualServices: readonly TrafficSample[]
   readonly pools: readonly TrafficSample[]
   readonly servers: readonly ServerSample[]
+  /** Rate limits that something was asked of since the engine started. */
+  readonly limits?: readonly LimitSample[]
+}
+
+export interface LimitSample {
+  readonly virtualServiceId: string
+  readonly id: string
+  /** Totals since boot. */
+  readonly admitted: number
+  readonly refused: number
+  /** 0..1 of the budget; of a limit that counts keys apart, what a new key starts with. */
+  readonly share: number
 }
 
 export interface HostSample {
@@ -228,6 +257,30 @@ export interface ServerJudgement {
 }
 
 export type Verdict = 'up' | 'down' | 'unknown'
+
+/** At most so many buckets are told of at once: the busiest. */
+export const LIMIT_USES_MAX = 1_024
+/** How often engines tell, and the controller divides. */
+export const LIMIT_INTERVAL_MS = 250
+
+/** Sent while limits that engines share are in use. */
+export interface LimitsUsed {
+  readonly type: 'LimitsUsed'
+  readonly limits: readonly LimitUse[]
+}
+
+export interface LimitUse {
+  readonly virtualServiceId: string
+  readonly limitId: string
+  /** Which of the limit's buckets: a hash of limit and key below 2^45, the same on all engines. */
+  readonly bucket: number
+  /** That the engine has of the budget, 0..1. */
+  readonly share: number
+  /** Tokens that were asked for since the engine told last. */
+  readonly asked: number
+  /** Until the bucket is full again. */
+  readonly owedMs: number
+}
 
 export interface RequestExplained {
   readonly type: 'RequestExplained'

@@ -69,11 +69,33 @@ export interface PlacedOn {
   readonly running_revision: number
 }
 
+/** A rate limit as it runs, once something was asked of it. */
+export interface LimitRuntime {
+  /** Where it is set: `requests`, `connections`, or the rule that has it. */
+  readonly name: string
+  readonly admitted_per_s: number
+  /** Over the limit; with `log_only` and `RL_ACTION_NONE` they get through all the same. */
+  readonly refused_per_s: number
+  readonly engines: readonly {
+    readonly engine_uuid: string
+    readonly engine_name: string
+    /** 0..1 of the budget; of a limit that counts keys apart, what a new key starts with. */
+    readonly share: number
+    readonly admitted_per_s: number
+    readonly refused_per_s: number
+    /** Since the engine started. */
+    readonly admitted: number
+    readonly refused: number
+  }[]
+}
+
 export interface VirtualServiceRuntime {
   readonly oper_status: OperStatus
   readonly placed_on: readonly PlacedOn[]
   /** How many engines the group's settings ask for. */
   readonly engines_wanted: number
+  /** Left out where there is none. */
+  readonly limits?: readonly LimitRuntime[]
   readonly live: LiveFigures
   readonly health_score: HealthScore
 }

@@ -119,6 +119,10 @@ export interface RateLimitSpec {
   readonly action: LimitAction
   /** Nothing is refused; what would be is logged. */
   readonly isLogOnly: boolean
+  /** How many engines share it; each starts with its part until the controller says otherwise. Left out: one. */
+  readonly engines?: number
+  /** Secret, the same for all engines, so that they mean the same bucket by the same number. Left out: each engine's own. */
+  readonly seed?: readonly [number, number]
 }
 
 export type LimitAction = { readonly is: 'report' | 'reset' } | Extract<RuleAction, { readonly is: 'close' | 'respond' | 'redirect' }>

@@ -123,6 +123,11 @@ class Agent implements AgentSide {
     if (this.#link?.isLive) this.#link.send({ type: 'ServersJudged', servers: judgements })
   }
 
+  limitsUsed(limits: Parameters<AgentSide['limitsUsed']>[0]): void {
+    const link = this.#link
+    if (link?.isLive && link.backlogBytes < SAMPLE_BACKLOG_BYTES) link.send({ type: 'LimitsUsed', limits })
+  }
+
   status(): LinkStatus {
     const isConnected = this.#link?.isLive === true
     const reason = this.#lastFailure === '' ? 'not connected to the controller yet' : this.#lastFailure
@@ -207,6 +212,7 @@ class Agent implements AgentSide {
   #receive(message: HubSays): void {
     if (message.type === 'ApplySnapshot') this.#ordered(message)
     else if (message.type === 'ExplainRequest') void this.#explain(message)
+    else if (message.type === 'ShareLimits') this.#options.engineSide.shareLimits?.(message.shares)
     else void this.#renewed(message)
   }
 

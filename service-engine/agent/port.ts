@@ -2,7 +2,7 @@
  * What agent and data plane are to each other: `main.ts` wires them through this port, neither imports the other, so
  * that traffic flows on when the controller is gone.
  */
-import type { Explanation, Hello, RequestQuestion, Sample, ServerJudgement } from '#model/message/message.ts'
+import type { Explanation, Hello, LimitShare, LimitUse, RequestQuestion, Sample, ServerJudgement } from '#model/message/message.ts'
 import type { Violation } from '#model/resource/violation.ts'
 import type { Snapshot } from '#model/snapshot/snapshot.ts'
 
@@ -15,6 +15,8 @@ export interface EngineSide {
   readonly facts: () => Omit<Hello, 'type' | 'protocol' | 'runningRevision' | 'runningHash' | 'heldParts'>
   /** What would become of a request; undefined when nothing that runs can say. */
   readonly explain?: (question: RequestQuestion) => Promise<Explanation | undefined>
+  /** How much of the budgets of shared limits is ours from now on. */
+  readonly shareLimits?: (shares: readonly LimitShare[]) => void
   /** No longer trusted: listeners close. */
   readonly standDown: (reason: string) => Promise<void>
 }
@@ -24,6 +26,8 @@ export interface AgentSide {
   /** Queued when the link is down or slow; the oldest is dropped and counted. Never waits. */
   readonly sampleTaken: (sample: Sample) => void
   readonly serversJudged: (judgements: readonly ServerJudgement[]) => void
+  /** Lost while there is no link: what was asked then is nobody's concern. */
+  readonly limitsUsed: (limits: readonly LimitUse[]) => void
   readonly status: () => LinkStatus
   readonly stop: () => Promise<void>
 }

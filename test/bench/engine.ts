@@ -39,6 +39,7 @@ const engine = await openEngine({
     return Promise.resolve({
       sampleTaken: () => undefined,
       serversJudged: () => undefined,
+      limitsUsed: () => undefined,
       status: () => ({ isConnected: true, runningRevision: 1, reason: '' }),
       stop: () => Promise.resolve()
     })

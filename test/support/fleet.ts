@@ -65,13 +65,15 @@ export interface TestFleetOptions {
   readonly store?: Store
   readonly clock?: Clock
   readonly services?: Map<string, Part>
+  /** What one engine should run beside what all run. */
+  readonly partsOf?: (engineUuid: string) => readonly Part[]
   readonly port?: number
   /** Takes over the keys of another controller, and nothing else of it. */
   readonly authorityOf?: TestFleet
 }
 
 export async function aFleet(t: Test, options: TestFleetOptions = {}): Promise<TestFleet> {
-  const { store = openMemoryStore(), clock = systemClock, services = new Map<string, Part>(), port = 0 } = options
+  const { store = openMemoryStore(), clock = systemClock, services = new Map<string, Part>(), port = 0, partsOf = () => [] } = options
   const seal = makeSeal(new Uint8Array(32).fill(7))
   for (const [key, row] of options.authorityOf?.store.table('pki').entries() ?? []) store.table('pki').set(key, row)
   const authority = await openAuthority({ store, seal, clock, log: silentLog })
@@ -111,7 +113,7 @@ export async function aFleet(t: Test, options: TestFleetOptions = {}): Promise<T
       return new Map(
         engines.map(engine => {
           const own: Part = { kind: 'engine', id: engine.uuid, name: 'engine', drainTimeoutS: 1 }
-          return [engine.uuid, aManifest(engine.uuid, store.revision(), [own, ...services.values()])]
+          return [engine.uuid, aManifest(engine.uuid, store.revision(), [own, ...services.values(), ...partsOf(engine.uuid)])]
         })
       )
     },

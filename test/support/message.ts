@@ -45,7 +45,8 @@ export function aSample(sequence = 1): Sample {
         latency: [],
         ejection: { reason: 'too many errors (5xx) in a row', untilEpochMs: 1_800_000_030_000 }
       }
-    ]
+    ],
+    limits: [{ virtualServiceId: 'virtualservice-1', id: 'virtualservice-1/requests', admitted: 10, refused: 2, share: 0.5 }]
   }
 }
 
@@ -84,6 +85,10 @@ export const hubMessages: readonly HubMessage[] = [
       clientIp: '192.0.2.1',
       scheme: ''
     }
+  },
+  {
+    type: 'ShareLimits',
+    shares: [{ virtualServiceId: 'virtualservice-1', limitId: 'virtualservice-1/requests', bucket: 2 ** 45 - 1, share: 0.25, owedMs: 1.5 }]
   }
 ]
 
@@ -151,6 +156,19 @@ export const agentMessages: readonly AgentMessage[] = [
       serverId: '10.0.0.1:80',
       reason: 'the default pool, round robin'
     }
+  },
+  {
+    type: 'LimitsUsed',
+    limits: [
+      {
+        virtualServiceId: 'virtualservice-1',
+        limitId: 'virtualservice-1/requests',
+        bucket: 2 ** 45 - 1,
+        share: 0.5,
+        asked: 625,
+        owedMs: 50
+      }
+    ]
   }
 ]
 

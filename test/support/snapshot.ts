@@ -7,6 +7,7 @@ import type {
   Match,
   Part,
   PoolPart,
+  RateLimitSpec,
   RequestRule,
   ResponseRule,
   ServerSpec,
@@ -80,6 +81,19 @@ export function aService(given: ServiceGiven = {}): VirtualServicePart {
     http: { ...plainHttp, ...given.http }
   }
 }
+
+/** Refused with 429. */
+export const aLimit = (given: Partial<RateLimitSpec> = {}): RateLimitSpec => ({
+  id: 'limit-1',
+  name: 'limit',
+  count: 1_000,
+  periodS: 1,
+  burst: 50,
+  key: [],
+  action: { is: 'respond', status: 429, contentType: '', bodyBase64: '' },
+  isLogOnly: false,
+  ...given
+})
 
 export const anUpstreamTls = (given: Partial<UpstreamTlsSpec> = {}): UpstreamTlsSpec => ({
   isSniEnabled: true,

@@ -1,11 +1,11 @@
+import type { LimitToCount } from '#model/snapshot/limit.ts'
+
 /** Token buckets that all workers of the engine share. */
 export interface Rates {
   /**
-   * Takes one token.
+   * Opens a limit; what it returns takes one token of the bucket that a key names.
    *
-   * Shapes  limit, key: together they name the bucket
-   *         intervalNs: time that one token takes to come back; capacity: tokens of a full bucket
    * Returns 0 when there was one; else the nanoseconds until there is
    */
-  readonly take: (limit: string, key: string, intervalNs: number, capacity: number) => number
+  readonly open: (limit: LimitToCount) => (key: string) => number
 }

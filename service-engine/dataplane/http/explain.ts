@@ -50,7 +50,7 @@ export function explainRequest(question: RequestQuestion, part: VirtualServicePa
   }
   if (part.http.isHttpToHttps && !isTls)
     return { ...nothing, verdict: 'answer', status: 301, reason: 'the application profile sends http to https' }
-  const walked = compileRules(part, { take: () => 0 }).explain(exchange)
+  const walked = compileRules(part, { open: () => () => 0 }).explain(exchange)
   steps.push(...walked.steps)
   if (walked.verdict.is !== 'pass') return { ...nothing, steps, ...ended(walked.verdict, exchange.rule) }
   return { ...nothing, steps, ...forwarded(exchange, running.poolOf) }

@@ -1,4 +1,5 @@
 /** What a rate limit asks of an exchange: its key, a token of that key's bucket, and what becomes of it without one. */
+import { limitToCount } from '#model/snapshot/limit.ts'
 import type { RateLimitSpec } from '#model/snapshot/snapshot.ts'
 import type { Answer, Exchange, Verdict } from '../exchange/exchange.ts'
 import { headerOf } from '../exchange/headers.ts'
@@ -30,15 +31,13 @@ function partOf(part: KeyPart, exchange: Exchange): string {
   }
 }
 
-const intervalNs = ({ count, periodS }: RateLimitSpec): number => Math.max(1, Math.round((periodS * NS_PER_S) / count))
-
 /**
  * A limit as one question about an exchange.
  *
  * Returns undefined when it may go on; `log only` limits let everything go on and say so in the access log
  */
 export function compileRateLimit(spec: RateLimitSpec, rates: Rates): (exchange: Exchange) => Verdict | undefined {
-  const interval = intervalNs(spec)
+  const take = rates.open(limitToCount(spec))
   const { key: parts, isLogOnly, action } = spec
   const keyOf = (exchange: Exchange): string => {
     let key = ''
@@ -46,7 +45,7 @@ export function compileRateLimit(spec: RateLimitSpec, rates: Rates): (exchange: 
     return key
   }
   return exchange => {
-    const waitNs = rates.take(spec.id, parts.length === 0 ? '' : keyOf(exchange), interval, spec.burst)
+    const waitNs = take(parts.length === 0 ? '' : keyOf(exchange))
     if (waitNs === 0) return undefined
     exchange.isLogged = true
     if (isLogOnly || action.is === 'report') {
@@ -87,9 +86,9 @@ function refusal(spec: RateLimitSpec, action: Respond, waitNs: number): Answer {
 
 /** A limit of connections: whether one more may come, and how it ends when not. */
 export function compileConnectionLimit(spec: RateLimitSpec, rates: Rates): (clientIp: string) => 'take' | 'close' | 'reset' {
-  const interval = intervalNs(spec)
+  const take = rates.open(limitToCount(spec))
   const isByClient = spec.key.length > 0
   const isReported = spec.isLogOnly || spec.action.is === 'report'
   const end = spec.action.is === 'reset' ? 'reset' : 'close'
-  return clientIp => (rates.take(spec.id, isByClient ? clientIp : '', interval, spec.burst) === 0 || isReported ? 'take' : end)
+  return clientIp => (take(isByClient ? clientIp : '') === 0 || isReported ? 'take' : end)
 }

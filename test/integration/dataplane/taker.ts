@@ -3,6 +3,7 @@ import { parentPort, workerData } from 'node:worker_threads'
 import { openRates } from '#engine/meter/rates.ts'
 
 const rates = openRates(workerData as SharedArrayBuffer, () => process.hrtime.bigint())
+const take = rates.open({ id: 'limit', intervalNs: 3_600_000_000_000, capacity: 1_000 })
 let got = 0
-for (let i = 0; i < 20_000; i++) if (rates.take('limit', 'one', 3_600_000_000_000, 1_000) === 0) got++
+for (let i = 0; i < 20_000; i++) if (take('one') === 0) got++
 parentPort?.postMessage(got)

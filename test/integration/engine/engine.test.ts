@@ -49,6 +49,7 @@ async function anEngine(t: Test, lookUp: LookUp = () => Promise.reject(new Error
       return Promise.resolve({
         sampleTaken: sample => samples.push(sample),
         serversJudged: told => judgements.push(...told),
+        limitsUsed: () => undefined,
         status: () => ({ isConnected: true, runningRevision: 1, reason: '' }),
         stop: () => Promise.resolve()
       })

@@ -30,6 +30,7 @@ const engine = await openEngine({
     return Promise.resolve({
       sampleTaken: sample => say({ sample }),
       serversJudged: () => undefined,
+      limitsUsed: () => undefined,
       status: () => ({ isConnected: true, runningRevision: 1, reason: '' }),
       stop: () => Promise.resolve()
     })

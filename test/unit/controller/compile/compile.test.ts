@@ -110,7 +110,7 @@ t.test('every golden part is what the engine can compile', async t => {
     const certificates = new Map(parts.filter((part): part is CertificatePart => part.kind === 'certificate').map(part => [part.id, part]))
     for (const part of parts) {
       if (part.kind !== 'virtual-service') continue
-      compileRules(part, { take: () => 0 })
+      compileRules(part, { open: () => () => 0 })
       compileNetworkRules(part.networkRules)
       for (const id of part.tls?.certificateIds ?? []) {
         const { certificatePem, keyPem } = certificates.get(id)!
@@ -147,4 +147,18 @@ t.test('statusRanges turns what is left out into what is there', async t => {
     { from: 100, to: 199 },
     { from: 201, to: 999 }
   ])
+})
+
+t.test('a limit says how many engines share it, and how they number its keys', async t => {
+  const limited = changed('virtualservice-shop', { requests_rate_limit: { rate_limiter: { count: 5, period: 1 }, action: {} } }, 2)
+  const cache = new PartCache()
+  const limitOf = (engines: number) => {
+    const { parts } = compile(compileInput(limited, { cache, enginesOf: uuid => (uuid === 'virtualservice-shop' ? engines : 1) }))
+    const part = [...parts.values()].find(({ id }) => id === 'virtualservice-shop')
+    return part?.kind === 'virtual-service' ? part.requestLimit : undefined
+  }
+  const [alone, shared] = [limitOf(1), limitOf(3)]
+  t.match(shared, { engines: 3, seed: [Number, Number] })
+  t.equal(alone?.engines, undefined)
+  t.same(alone?.seed, shared?.seed)
 })

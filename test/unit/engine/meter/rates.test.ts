@@ -7,7 +7,8 @@ t.test('take gives a full bucket at once and then one token each interval, over 
   let now = 1_000_000_000n
   const buffer = makeRates([1, 2])
   const workers = [openRates(buffer, () => now), openRates(buffer, () => now)] as const
-  const take = (n: number, key = 'a'): number => workers[n % 2]!.take('limit', key, 10 * MS, 3)
+  const takes = workers.map(worker => worker.open({ id: 'limit', intervalNs: 10 * MS, capacity: 3 }))
+  const take = (n: number, key = 'a'): number => takes[n % 2]!(key)
   t.same(
     [0, 1, 2, 3].map(n => take(n)),
     [0, 0, 0, 10 * MS]
@@ -27,13 +28,13 @@ t.test('take gives a full bucket at once and then one token each interval, over 
 
 t.test('take admits the rate in the long run, whatever is offered', async t => {
   let now = 0n
-  const rates = openRates(makeRates([3, 4]), () => now)
+  const take = openRates(makeRates([3, 4]), () => now).open({ id: 'limit', intervalNs: MS, capacity: 50 })
   const perSecond: number[] = []
   for (let second = 0; second < 5; second++) {
     let admitted = 0
     for (let i = 0; i < 5_000; i++) {
       now += BigInt(MS / 5)
-      if (rates.take('limit', '', MS, 50) === 0) admitted++
+      if (take('') === 0) admitted++
     }
     perSecond.push(admitted)
   }
@@ -47,10 +48,12 @@ t.test('take has a bounded table: more keys than cells push out those that are n
   let now = 0n
   const buffer = makeRates([5, 6])
   const rates = openRates(buffer, () => now)
-  for (let i = 0; i < 10; i++) rates.take('limit', 'busy', 1_000 * MS, 10)
-  t.not(rates.take('limit', 'busy', 1_000 * MS, 10), 0)
-  for (let i = 0; i < 200_000; i++) rates.take('limit', `stranger ${i}`, MS, 10)
+  const slow = rates.open({ id: 'slow', intervalNs: 1_000 * MS, capacity: 10 })
+  const fast = rates.open({ id: 'fast', intervalNs: MS, capacity: 10 })
+  for (let i = 0; i < 10; i++) slow('busy')
+  t.not(slow('busy'), 0)
+  for (let i = 0; i < 200_000; i++) fast(`stranger ${i}`)
   now += BigInt(MS)
-  t.not(rates.take('limit', 'busy', 1_000 * MS, 10), 0, 'an empty bucket outlives a flood of strangers')
+  t.not(slow('busy'), 0, 'an empty bucket outlives a flood of strangers')
   t.ok(buffer.byteLength < 2_000_000)
 })

@@ -10,7 +10,15 @@ t.test('every message comes back as it was sent', async t => {
 })
 
 t.test('the samples above are of every type', async t => {
-  const hub: readonly HubMessage['type'][] = ['Welcome', 'ApplySnapshot', 'Heartbeat', 'CertificateRenewed', 'StandDown', 'ExplainRequest']
+  const hub: readonly HubMessage['type'][] = [
+    'Welcome',
+    'ApplySnapshot',
+    'Heartbeat',
+    'CertificateRenewed',
+    'StandDown',
+    'ExplainRequest',
+    'ShareLimits'
+  ]
   const agent: readonly AgentMessage['type'][] = [
     'Hello',
     'SnapshotApplied',
@@ -20,7 +28,8 @@ t.test('the samples above are of every type', async t => {
     'Heartbeat',
     'SampleTaken',
     'ServersJudged',
-    'RequestExplained'
+    'RequestExplained',
+    'LimitsUsed'
   ]
   t.same(new Set(hubMessages.map(message => message.type)), new Set(hub))
   t.same(new Set(agentMessages.map(message => message.type)), new Set(agent))

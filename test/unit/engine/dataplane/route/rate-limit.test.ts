@@ -1,5 +1,6 @@
 import t from 'tap'
 import type { RateLimitSpec } from '#model/snapshot/snapshot.ts'
+import type { Rates } from '#engine/dataplane/exchange/rates.ts'
 import { compileConnectionLimit, compileRateLimit } from '#engine/dataplane/route/rate-limit.ts'
 import { compileRules } from '#engine/dataplane/route/rules.ts'
 import { anExchange } from '#test/support/exchange.ts'
@@ -18,9 +19,14 @@ const aLimit = (given: Partial<RateLimitSpec> = {}): RateLimitSpec => ({
   ...given
 })
 /** Remembers what was asked; everything is over its limit by 2.5 s. */
-function spent(): { readonly asked: unknown[][]; readonly take: (...args: unknown[]) => number } {
+function spent(): { readonly asked: unknown[][]; readonly open: Rates['open'] } {
   const asked: unknown[][] = []
-  return { asked, take: (...args) => (asked.push(args), 2_500_000_000) }
+  return {
+    asked,
+    open:
+      ({ id, intervalNs, capacity }) =>
+      key => (asked.push([id, key, intervalNs, capacity]), 2_500_000_000)
+  }
 }
 
 t.test('compileRateLimit says when to come back', async t => {
@@ -86,7 +92,7 @@ t.test('a rule with a limit goes on within it', async t => {
       ],
       responseRules: []
     },
-    { take: () => (left-- > 0 ? 0 : 1) }
+    { open: () => () => (left-- > 0 ? 0 : 1) }
   )
   const first = anExchange()
   t.match(rules.decide(first), { is: 'close' })
