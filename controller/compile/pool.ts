@@ -23,6 +23,8 @@ const CONNECT_TIMEOUT_MS = 5_000
 /** `never` and `as many as there are`, in numbers that a timer and a list can take. */
 const NEVER_MS = 86_400_000
 const ALL_IDLE = 10_000
+/** What engines do anyway. */
+const USUAL_STALL_MS = 300_000
 /** The longest that a timer takes is a little less than 25 days. */
 const WITHOUT_END_S = 2_000_000
 
@@ -47,6 +49,7 @@ export function poolPart(reader: Reader, read: Read<'pool'>): PoolPart {
     maxConnectionsPerServer: body.max_concurrent_connections_per_server === 0 ? null : body.max_concurrent_connections_per_server,
     connectTimeoutMs: CONNECT_TIMEOUT_MS,
     serverTimeoutMs: body.server_timeout === 0 ? null : body.server_timeout,
+    ...(body.server_stall_timeout === USUAL_STALL_MS ? {} : { stallTimeoutMs: body.server_stall_timeout }),
     idleConnectionTimeoutMs: idleMs === 0 ? NEVER_MS : idleMs,
     maxIdleConnectionsPerServer:
       connections === undefined || connections.upstream_connpool_server_max_cache === 0

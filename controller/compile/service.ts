@@ -23,6 +23,9 @@ const SECONDS_A_DAY = 86_400
 const ALL_REQUESTS = 1_000_000_000
 const ALL_HEADERS = 65_536
 const NEVER_MS = 86_400_000
+/** What engines do anyway, and what network profiles say unless told otherwise. */
+const USUAL_TUNNEL_IDLE_MS = 600_000
+const USUAL_ACCEPT_MS = 30_000
 
 export function servicePart(
   reader: Reader,
@@ -34,6 +37,7 @@ export function servicePart(
   const isHttp = profile === undefined || profile.type === 'APPLICATION_PROFILE_TYPE_HTTP'
   const rules = isHttp ? httpRules(reader, body.http_policies) : { requestRules: [], responseRules: [] }
   const { request_ms: requestMs = 0, idle_ms: idleMs = 0 } = body.timeouts ?? {}
+  const tcp = { ...tcpOf(reader, body, profile), ...(idleMs > 0 ? { idleTimeoutMs: idleMs } : {}) }
   return {
     kind: 'virtual-service',
     id: uuid,
@@ -47,9 +51,11 @@ export function servicePart(
         profile?.http_profile,
         body.services.some(service => service.enable_http2)
       ),
-      ...(idleMs > 0 ? { keepAliveTimeoutMs: idleMs } : {})
+      ...(idleMs > 0 ? { keepAliveTimeoutMs: idleMs } : {}),
+      ...(isHttp && tcp.idleTimeoutMs !== USUAL_TUNNEL_IDLE_MS ? { tunnelIdleTimeoutMs: tcp.idleTimeoutMs } : {}),
+      ...paceOf(body.timeouts)
     },
-    tcp: { ...tcpOf(reader, body, profile), ...(idleMs > 0 ? { idleTimeoutMs: idleMs } : {}) },
+    tcp,
     networkRules: networkRules(reader, body.network_security_policy_ref),
     ...rules,
     target: targetOf(reader, { pool: body.pool_ref, group: body.pool_group_ref }),
@@ -62,6 +68,12 @@ export function servicePart(
     ...stepsOf(reader, body),
     ...compressionOf(reader, isHttp ? profile?.http_profile : undefined)
   }
+}
+
+/** Said only where it is not what engines do anyway. */
+function paceOf(timeouts: Service['timeouts']): Pick<HttpSpec, 'pace'> {
+  const { min_bytes_per_s: minBytesPerS = 240, grace_ms: graceMs = 10_000 } = timeouts ?? {}
+  return minBytesPerS === 240 && graceMs === 10_000 ? {} : { pace: { minBytesPerS, graceMs } }
 }
 
 /** Packed best, and most of what is sent as text. */
@@ -181,6 +193,7 @@ function httpOf(given: HttpProfile | undefined, isHttp2: boolean): HttpSpec {
     keepAliveTimeoutMs: profile.keepalive_timeout,
     headerTimeoutMs: profile.client_header_timeout,
     bodyTimeoutMs: profile.client_body_timeout || NEVER_MS,
+    ...(profile.post_accept_timeout === USUAL_ACCEPT_MS ? {} : { acceptTimeoutMs: profile.post_accept_timeout }),
     maxRequestsPerConnection: profile.max_keepalive_requests || ALL_REQUESTS,
     maxHeaderBytes: profile.client_max_request_size * 1024,
     maxHeaderCount: profile.max_header_count || ALL_HEADERS,

@@ -88,6 +88,12 @@ export const httpProfile = shape(
       max: 100000000,
       unit: 'ms'
     }),
+    post_accept_timeout: integer('Time to the first byte of a connection, its TLS handshake included; 10 seconds at most.', {
+      default: 30000,
+      min: 10,
+      max: 100000000,
+      unit: 'ms'
+    }),
     client_body_timeout: integer('Time that the body of a request may pause.', {
       default: 30000,
       min: 0,
@@ -149,7 +155,6 @@ export const httpProfile = shape(
     max_rps_uri: 0,
     pass_through_x_accel_headers: false,
     pki_profile_ref: '',
-    post_accept_timeout: 30000,
     reset_conn_http_on_ssl_port: false,
     respond_with_100_continue: true,
     secure_cookie_enabled: false,

@@ -295,6 +295,16 @@ export const pool = defineKind({
       unit: 'ms',
       special: { '0': 'unlimited' }
     }),
+    server_stall_timeout: integer(
+      'Time that a server may pause in the middle of an answer, or take nothing of a request. Not a field of Avi.',
+      {
+        default: 300000,
+        min: 0,
+        max: 86400000,
+        unit: 'ms',
+        special: { '0': 'unlimited' }
+      }
+    ),
     conn_pool_properties: nested(connPoolProperties, 'Connections that are kept for the next request.', {}),
     request_queue_enabled: flag('Requests wait when every server is at its limit, instead of failing.', { default: false }),
     request_queue_depth: integer('Requests that may wait.', { default: 128, min: 1, max: 65535 }),

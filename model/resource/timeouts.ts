@@ -9,11 +9,19 @@ export const timeouts = shape('timeouts', {
     unit: 'ms',
     special: { '0': 'unlimited' }
   }),
-  idle_ms: integer('For a connection on which nothing happens: between requests, and at any time at layer 4.', {
+  idle_ms: integer('For a connection on which nothing happens: between requests, and at any time of a WebSocket and at layer 4.', {
     default: 0,
     min: 0,
     max: 86400000,
     unit: 'ms',
     special: { '0': 'as the profiles say' }
-  })
+  }),
+  min_bytes_per_s: integer('The least rate of a body that a client sends, and of a client that reads an answer; slower ones are ended.', {
+    default: 240,
+    min: 0,
+    max: 1000000000,
+    unit: 'B/s',
+    special: { '0': 'anything is fast enough' }
+  }),
+  grace_ms: integer('Time that a client may fall behind that rate.', { default: 10000, min: 100, max: 3600000, unit: 'ms' })
 })

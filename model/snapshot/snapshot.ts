@@ -184,8 +184,21 @@ export interface HttpSpec {
   /** Null: unlimited. */
   readonly maxBodyBytes: number | null
   readonly isConnectionMultiplexed: boolean
+  /** How slow bodies and readers may be; left out: the engine's own. */
+  readonly pace?: PaceSpec
+  /** Of a WebSocket without traffic; 0: without end; left out: 10 minutes. */
+  readonly tunnelIdleTimeoutMs?: number
+  /** To the first byte of a client; left out: as for its header. */
+  readonly acceptTimeoutMs?: number
   /** Where a listener speaks HTTP/2; left out: its defaults. */
   readonly http2?: Http2Spec
+}
+
+export interface PaceSpec {
+  /** 0: anything is fast enough. */
+  readonly minBytesPerS: number
+  /** Time in hand; > 0. */
+  readonly graceMs: number
 }
 
 /** Bounds on one connection of a client. */
@@ -385,6 +398,8 @@ export interface PoolPart extends Resilience {
   readonly connectTimeoutMs: number
   /** Time to the first byte of an answer; null: unlimited. */
   readonly serverTimeoutMs: number | null
+  /** Of a server's silence in the middle of an answer; 0: unlimited; left out: 5 minutes. */
+  readonly stallTimeoutMs?: number
   readonly idleConnectionTimeoutMs: number
   readonly maxIdleConnectionsPerServer: number
   readonly rewritesHost: 'no' | 'server-name' | 'sni'

@@ -110,7 +110,7 @@ export function planService(
     admits: connectionLimit === undefined ? null : compileConnectionLimit(connectionLimit, rates),
     mayProxy: compileProxies(part.listeners),
     limitsKey: JSON.stringify(part.http),
-    tlsKey: JSON.stringify([part.tls, part.application, certificates])
+    tlsKey: JSON.stringify([part.tls, part.application, part.http.acceptTimeoutMs, certificates])
   }
 }
 
@@ -183,14 +183,15 @@ export class RunningService {
    * Throws  the TLS library's error on a certificate, key or cipher list that it does not take
    */
   makeTerminator(plan: ServicePlan, spec: ListenerSpec): Terminator | null {
-    const { tls, id, application } = plan.part
+    const { tls, id, application, http } = plan.part
     if (!spec.isTls || tls === null) return null
     const parts = {
       virtualServiceId: id,
       spec: tls,
       certificates: plan.certificates,
       protocols: application === 'http' ? this.#protocols(spec) : [],
-      ticketKeys: this.#parts.ticketKeys
+      ticketKeys: this.#parts.ticketKeys,
+      ...(application === 'http' && http.acceptTimeoutMs !== undefined ? { handshakeTimeoutMs: http.acceptTimeoutMs } : {})
     }
     return makeTerminator(parts, socket => {
       socket.allowHalfOpen = application === 'tcp'

@@ -93,6 +93,8 @@ export interface Destination {
   readonly connectTimeoutMs: number
   /** To the first byte of an answer; null: unlimited. */
   readonly responseTimeoutMs: number | null
+  /** Of silence in the middle of an answer, or of not taking what it is sent; null: unlimited. */
+  readonly stallTimeoutMs: number | null
   readonly idleTimeoutMs: number
   readonly maxIdleConnections: number
   /** A small body is kept until its answer begins, so that the request can be sent again. */

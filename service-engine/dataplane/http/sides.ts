@@ -42,8 +42,8 @@ export interface ClientSide {
   readonly resumeBody: () => void
   /** What was begun cannot be finished: truncation must look like one. */
   readonly cut: (isDelimited: boolean) => void
-  /** The connection becomes a tunnel; `early` is what came before it did. */
-  readonly detach: () => { readonly socket: Socket; readonly early: Buffer }
+  /** The connection becomes a tunnel; `early` is what came before it did. `idleTimeoutMs` of silence end it; 0: without end. */
+  readonly detach: () => { readonly socket: Socket; readonly early: Buffer; readonly idleTimeoutMs: number }
   readonly attemptEnded: (attempt: ServerSide) => void
   /** An exchange is over, and so is its response. */
   readonly next: () => void

@@ -21,6 +21,8 @@ export interface TerminatorParts {
   readonly protocols: readonly string[]
   /** 48 bytes that all workers share, so that a session is resumed by any of them; null: each worker has its own. */
   readonly ticketKeys: Buffer | null
+  /** For a handshake from its first byte to its last; left out, and at most: 10 seconds. */
+  readonly handshakeTimeoutMs?: number
 }
 
 /**
@@ -31,12 +33,16 @@ export interface TerminatorParts {
  * Throws  the TLS library's error on a certificate, key or cipher list that it does not take
  */
 export function makeTerminator(parts: TerminatorParts, onSecure: (socket: TLSSocket) => void): Terminator {
-  const { certificates } = parts
+  const { certificates, handshakeTimeoutMs = HANDSHAKE_TIMEOUT_MS } = parts
+  const limitMs = Math.min(handshakeTimeoutMs, HANDSHAKE_TIMEOUT_MS)
+  // Where the name is looked for, that has one half of the time and what comes after it the other.
+  const halfMs = limitMs / 2
+  const isNamed = certificates.length > 1
   const servers = new Map<string, TlsServer>()
   const serverFor = (chosen: readonly CertificatePart[]): TlsServer => {
     const key = chosen.map(certificate => certificate.id).join()
     let server = servers.get(key)
-    if (server === undefined) servers.set(key, (server = openTlsServer(parts, chosen, onSecure)))
+    if (server === undefined) servers.set(key, (server = openTlsServer(parts, chosen, isNamed ? halfMs : limitMs, onSecure)))
     return server
   }
   const fallback = serverFor(sideBySide(certificates, certificates[0]!))
@@ -60,17 +66,22 @@ export function makeTerminator(parts: TerminatorParts, onSecure: (socket: TLSSoc
       socket.allowHalfOpen = false
       // With one set of certificates there is nothing to choose.
       if (servers.size === 1) fallback.emit('connection', socket)
-      else peekServerName(socket, name => choose(name).emit('connection', socket))
+      else peekServerName(socket, halfMs, name => choose(name).emit('connection', socket))
     }
   }
 }
 
 const lowerNames = (certificate: CertificatePart): string[] => certificate.names.map(name => name.toLowerCase())
 
-function openTlsServer(parts: TerminatorParts, chosen: readonly CertificatePart[], onSecure: (socket: TLSSocket) => void): TlsServer {
+function openTlsServer(
+  parts: TerminatorParts,
+  chosen: readonly CertificatePart[],
+  timeoutMs: number,
+  onSecure: (socket: TLSSocket) => void
+): TlsServer {
   const server = new TlsServer({
     ...contextOptions(parts, chosen),
-    handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
+    handshakeTimeout: timeoutMs,
     ALPNProtocols: [...parts.protocols]
   })
   server.on('secureConnection', onSecure)
@@ -79,9 +90,9 @@ function openTlsServer(parts: TerminatorParts, chosen: readonly CertificatePart[
 }
 
 /** Reads the ClientHello and puts it back; who does not send one in time is let go. */
-function peekServerName(socket: Socket, onName: (name: string | null) => void): void {
+function peekServerName(socket: Socket, timeoutMs: number, onName: (name: string | null) => void): void {
   let seen: Buffer = Buffer.alloc(0)
-  const timer = setTimeout(() => socket.destroy(), HANDSHAKE_TIMEOUT_MS)
+  const timer = setTimeout(() => socket.destroy(), timeoutMs)
   const stop = (): void => {
     clearTimeout(timer)
     socket.removeListener('readable', look)

@@ -10,6 +10,9 @@ export interface AddressBook {
   readonly next: (key: string) => string | undefined
 }
 
+/** Of silence in the middle of something; long enough for streams of events that come now and then. */
+const USUAL_STALL_MS = 300_000
+
 /** A server in one generation of its pool. The server it stands for may live longer. */
 export interface Member extends Candidate {
   readonly spec: ServerSpec
@@ -48,6 +51,7 @@ export class UpstreamServer {
       isHttp2: pool.isHttp2 ?? false,
       connectTimeoutMs: pool.connectTimeoutMs,
       responseTimeoutMs: pool.serverTimeoutMs,
+      stallTimeoutMs: stallTimeoutOf(pool),
       idleTimeoutMs: pool.idleConnectionTimeoutMs,
       maxIdleConnections: pool.maxIdleConnectionsPerServer,
       keepsBody: pool.reselect !== undefined,
@@ -90,12 +94,15 @@ function hostHeaderOf({ pool, spec, tls }: ServerMake): string | null {
   return pool.rewritesHost === 'server-name' ? (spec.hostHeader ?? spec.host) : null
 }
 
+const stallTimeoutOf = ({ stallTimeoutMs = USUAL_STALL_MS }: PoolPart): number | null => (stallTimeoutMs === 0 ? null : stallTimeoutMs)
+
 function fingerprintOf({ pool, spec, tls }: ServerMake): string {
   const { connectTimeoutMs, serverTimeoutMs, idleConnectionTimeoutMs, maxIdleConnectionsPerServer, rewritesHost } = pool
   return JSON.stringify([
     [spec.id, spec.host, spec.port, spec.isName, spec.hostHeader],
     [connectTimeoutMs, serverTimeoutMs, idleConnectionTimeoutMs, maxIdleConnectionsPerServer, rewritesHost, pool.isHttp2 ?? false],
     pool.reselect !== undefined,
+    stallTimeoutOf(pool),
     tls
   ])
 }

@@ -18,8 +18,6 @@ import type { ServerSession, SessionUser } from './sessions.ts'
 
 /** A server that says `processing` for ever answers nothing. */
 const MAX_INTERIM = 32
-/** A server that takes nothing at all for so long is gone, whatever its connection says. */
-const STALL_MS = 60_000
 
 export class StreamAttempt implements ServerSide, SessionUser {
   readonly #client: ClientSide
@@ -102,15 +100,14 @@ export class StreamAttempt implements ServerSide, SessionUser {
       this.#bodySent()
       return true
     }
-    if (stream.write(chunk)) return true
-    if (!this.#hasHead) {
-      this.#isStalled = true
-      this.#arm(STALL_MS)
-    }
-    return false
+    const isFlowing = stream.write(chunk)
+    // A server that has begun to answer may wait for the rest of what it is asked.
+    if (!isFlowing || this.#hasHead) this.#armStall()
+    return isFlowing
   }
 
   clientDrained(): void {
+    if (this.#hasHead && !this.#isResponseWhole) this.#armStall()
     this.#stream?.resume()
   }
 
@@ -144,9 +141,10 @@ export class StreamAttempt implements ServerSide, SessionUser {
     if (!hasBody) return this.#bodySent()
     stream.once('wantTrailers', () => this.#sendTrailers(stream))
     stream.on('drain', () => {
-      if (this.#isStalled) this.#timer.disarm()
-      this.#isStalled = false
-      if (!this.#isBodyDone) this.#client.resumeBody()
+      if (this.#isBodyDone) return
+      if (this.#hasHead) this.#armStall()
+      else this.#timer.disarm()
+      this.#client.resumeBody()
     })
     this.#client.flowBody()
   }
@@ -158,7 +156,10 @@ export class StreamAttempt implements ServerSide, SessionUser {
   #bodySent(): void {
     this.#isBodyDone = true
     const { responseTimeoutMs } = this.#destination
-    if (responseTimeoutMs !== null && !this.#hasHead) this.#arm(responseTimeoutMs)
+    if (this.#hasHead) return
+    this.#isStalled = false
+    if (responseTimeoutMs === null) this.#timer.disarm()
+    else this.#arm(responseTimeoutMs)
   }
 
   #onInterim(fields: readonly string[]): void {
@@ -197,7 +198,9 @@ export class StreamAttempt implements ServerSide, SessionUser {
     stream.on('data', (chunk: Buffer) => this.#onData(chunk))
     stream.on('end', () => this.#onEnd())
     // A head that nothing follows for now is not held back; mostly a body is there already, and goes with it.
-    if (!isAll) setImmediate(() => this.#sendHead())
+    if (isAll) return
+    this.#armStall()
+    setImmediate(() => this.#sendHead())
   }
 
   #sendHead(): void {
@@ -210,7 +213,9 @@ export class StreamAttempt implements ServerSide, SessionUser {
     this.#exchange.bytesOut += chunk.length
     if (this.#length >= 0 && this.#bytes > this.#length)
       return this.fail(new Fault('UPSTREAM_BAD_RESPONSE', 'a body that is longer than its content-length'))
-    if (!this.#send(chunk, null)) this.#stream?.pause()
+    if (this.#send(chunk, null)) return this.#armStall()
+    this.#timer.disarm()
+    this.#stream?.pause()
   }
 
   #onEnd(): void {
@@ -218,6 +223,7 @@ export class StreamAttempt implements ServerSide, SessionUser {
     // A stream that was reset ends too, for the library.
     if (this.#stream?.rstCode !== constants.NGHTTP2_NO_ERROR || (this.#length >= 0 && this.#bytes !== this.#length)) return this.#lost()
     this.#isResponseWhole = true
+    this.#timer.disarm()
     this.#send(EMPTY, this.#trailers)
     // An answer ahead of the request's end: the rest will not be sent.
     if (!this.#isBodyDone) this.#stream?.close(constants.NGHTTP2_CANCEL)
@@ -247,11 +253,19 @@ export class StreamAttempt implements ServerSide, SessionUser {
   }
 
   #timedOut(): void {
-    const { connectTimeoutMs, responseTimeoutMs } = this.#destination
+    const { connectTimeoutMs, responseTimeoutMs, stallTimeoutMs } = this.#destination
     if (!this.#isStanding)
       this.fail(new Fault('UPSTREAM_CONNECT_TIMEOUT', `no connection to ${this.#where()} within ${connectTimeoutMs} ms`))
-    else if (this.#isStalled) this.fail(new Fault('UPSTREAM_RESPONSE_TIMEOUT', `${this.#where()} took nothing for ${STALL_MS} ms`))
+    else if (this.#isStalled) this.fail(new Fault('UPSTREAM_RESPONSE_TIMEOUT', `${this.#where()} stood still for ${stallTimeoutMs} ms`))
     else this.fail(new Fault('UPSTREAM_RESPONSE_TIMEOUT', `nothing from ${this.#where()} within ${responseTimeoutMs} ms`))
+  }
+
+  /** It is the server's turn, in the middle of something. */
+  #armStall(): void {
+    const { stallTimeoutMs } = this.#destination
+    if (stallTimeoutMs === null) return
+    this.#isStalled = true
+    this.#arm(stallTimeoutMs)
   }
 
   #arm(delayMs: number): void {

@@ -151,6 +151,11 @@ export class Stream {
     if (!this.isClosed) this.#connection.finish(this, isBroken)
   }
 
+  /** Nothing more goes out on any stream for now. */
+  get isConnectionBlocked(): boolean {
+    return this.#connection.isBlocked
+  }
+
   /** The body may flow on. */
   resume(): void {
     if (this.isPaused && !this.isClosed) this.#connection.resume(this)
@@ -219,10 +224,8 @@ export class Connection {
     return this.#isDraining || this.#isClosing
   }
 
-  /** Bytes that the kernel has not taken yet. */
-  get waitingBytes(): number {
-    const { _handle: handle } = this.#socket as { readonly _handle?: { readonly writeQueueSize?: number } | null }
-    return this.#socket.writableLength + (handle?.writeQueueSize ?? 0)
+  get isBlocked(): boolean {
+    return this.#isBlocked
   }
 
   /**

@@ -5,15 +5,19 @@ import { Fault } from '#engine/base/fault.ts'
 import type { Downstream } from '../../exchange/exchange.ts'
 import type { Entrance, EntranceSpine } from '../../exchange/forwarder.ts'
 import { answerTo } from '../rescue.ts'
+import { bodyPaceOf, paceOf } from '../wire/pace.ts'
 import type { WireParts } from '../wire/parts.ts'
+import { ReaderWatch, watchParts, type WatchParts } from '../wire/reader-watch.ts'
 import { IdleServers } from '../wire/server.ts'
 import { Timer, type Lane } from '../wire/wheel.ts'
 import { codes, Connection, type ConnectionLimits, type ConnectionUser, type Stream } from './connection.ts'
 import { readStreamHead, type StreamHead } from './fields.ts'
 import { ClientStream, type StreamParts } from './stream.ts'
 
-/** The longest that a first request, and a body or a reader below a minimum rate, are waited for, whatever the profile says. */
+/** The longest that a first request is waited for, whatever the profile says. */
 const PATIENCE_MS = 10_000
+/** How often it is looked whether a body has come to be too slow. */
+const LOOK_MS = 500
 /** A stream on which nobody says anything may be a call that waits for an event; but not without end. */
 const CALL_IDLE_MS = 300_000
 /** How long a connection that is told to end may take to say so. */
@@ -43,6 +47,7 @@ interface SessionParts {
   readonly streams: Omit<StreamParts, 'idle'>
   /** What a block is decoded in. */
   readonly scratch: Buffer
+  readonly watch: WatchParts
   readonly first: Lane
   readonly keepAlive: Lane
   readonly linger: Lane
@@ -58,19 +63,19 @@ class ClientSession implements ConnectionUser {
   readonly #shared: SessionParts
   readonly #streams: StreamParts
   readonly #timer = new Timer(() => this.#expired())
-  readonly #readerTimer = new Timer(() => this.#readerExpired())
+  readonly #reader: ReaderWatch
   /** Until no stream can have crossed our word that there should be no more. */
   readonly #crossingTimer = new Timer(() => this.#connection.drain())
   #requests = 0
   #resets = 0
   #resetsAtMs = 0
-  #unread = 0
 
   constructor(socket: Socket, downstream: Downstream, shared: SessionParts) {
     this.#downstream = downstream
     this.#shared = shared
     const idle = shared.limits.isConnectionMultiplexed ? shared.idle : new IdleServers()
     this.#streams = { ...shared.streams, idle }
+    this.#reader = new ReaderWatch(socket, shared.watch, () => this.destroy())
     this.#connection = new Connection(socket, shared.bounds, shared.scratch, this)
     shared.first.arm(this.#timer)
   }
@@ -121,16 +126,15 @@ class ClientSession implements ConnectionUser {
 
   onClosed(): void {
     this.#timer.disarm()
-    this.#readerTimer.disarm()
+    this.#reader.rests()
     this.#crossingTimer.disarm()
     if (this.#streams.idle !== this.#shared.idle) this.#streams.idle.close()
     this.#shared.closed(this)
   }
 
   onBlocked(isBlocked: boolean): void {
-    if (!isBlocked) return this.#readerTimer.disarm()
-    this.#unread = this.#connection.waitingBytes
-    this.#streams.lanes.reader.arm(this.#readerTimer)
+    if (isBlocked) this.#reader.waits()
+    else this.#reader.rests()
   }
 
   #refuse(stream: Stream, fault: Fault, hasBody: boolean): void {
@@ -143,14 +147,6 @@ class ClientSession implements ConnectionUser {
   #expired(): void {
     if (this.#connection.isDraining) return this.destroy()
     this.retire()
-  }
-
-  /** A reader that takes nothing at all for so long is cut; one that is slow is not. */
-  #readerExpired(): void {
-    const waiting = this.#connection.waitingBytes
-    if (waiting >= this.#unread) return this.destroy()
-    this.#unread = waiting
-    this.#streams.lanes.reader.arm(this.#readerTimer)
   }
 }
 
@@ -175,6 +171,8 @@ const unread: StreamHead = {
 export function openHttp2Entrance(limits: HttpSpec, spine: EntranceSpine, parts: WireParts, idle: IdleServers): Entrance {
   const { wheel } = parts
   const http2 = limits.http2 ?? http2Defaults
+  const pace = paceOf(limits)
+  const bodyPace = bodyPaceOf(limits)
   const sessions = new Set<ClientSession>()
   let onEmpty: (() => void) | null = null
   const shared: SessionParts = {
@@ -187,14 +185,18 @@ export function openHttp2Entrance(limits: HttpSpec, spine: EntranceSpine, parts:
     streams: {
       limits,
       parts,
+      pace,
+      bodyPace,
       lanes: {
-        body: wheel.lane(Math.min(limits.bodyTimeoutMs, PATIENCE_MS)),
+        body: wheel.lane(bodyPace.graceMs),
+        look: wheel.lane(LOOK_MS),
         call: wheel.lane(CALL_IDLE_MS),
-        reader: wheel.lane(PATIENCE_MS)
+        reader: wheel.lane(pace.graceMs / 2)
       }
     },
     scratch: Buffer.allocUnsafeSlow(2 * (limits.maxHeaderBytes + SPARE_BLOCK_BYTES)),
-    first: wheel.lane(Math.min(limits.headerTimeoutMs, PATIENCE_MS)),
+    watch: watchParts(parts, pace),
+    first: wheel.lane(Math.min(limits.headerTimeoutMs, limits.acceptTimeoutMs ?? PATIENCE_MS, PATIENCE_MS)),
     keepAlive: wheel.lane(limits.keepAliveTimeoutMs),
     linger: wheel.lane(LINGER_MS),
     closed: session => {

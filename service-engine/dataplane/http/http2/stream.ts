@@ -1,6 +1,6 @@
 /** One stream of a client: its request, and what is answered. */
 import type { Socket } from 'node:net'
-import type { HttpSpec } from '#model/snapshot/snapshot.ts'
+import type { HttpSpec, PaceSpec } from '#model/snapshot/snapshot.ts'
 import { Fault } from '#engine/base/fault.ts'
 import type { Exchange, RequestHead, ResponseHead } from '../../exchange/exchange.ts'
 import type { Destination, ForwardEvents, Wire } from '../../exchange/forwarder.ts'
@@ -8,6 +8,7 @@ import { headerOf } from '../../exchange/headers.ts'
 import { makeAttempt } from '../attempts.ts'
 import type { BodyDelivery, ClientSide, ServerSide } from '../sides.ts'
 import { EMPTY } from '../wire/bytes.ts'
+import { Pace } from '../wire/pace.ts'
 import type { WireParts } from '../wire/parts.ts'
 import type { IdleServers } from '../wire/server.ts'
 import { Timer, type Lane } from '../wire/wheel.ts'
@@ -19,20 +20,24 @@ export interface StreamParts {
   readonly limits: HttpSpec
   readonly parts: WireParts
   readonly idle: IdleServers
+  /** Of who reads a response. */
+  readonly pace: PaceSpec
+  readonly bodyPace: PaceSpec
   readonly lanes: StreamLanes
 }
 
 export interface StreamLanes {
   readonly body: Lane
+  /** For a body that has used up the time that it had at first. */
+  readonly look: Lane
   /** Between two messages of a call that streams. */
   readonly call: Lane
+  /** Half of the grace, so that there are two looks within it. */
   readonly reader: Lane
 }
 
 /** So much of a body is kept, so that a request can go to another server when the first one did not take it. */
 const MAX_KEPT_BYTES = 65_536
-/** A body that comes more slowly is not waited for. */
-const MIN_BODY_BYTES_PER_S = 240
 
 /**
  *   begun -> (body flows) -> head out -> body out -> over
@@ -60,11 +65,15 @@ export class ClientStream implements Wire, ClientSide, StreamUser {
   #isWanted = false
   #isBodyDone: boolean
   #bodyBytes = 0
-  #windowBytes = 0
+  #bodyPace: Pace | null = null
+  /** Of a call: something of it came since the last look. */
+  #hasSpoken = false
   /** What came of the body as long as all of it can be sent again; null once it cannot. */
   #kept: Buffer[] | null = []
   #trailers: readonly string[] = []
+  /** What waits for the reader as of the last look. */
   #unread = 0
+  #readPace: Pace | null = null
   /** The request was not what it said it was. */
   #isBroken = false
   #isOver = false
@@ -163,14 +172,12 @@ export class ClientStream implements Wire, ClientSide, StreamUser {
     for (const chunk of this.#kept ?? []) this.#attempt?.sendBody(chunk, 0, chunk.length, false, [])
     if (this.#isBodyDone) return void this.#attempt?.sendBody(EMPTY, 0, 0, true, this.#trailers)
     this.#isWanted = true
-    this.#windowBytes = 0
     this.#armBody()
     this.#stream.resume()
   }
 
   resumeBody(): void {
     if (!this.#isWanted || this.#isBodyDone || !this.#stream.isPaused) return
-    this.#windowBytes = 0
     this.#armBody()
     this.#stream.resume()
   }
@@ -183,7 +190,7 @@ export class ClientStream implements Wire, ClientSide, StreamUser {
     this.#reset(codes.INTERNAL_ERROR)
   }
 
-  detach(): { socket: Socket; early: Buffer } {
+  detach(): { socket: Socket; early: Buffer; idleTimeoutMs: number } {
     throw new Fault('ENGINE_BUG', 'a stream is no tunnel')
   }
 
@@ -204,7 +211,8 @@ export class ClientStream implements Wire, ClientSide, StreamUser {
     const { framing, contentLength } = this.#request
     const size = to - from
     this.#bodyBytes += size
-    this.#windowBytes += size
+    this.#hasSpoken = true
+    this.#bodyPace?.passed(size, this.parts.wheel.nowMs)
     if (framing === 'length' && this.#bodyBytes > contentLength)
       return this.#failBody(new Fault('DOWNSTREAM_BAD_REQUEST', 'a body that is longer than its content-length'))
     if (maxBodyBytes !== null && this.#bodyBytes > maxBodyBytes)
@@ -292,39 +300,46 @@ export class ClientStream implements Wire, ClientSide, StreamUser {
   // What does not come in time.
 
   #armBody(): void {
-    const { lanes } = this.#shared
+    const { lanes, bodyPace } = this.#shared
     // Once it is being answered a request may take its time: both sides speak.
-    if (this.#attempt?.isResponseBegun !== true) (this.#isGrpc && this.#bodyBytes > 0 ? lanes.call : lanes.body).arm(this.#timer)
+    if (this.#attempt?.isResponseBegun === true) return
+    const lane = this.#isGrpc && this.#bodyBytes > 0 ? lanes.call : lanes.body
+    lane.arm(this.#timer)
+    this.#hasSpoken = false
+    this.#bodyPace ??= new Pace(bodyPace)
+    this.#bodyPace.begin(this.parts.wheel.nowMs)
   }
 
   #blocked(): false {
-    if (!this.#readerTimer.isArmed) {
-      this.#unread = this.#stream.outBytes
-      this.#shared.lanes.reader.arm(this.#readerTimer)
-    }
+    if (this.#readerTimer.isArmed) return false
+    const { lanes, pace } = this.#shared
+    lanes.reader.arm(this.#readerTimer)
+    this.#unread = this.#stream.outBytes
+    this.#readPace ??= new Pace(pace)
+    this.#readPace.begin(this.parts.wheel.nowMs)
     return false
   }
 
   #bodyExpired(): void {
-    const { lanes, limits } = this.#shared
+    const { lanes, bodyPace } = this.#shared
     if (this.#attempt?.isResponseBegun === true) return
-    const isEnough = this.#isGrpc ? this.#windowBytes > 0 : this.#windowBytes >= (MIN_BODY_BYTES_PER_S * lanes.body.delayMs) / 1000
-    if (isEnough) {
-      this.#windowBytes = 0
-      return this.#armBody()
-    }
-    this.#failBody(new Fault('DOWNSTREAM_BODY_TIMEOUT', `too little of the body within ${limits.bodyTimeoutMs} ms`))
+    if (this.#isGrpc && this.#hasSpoken) return this.#armBody()
+    if (!this.#isGrpc && this.#bodyPace?.isTooSlow(this.parts.wheel.nowMs) === false) return lanes.look.arm(this.#timer)
+    this.#failBody(new Fault('DOWNSTREAM_BODY_TIMEOUT', `too little of the body within ${bodyPace.graceMs} ms`))
   }
 
-  /** A reader that takes nothing at all for so long is cut; one that is slow is not. */
+  /** As long as the connection itself is full it is the one that is looked at. */
   #readerExpired(): void {
+    const { lanes, pace } = this.#shared
+    const { nowMs } = this.parts.wheel
     const waiting = this.#stream.outBytes
-    if (waiting < this.#unread) {
-      this.#unread = waiting
-      return this.#shared.lanes.reader.arm(this.#readerTimer)
-    }
+    const reads = this.#readPace!
+    if (this.#stream.isConnectionBlocked) reads.begin(nowMs)
+    else reads.passed(this.#unread - waiting, nowMs)
+    this.#unread = waiting
+    if (!reads.isTooSlow(nowMs)) return lanes.reader.arm(this.#readerTimer)
     this.#reset(codes.CANCEL)
-    this.#gone(new Fault('DOWNSTREAM_IDLE', 'the client does not read'))
+    this.#gone(new Fault('DOWNSTREAM_IDLE', `the client reads less than ${pace.minBytesPerS} bytes a second`))
   }
 }
 

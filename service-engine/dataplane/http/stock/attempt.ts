@@ -14,6 +14,7 @@ import type { Exchange, ResponseHead } from '../../exchange/exchange.ts'
 import type { Destination, ForwardEvents } from '../../exchange/forwarder.ts'
 import { headerOf, removeHeader, setHeader, stripHopByHop } from '../../exchange/headers.ts'
 import { splice } from '../../l4/splice.ts'
+import { tunnelIdleOf } from '../wire/pace.ts'
 import type { Passage } from './connection.ts'
 import { MAX_RESPONSE_HEAD_BYTES } from './outlet.ts'
 
@@ -171,7 +172,12 @@ export class Attempt {
         return this.fail(new Fault('DOWNSTREAM_BODY_TOO_LARGE', `a body over ${maxBodyBytes} bytes`))
       }
       if (outgoing.write(chunk)) return void this.#timer?.refresh()
-      this.#arm(STALL_MS, () => this.fail(new Fault('UPSTREAM_RESPONSE_TIMEOUT', `the server took nothing for ${STALL_MS} ms`)))
+      const { stallTimeoutMs } = this.#destination
+      if (stallTimeoutMs === null) this.#disarm()
+      else
+        this.#arm(stallTimeoutMs, () =>
+          this.fail(new Fault('UPSTREAM_RESPONSE_TIMEOUT', `the server took nothing for ${stallTimeoutMs} ms`))
+        )
       request.pause()
     }
     const onDrain = (): void => {
@@ -226,19 +232,30 @@ export class Attempt {
 
   #pumpResponse(incoming: IncomingMessage): void {
     const { response } = this.#passage.arrival
+    const { stallTimeoutMs } = this.#destination
     let stall: NodeJS.Timeout | undefined
+    const expect = (): void => {
+      clearTimeout(stall)
+      if (stallTimeoutMs !== null)
+        stall = setTimeout(
+          () => this.fail(new Fault('UPSTREAM_RESPONSE_TIMEOUT', `the server paused for ${stallTimeoutMs} ms`)),
+          stallTimeoutMs
+        )
+    }
+    expect()
     const broken = (): void => {
       if (!this.#isResponseWhole) this.fail(new Fault('UPSTREAM_RESET', 'the response broke off'))
     }
     incoming.on('data', (chunk: Buffer) => {
       if (this.#isEnded) return
       this.#exchange.bytesOut += chunk.length
-      if (response.write(chunk)) return
+      if (response.write(chunk)) return expect()
       incoming.pause()
+      clearTimeout(stall)
       stall = setTimeout(() => this.fail(new Fault('DOWNSTREAM_IDLE', `the client took nothing for ${STALL_MS} ms`)), STALL_MS)
     })
     response.on('drain', () => {
-      clearTimeout(stall)
+      expect()
       incoming.resume()
     })
     response.once('close', () => clearTimeout(stall))
@@ -246,6 +263,7 @@ export class Attempt {
       if (this.#isEnded) return
       if (!incoming.complete) return broken()
       this.#isResponseWhole = true
+      clearTimeout(stall)
       this.#stopBody?.()
       response.end()
     })
@@ -284,12 +302,13 @@ export class Attempt {
 
   #splice(client: Socket, server: Socket): void {
     const exchange = this.#exchange
+    const idleTimeoutMs = tunnelIdleOf(this.#passage.limits)
     splice(client, server, {
-      idleTimeoutMs: 0,
+      idleTimeoutMs,
       upBytes: count => (exchange.bytesIn += count),
       downBytes: count => (exchange.bytesOut += count),
-      ended: () => {
-        this.#finish(null)
+      ended: by => {
+        this.#finish(by === 'idle' ? new Fault('DOWNSTREAM_IDLE', `a tunnel without traffic for ${idleTimeoutMs} ms`) : null)
         this.#passage.spliced()
       }
     })

@@ -49,6 +49,8 @@ export class Attempt implements ServerUser, ServerSide {
   #isKept = false
   #interims = 0
   #isStanding = false
+  /** What is timed is not the wait for an answer. */
+  #hasStalled = false
   #isRequestSent = false
   #isBodyConsumed = false
   #isBodyDone = false
@@ -120,16 +122,24 @@ export class Attempt implements ServerUser, ServerSide {
       if (end !== '') isFlowing = socket.write(end, 'latin1')
     }
     if (isDone) this.#bodySent()
+    // A server that has begun to answer may wait for the rest of what it is asked.
+    else if (!isFlowing || this.#isResponseBegun) this.#armStall()
     return isFlowing
   }
 
   serverDrained(): void {
-    if (!this.#isBodyDone) this.#client.resumeBody()
+    if (this.#isBodyDone) return
+    if (this.#isResponseBegun) this.#armStall()
+    else this.#server?.timer.disarm()
+    this.#client.resumeBody()
   }
 
   /** The client takes more. */
   clientDrained(): void {
-    this.#server?.socket.resume()
+    const server = this.#server
+    if (server === null) return
+    if (this.#isResponseBegun) this.#armStall()
+    server.socket.resume()
   }
 
   onBytes(bytes: Buffer, size: number): boolean {
@@ -172,9 +182,9 @@ export class Attempt implements ServerUser, ServerSide {
   }
 
   timedOut(): void {
-    const { connectTimeoutMs, responseTimeoutMs, port, address } = this.#destination
+    const { connectTimeoutMs, responseTimeoutMs, stallTimeoutMs, port, address } = this.#destination
     const code = this.#isStanding ? 'UPSTREAM_RESPONSE_TIMEOUT' : 'UPSTREAM_CONNECT_TIMEOUT'
-    const limit = this.#isStanding ? responseTimeoutMs : connectTimeoutMs
+    const limit = !this.#isStanding ? connectTimeoutMs : this.#hasStalled ? stallTimeoutMs : responseTimeoutMs
     this.fail(new Fault(code, `nothing from ${address()}:${port} within ${limit} ms`))
   }
 
@@ -203,7 +213,19 @@ export class Attempt implements ServerUser, ServerSide {
     this.#isBodyDone = true
     const { responseTimeoutMs } = this.#destination
     const server = this.#server
-    if (responseTimeoutMs !== null && !this.#isResponseBegun && server !== null) this.#parts.wheel.lane(responseTimeoutMs).arm(server.timer)
+    if (responseTimeoutMs !== null && !this.#isResponseBegun && server !== null) {
+      this.#hasStalled = false
+      this.#parts.wheel.lane(responseTimeoutMs).arm(server.timer)
+    }
+  }
+
+  /** It is the server's turn, in the middle of something. */
+  #armStall(): void {
+    const { stallTimeoutMs } = this.#destination
+    const server = this.#server
+    if (stallTimeoutMs === null || server === null) return
+    this.#hasStalled = true
+    this.#parts.wheel.lane(stallTimeoutMs).arm(server.timer)
   }
 
   /** Returns the offset behind the head; -1 when it is not whole, or the attempt has failed. */
@@ -216,6 +238,7 @@ export class Attempt implements ServerUser, ServerSide {
     }
     if (end === INCOMPLETE) {
       this.#carry = Buffer.from(bytes.subarray(from, to))
+      if (this.#server?.timer.isArmed === false) this.#armStall()
       return -1
     }
     this.#carry = EMPTY
@@ -279,7 +302,11 @@ export class Attempt implements ServerUser, ServerSide {
     }
     this.#exchange.bytesOut += body.dataEnd - body.dataAt
     isFlowing = this.#send(bytes, body.dataAt, body.dataEnd, body.isDone)
-    if (!body.isDone) return isFlowing
+    if (!body.isDone) {
+      if (isFlowing) this.#armStall()
+      else this.#server?.timer.disarm()
+      return isFlowing
+    }
     this.#relayEnd(this.#isKept && at === to)
     return true
   }
@@ -321,17 +348,17 @@ export class Attempt implements ServerUser, ServerSide {
     server.attempt = null
     const { socket } = server
     socket.removeAllListeners('data').removeAllListeners('end').removeAllListeners('drain')
-    const { socket: client, early } = this.#client.detach()
+    const { socket: client, early, idleTimeoutMs } = this.#client.detach()
     client.write(responseText(response, { length: -1, isChunked: false, connection: UPGRADE }, ''), 'latin1')
     if (rest.length > 0) client.write(rest)
     if (early.length > 0) socket.write(early)
     exchange.bytesIn += early.length
     exchange.bytesOut += rest.length
     splice(client, socket, {
-      idleTimeoutMs: 0,
+      idleTimeoutMs,
       upBytes: count => (exchange.bytesIn += count),
       downBytes: count => (exchange.bytesOut += count),
-      ended: () => this.#end(null)
+      ended: by => this.#end(by === 'idle' ? new Fault('DOWNSTREAM_IDLE', `a tunnel without traffic for ${idleTimeoutMs} ms`) : null)
     })
   }
 

@@ -1,7 +1,7 @@
 /** A connection of a client: its requests one after another, and what is answered. */
 import type { Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
-import type { HttpSpec } from '#model/snapshot/snapshot.ts'
+import type { HttpSpec, PaceSpec } from '#model/snapshot/snapshot.ts'
 import { Fault } from '#engine/base/fault.ts'
 import type { Downstream, Exchange, ResponseHead } from '../../exchange/exchange.ts'
 import type { Destination, EntranceSpine, ForwardEvents, Wire } from '../../exchange/forwarder.ts'
@@ -14,7 +14,9 @@ import { BodyReader } from './body-reader.ts'
 import { CR, EMPTY, LF } from './bytes.ts'
 import { CLOSE, KEEP, lastChunk, responseText } from './compose.ts'
 import { INCOMPLETE, type RequestReader } from './head-reader.ts'
+import { Pace, tunnelIdleOf } from './pace.ts'
 import { HeldWrites, SMALL_BYTES, type WireParts } from './parts.ts'
+import { ReaderWatch, type WatchParts } from './reader-watch.ts'
 import { IdleServers } from './server.ts'
 import { Timer, type Lane } from './wheel.ts'
 
@@ -25,17 +27,21 @@ export interface EntranceParts {
   readonly parts: WireParts
   readonly idle: IdleServers
   readonly requests: RequestReader
+  readonly watch: WatchParts
+  readonly bodyPace: PaceSpec
   readonly lanes: EntranceLanes
   readonly closed: (connection: ClientConnection) => void
   readonly isRetiring: () => boolean
 }
 
 export interface EntranceLanes {
+  readonly accept: Lane
   readonly firstHeader: Lane
   readonly header: Lane
   readonly keepAlive: Lane
   readonly body: Lane
-  readonly reader: Lane
+  /** For a body that has used up the time that it had at first. */
+  readonly look: Lane
   readonly halfClosed: Lane
   readonly linger: Lane
 }
@@ -46,8 +52,6 @@ const MAX_JOINED_HEAD = 8_192
 const SMALL_REST_BYTES = 65_536
 /** A longer body is not sent again. */
 const MAX_KEPT_BYTES = 65_536
-/** A body that comes more slowly is not waited for. */
-const MIN_BODY_BYTES_PER_S = 240
 
 /**
  *   first -> busy -> idle -> head -> busy -> ... -> closing -> closed
@@ -75,7 +79,7 @@ export class ClientConnection implements Wire, ClientSide {
   readonly #entrance: EntranceParts
   readonly #downstream: Downstream
   readonly #timer = new Timer(() => this.#expired())
-  readonly #readerTimer = new Timer(() => this.#readerExpired())
+  readonly #reader: ReaderWatch
   readonly #body = new BodyReader()
   /** What came and is not used yet: from `#at` to `#to`. */
   #bytes: Buffer = EMPTY
@@ -86,7 +90,8 @@ export class ClientConnection implements Wire, ClientSide {
   #phase = FIRST
   #bodyTo = NOBODY
   #bodyBytes = 0
-  #windowBytes = 0
+  /** Of the body under way; null as long as none had to be waited for. */
+  #bodyPace: Pace | null = null
   #served = 0
   #isAdvancing = false
   #isPaused = false
@@ -100,7 +105,6 @@ export class ClientConnection implements Wire, ClientSide {
   #keeps = false
   /** All of the body that was taken so far, where it may have to be sent again; null: it is not kept. */
   #kept: Buffer[] | null = null
-  #unread = 0
   #attempt: ServerSide | null = null
   #onSent: ((fault: Fault | null) => void) | null = null
   #held: HeldWrites | null = null
@@ -111,7 +115,10 @@ export class ClientConnection implements Wire, ClientSide {
     this.idle = entrance.limits.isConnectionMultiplexed ? entrance.idle : new IdleServers()
     this.#downstream = downstream
     this.#entrance = entrance
-    entrance.lanes.firstHeader.arm(this.#timer)
+    this.#reader = new ReaderWatch(socket, entrance.watch, () => this.#readsTooSlowly())
+    // Until it says something it has the shorter time of the two.
+    const { accept, firstHeader } = entrance.lanes
+    ;(accept.delayMs < firstHeader.delayMs ? accept : firstHeader).arm(this.#timer)
     socket.on('end', this.#onEnd).on('drain', this.#onDrain)
     socket.once('close', () => this.#closed())
     if (!this.parts.readers.attach(socket, this.#onRead)) socket.on('data', this.#onData)
@@ -255,15 +262,15 @@ export class ClientConnection implements Wire, ClientSide {
     else this.socket.resetAndDestroy()
   }
 
-  detach(): { socket: Socket; early: Buffer } {
+  detach(): { socket: Socket; early: Buffer; idleTimeoutMs: number } {
     const early = Buffer.from(this.#bytes.subarray(this.#at, this.#to))
     this.parts.readers.detach(this.socket)
     this.#phase = SPLICED
     this.#dropBytes()
     this.#timer.disarm()
-    this.#readerTimer.disarm()
+    this.#reader.rests()
     this.socket.removeListener('data', this.#onData).removeListener('end', this.#onEnd).removeListener('drain', this.#onDrain)
-    return { socket: this.socket, early }
+    return { socket: this.socket, early, idleTimeoutMs: tunnelIdleOf(this.#entrance.limits) }
   }
 
   next(): void {
@@ -319,7 +326,7 @@ export class ClientConnection implements Wire, ClientSide {
   }
 
   readonly #onDrain = (): void => {
-    this.#readerTimer.disarm()
+    this.#reader.rests()
     this.#attempt?.clientDrained()
   }
 
@@ -327,7 +334,7 @@ export class ClientConnection implements Wire, ClientSide {
     const isTunnel = this.#phase === SPLICED
     this.#phase = CLOSED
     this.#timer.disarm()
-    this.#readerTimer.disarm()
+    this.#reader.rests()
     this.#dropBytes()
     if (!isTunnel) this.#gone(goneFault())
     if (this.idle !== this.#entrance.idle) this.idle.close()
@@ -393,10 +400,9 @@ export class ClientConnection implements Wire, ClientSide {
       return false
     }
     if (end === INCOMPLETE) {
-      if (this.#phase === IDLE) {
-        this.#phase = HEAD
-        lanes.header.arm(this.#timer)
-      }
+      if (this.#phase === IDLE) lanes.header.arm(this.#timer)
+      else if (this.#phase === FIRST && lanes.accept.delayMs < lanes.firstHeader.delayMs) lanes.firstHeader.arm(this.#timer)
+      this.#phase = HEAD
       return false
     }
     this.#timer.disarm()
@@ -447,7 +453,7 @@ export class ClientConnection implements Wire, ClientSide {
     this.#at = body.read(this.#bytes, this.#at, this.#to)
     const size = body.dataEnd - body.dataAt
     this.#bodyBytes += size
-    this.#windowBytes += size
+    this.#bodyPace?.passed(size, this.parts.wheel.nowMs)
     if (body.isBroken) return this.#failBody(new Fault('DOWNSTREAM_BAD_REQUEST', 'a body that is not framed as it should be'))
     if (body.isDone) this.#timer.disarm()
     if (this.#bodyTo === NOWHERE) {
@@ -479,8 +485,12 @@ export class ClientConnection implements Wire, ClientSide {
 
   #startBody(): void {
     this.#isServerBlocked = false
-    this.#windowBytes = 0
-    if (!this.#body.isDone) this.#entrance.lanes.body.arm(this.#timer)
+    if (!this.#body.isDone) {
+      const { lanes, bodyPace } = this.#entrance
+      lanes.body.arm(this.#timer)
+      this.#bodyPace ??= new Pace(bodyPace)
+      this.#bodyPace.begin(this.parts.wheel.nowMs)
+    }
     this.#resume()
   }
 
@@ -521,7 +531,7 @@ export class ClientConnection implements Wire, ClientSide {
   }
 
   #flushed(): void {
-    this.#readerTimer.disarm()
+    this.#reader.rests()
     if (this.#attempt !== null) return this.#attempt.flushed()
     const onSent = this.#onSent
     this.#onSent = null
@@ -530,17 +540,8 @@ export class ClientConnection implements Wire, ClientSide {
   }
 
   #blocked(): false {
-    if (!this.#readerTimer.isArmed) {
-      this.#unread = this.#waiting()
-      this.#entrance.lanes.reader.arm(this.#readerTimer)
-    }
+    this.#reader.waits()
     return false
-  }
-
-  /** Bytes that the kernel has not taken yet. */
-  #waiting(): number {
-    const { _handle: handle } = this.socket as { readonly _handle?: { readonly writeQueueSize?: number } | null }
-    return this.socket.writableLength + (handle?.writeQueueSize ?? 0)
   }
 
   #pause(): void {
@@ -558,7 +559,7 @@ export class ClientConnection implements Wire, ClientSide {
   // What did not come in time.
 
   #expired(): void {
-    const { limits, lanes } = this.#entrance
+    const { lanes, bodyPace } = this.#entrance
     switch (this.#phase) {
       case FIRST:
       case HEAD:
@@ -570,11 +571,8 @@ export class ClientConnection implements Wire, ClientSide {
           this.#gone(goneFault())
           return void this.socket.destroy()
         }
-        if (this.#windowBytes >= (MIN_BODY_BYTES_PER_S * lanes.body.delayMs) / 1000) {
-          this.#windowBytes = 0
-          return lanes.body.arm(this.#timer)
-        }
-        this.#failBody(new Fault('DOWNSTREAM_BODY_TIMEOUT', `too little of the body within ${limits.bodyTimeoutMs} ms`))
+        if (this.#bodyPace?.isTooSlow(this.parts.wheel.nowMs) === false) return lanes.look.arm(this.#timer)
+        this.#failBody(new Fault('DOWNSTREAM_BODY_TIMEOUT', `too little of the body within ${bodyPace.graceMs} ms`))
         return
       }
       default:
@@ -586,14 +584,10 @@ export class ClientConnection implements Wire, ClientSide {
     return this.#at < this.#to && this.#bytes[this.#at] !== CR
   }
 
-  /** A reader that takes nothing at all for so long is cut; one that is slow is not. */
-  #readerExpired(): void {
-    const waiting = this.#waiting()
-    if (waiting < this.#unread) {
-      this.#unread = waiting
-      return this.#entrance.lanes.reader.arm(this.#readerTimer)
-    }
-    this.#gone(new Fault('DOWNSTREAM_IDLE', 'the client does not read'))
+  #readsTooSlowly(): void {
+    if (this.#phase >= CLOSING) return
+    const { pace } = this.#entrance.watch
+    this.#gone(new Fault('DOWNSTREAM_IDLE', `the client reads less than ${pace.minBytesPerS} bytes a second`))
     this.#phase = CLOSING
     if (this.socket instanceof TLSSocket) this.socket.destroy()
     else this.socket.resetAndDestroy()

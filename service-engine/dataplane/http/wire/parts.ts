@@ -4,6 +4,7 @@ import type { Dates } from './compose.ts'
 import type { Socket } from 'node:net'
 import type { ResponseReader } from './head-reader.ts'
 import type { Readers } from './readers.ts'
+import type { SendQueues } from './send-queues.ts'
 import type { Wheel } from './wheel.ts'
 
 export interface WireParts {
@@ -15,6 +16,7 @@ export interface WireParts {
   readonly buffers: Buffers
   /** A head is read in one go, and used up before the next is. */
   readonly responses: ResponseReader
+  readonly queues: SendQueues
   /** TLS sessions to go on with. */
   readonly sessions: WeakMap<Destination, Buffer>
 }

@@ -9,12 +9,17 @@ import { ClientConnection, type EntranceParts } from './client.ts'
 import { Dates } from './compose.ts'
 import { RequestReader } from './head-reader.ts'
 import { Buffers, READ_BYTES, type WireParts } from './parts.ts'
+import { bodyPaceOf, paceOf } from './pace.ts'
 import { Readers } from './readers.ts'
+import { watchParts } from './reader-watch.ts'
+import { SendQueues } from './send-queues.ts'
 import { IdleServers } from './server.ts'
 import { Wheel } from './wheel.ts'
 
-/** The longest that the first header, and a body or a reader below a minimum rate, are waited for, whatever the profile says. */
+/** The longest that the first header is waited for, whatever the profile says. */
 const PATIENCE_MS = 10_000
+/** How often it is looked whether a body has come to be too slow. */
+const LOOK_MS = 500
 /** A client that ended its side may still read; or it is gone, which looks the same until something is sent. */
 const HALF_CLOSED_MS = 2_000
 /** How long a client may go on sending what nobody wants, so that it gets to read our answer instead of a reset. */
@@ -30,6 +35,7 @@ export function makeWireForwarder(options: { readonly clock: Clock }): Forwarder
     readers: new Readers(Buffer.allocUnsafeSlow(READ_BYTES)),
     buffers: new Buffers(),
     responses: makeResponseReader(),
+    queues: new SendQueues(clock),
     sessions: new WeakMap()
   }
   return {
@@ -48,6 +54,7 @@ export function makeWireForwarder(options: { readonly clock: Clock }): Forwarder
 function openEntrance(limits: HttpSpec, spine: EntranceSpine, parts: WireParts, idle: IdleServers): Entrance {
   const { wheel } = parts
   const connections = new Set<ClientConnection>()
+  const bodyPace = bodyPaceOf(limits)
   let isRetiring = false
   let onEmpty: (() => void) | null = null
   const shared: EntranceParts = {
@@ -56,12 +63,15 @@ function openEntrance(limits: HttpSpec, spine: EntranceSpine, parts: WireParts, 
     parts,
     idle,
     requests: new RequestReader(limits),
+    watch: watchParts(parts, paceOf(limits)),
+    bodyPace,
     lanes: {
+      accept: wheel.lane(Math.min(limits.acceptTimeoutMs ?? PATIENCE_MS, PATIENCE_MS)),
       firstHeader: wheel.lane(Math.min(limits.headerTimeoutMs, PATIENCE_MS)),
       header: wheel.lane(limits.headerTimeoutMs),
       keepAlive: wheel.lane(limits.keepAliveTimeoutMs),
-      body: wheel.lane(Math.min(limits.bodyTimeoutMs, PATIENCE_MS)),
-      reader: wheel.lane(PATIENCE_MS),
+      body: wheel.lane(bodyPace.graceMs),
+      look: wheel.lane(LOOK_MS),
       halfClosed: wheel.lane(HALF_CLOSED_MS),
       linger: wheel.lane(LINGER_MS)
     },
