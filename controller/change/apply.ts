@@ -13,7 +13,7 @@ import {
   withReferences,
   withSecrets
 } from '#model/resource/catalogue.ts'
-import type { Json, JsonObject, KindName } from '#model/resource/kind.ts'
+import type { CheckContext, Json, JsonObject, KindName } from '#model/resource/kind.ts'
 import type { Violation } from '#model/resource/violation.ts'
 import type { Clock } from '#model/base/clock.ts'
 import { ADMIN_TENANT } from '#controller/access/permission.ts'
@@ -27,6 +27,7 @@ import { nameOf, operatorPart, SENSITIVE, serverPart, takenPart, valueAt } from 
 import type { Draft } from './draft.ts'
 import { mustBeAllowed, mustBeRemovable, mustBeThere, mustLeaveSuperuser, ownUserViolations, renameViolations } from './guard.ts'
 import { isEqualJson, isList, segment, unsafeParts } from './json.ts'
+import { Listening } from './listening.ts'
 import { ChangeRefused } from './order.ts'
 import type { ChangeOrder, ChangeResult, ChangeView, Expectation, Write, WriteViolation } from './order.ts'
 import { patched } from './patch.ts'
@@ -70,12 +71,13 @@ export class ChangeBusy extends Error {
 export function makeChange(options: ChangeOptions): Change {
   let last: Promise<unknown> = Promise.resolve()
   let waiting = 0
+  const listening = new Listening(options.store)
   const apply = async (order: ChangeOrder): Promise<ChangeResult> => {
     if (waiting >= WAITING_MAX) throw new ChangeBusy('too many changes at once')
     waiting += 1
     const mine = last.then(
-      () => carryOut(options, order),
-      () => carryOut(options, order)
+      () => carryOut(options, order, listening),
+      () => carryOut(options, order, listening)
     )
     last = mine
     try {
@@ -87,9 +89,9 @@ export function makeChange(options: ChangeOptions): Change {
   return { apply }
 }
 
-async function carryOut(options: ChangeOptions, order: ChangeOrder): Promise<ChangeResult> {
+async function carryOut(options: ChangeOptions, order: ChangeOrder, listening: Listening): Promise<ChangeResult> {
   const { store } = options
-  const work = new Work(options, order)
+  const work = new Work(options, order, listening)
   work.draftAll()
   work.resolveAll()
   work.checkAll()
@@ -123,6 +125,7 @@ class Work {
   readonly #order: ChangeOrder
   readonly #view: View
   readonly #secrets
+  readonly #listening: Listening
   readonly #drafts = new Map<string, Draft>()
   readonly #deleted = new Map<string, StoredResource>()
   /** As it was when a write of this order took it out. */
@@ -136,7 +139,8 @@ class Work {
   readonly #broken = new Set<string>()
   readonly warnings: Violation[] = []
 
-  constructor(options: ChangeOptions, order: ChangeOrder) {
+  constructor(options: ChangeOptions, order: ChangeOrder, listening: Listening) {
+    this.#listening = listening
     this.#options = options
     this.#order = order
     this.#view = new View(options.store)
@@ -310,7 +314,11 @@ class Work {
       const context = {
         uuid,
         resource: (of: KindName, id: string) => this.#view.get(of, id)?.body,
-        all: (of: KindName) => this.#view.list(of).map(item => ({ uuid: item.uuid, body: item.body })),
+        all: (of: KindName) => this.#view.list(of),
+        referrers: (of: KindName, id: string) => [
+          ...new Set(this.#view.referrersOf(id).flatMap(({ from }) => (from.kind === of ? from : [])))
+        ],
+        listening: (where: Parameters<CheckContext['listening']>[0]) => this.#view.listening(where, this.#listening),
         pattern: patternViolation
       }
       const opened = this.#secrets.opened(draft)

@@ -1,6 +1,7 @@
 /** The store as it would be after the writes so far: what later writes of an order and all checks look at. */
 import type { KindName } from '#model/resource/kind.ts'
 import type { Reference, Store, StoredResource } from '#controller/store/store.ts'
+import type { Listening } from './listening.ts'
 
 type Outgoing = Pick<Reference, 'pointer' | 'toKind' | 'toUuid'>
 
@@ -61,6 +62,16 @@ export class View implements Pick<Store, 'get' | 'list' | 'findByName'> {
 
   setReferences(uuid: string, references: readonly Outgoing[]): void {
     this.#references.set(uuid, references)
+  }
+
+  /** Virtual services that may listen there: the stored ones, and all that this order writes or gives other addresses. */
+  listening(where: Parameters<Listening['at']>[0], stored: Listening): readonly StoredResource[] {
+    const uuids = new Set(stored.at(where))
+    for (const [uuid, resource] of this.#byUuid) {
+      if (resource?.kind === 'virtualservice') uuids.add(uuid)
+      else if (resource?.kind === 'vsvip') for (const { from } of this.referrersOf(uuid)) uuids.add(from.uuid)
+    }
+    return [...uuids].flatMap(uuid => this.get('virtualservice', uuid) ?? [])
   }
 
   /** Who would refer to it. */

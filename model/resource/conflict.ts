@@ -82,11 +82,11 @@ export function listenersOf(body: JsonObject, context: Lookup): Listener[] {
  * Finds every listener of `candidates` that another virtual service holds already.
  *
  * Shapes  candidates: being written, uuid undefined when it is new; their stored state in `context.all` is left aside
- * Cost    one pass over all virtual services
+ * Cost    one look at each virtual service that may listen at the same place
  */
 export function conflictsOf(
   candidates: readonly { readonly uuid: string | undefined; readonly body: JsonObject }[],
-  context: Pick<CheckContext, 'resource' | 'all'>
+  context: Pick<CheckContext, 'resource' | 'all' | 'listening'>
 ): Conflict[] {
   const defaultGroup = context.all('serviceenginegroup').find(({ body }) => body['name'] === DEFAULT_GROUP)?.uuid ?? ''
   const groupOf = (body: JsonObject): string => textIn(body['se_group_ref']) || defaultGroup
@@ -108,9 +108,8 @@ export function conflictsOf(
   if (taken.size === 0) return conflicts
 
   const written = new Set(candidates.map(({ uuid }) => uuid))
-  const ports = new Set([...taken.values()].flatMap(service => service.listeners.map(({ port }) => port)))
-  for (const { uuid, body } of context.all('virtualservice')) {
-    if (written.has(uuid) || !objectsIn(body['services']).some(service => portsOf(service).some(port => ports.has(port)))) continue
+  for (const { uuid, body } of context.listening(own.flatMap(({ listeners }) => listeners))) {
+    if (written.has(uuid)) continue
     const group = groupOf(body)
     for (const listener of listenersOf(body, context)) {
       const holder = taken.get(keyOf(group, listener))
@@ -130,7 +129,7 @@ export const listenerInWords = ({ address, protocol, port }: Listener): string =
 /** The conflicts as violations of one document; both owners are named. */
 export function conflictViolations(
   candidates: readonly { readonly uuid: string | undefined; readonly body: JsonObject }[],
-  context: Pick<CheckContext, 'resource' | 'all'>,
+  context: Pick<CheckContext, 'resource' | 'all' | 'listening'>,
   pointer: string
 ): Violation[] {
   return conflictsOf(candidates, context).map(({ listener, owners: [own, other] }) => ({

@@ -35,6 +35,12 @@ export const kindNames = [
 ] as const
 export type KindName = (typeof kindNames)[number]
 
+/** Another document that a rule looks at, as written. */
+export interface Other {
+  readonly uuid: string
+  readonly body: JsonObject
+}
+
 /** What a cross-field rule may look at beyond its own document. References are already resolved to uuids. */
 export interface CheckContext {
   /** The document's own uuid; undefined when it is being created. */
@@ -42,7 +48,11 @@ export interface CheckContext {
   /** The resource that a resolved reference means, as written (without defaults); undefined when there is none. */
   readonly resource: (kind: KindName, uuid: string) => JsonObject | undefined
   /** All resources of a kind that the document's tenant can see, with their uuid. */
-  readonly all: (kind: KindName) => readonly { readonly uuid: string; readonly body: JsonObject }[]
+  readonly all: (kind: KindName) => readonly Other[]
+  /** Resources of a kind that refer to one. */
+  readonly referrers: (kind: KindName, uuid: string) => readonly Other[]
+  /** Virtual services that may listen at one of these places: none is missing, some may be too many. */
+  readonly listening: (where: readonly { readonly address: string; readonly port: number }[]) => readonly Other[]
   /** Why engines would refuse a regular expression; undefined when they would not. Not judged where it is left out. */
   readonly pattern?: (source: string, isCaseSensitive: boolean) => string | undefined
 }

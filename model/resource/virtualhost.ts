@@ -86,7 +86,7 @@ function parentViolations(body: VirtualHost, context: CheckContext): Violation[]
 }
 
 const childrenOf = (parent: string, context: CheckContext): readonly { readonly uuid: string; readonly body: JsonObject }[] =>
-  context.all('virtualservice').filter(({ body }) => body['vh_parent_vs_ref'] === parent && body['type'] === CHILD)
+  context.referrers('virtualservice', parent).filter(({ body }) => body['vh_parent_vs_ref'] === parent && body['type'] === CHILD)
 
 interface Claim {
   readonly pointer: string

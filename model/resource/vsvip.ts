@@ -89,7 +89,7 @@ export const vsvip = defineKind({
     if (violations.length > 0 || context.uuid === undefined) return violations
     return conflictViolations(
       context
-        .all('virtualservice')
+        .referrers('virtualservice', context.uuid)
         .flatMap(({ uuid, body: service }) => (service['vsvip_ref'] === context.uuid ? [{ uuid, body: service }] : [])),
       { ...context, resource: (kind, uuid) => (kind === 'vsvip' && uuid === context.uuid ? body : context.resource(kind, uuid)) },
       '/vip'

@@ -48,7 +48,13 @@ export const minimal: { readonly [K in KindName]: WrittenKind[K] } = {
   role: { name: 'reader' }
 }
 
-export const emptyContext: CheckContext = { resource: () => undefined, all: () => [], pattern: patternViolation }
+export const emptyContext: CheckContext = {
+  resource: () => undefined,
+  all: () => [],
+  referrers: () => [],
+  listening: () => [],
+  pattern: patternViolation
+}
 
 /** A context that sees these documents. */
 export function contextOf(documents: readonly StoredDocument[], uuid?: string): CheckContext {
@@ -56,6 +62,8 @@ export function contextOf(documents: readonly StoredDocument[], uuid?: string): 
     uuid,
     resource: (kind, of) => documents.find(document => document.kind === kind && document.uuid === of)?.body,
     all: kind => documents.filter(document => document.kind === kind),
+    referrers: (kind, of) => documents.filter(({ kind: from, body }) => from === kind && JSON.stringify(body).includes(`"${of}"`)),
+    listening: () => documents.filter(({ kind }) => kind === 'virtualservice'),
     pattern: patternViolation
   }
 }
