@@ -13,4 +13,6 @@ export interface Planner {
   /** Plans for the store as it is now; the last answer stays what `service` speaks of. */
   readonly plan: (engines: readonly Engine[]) => ReadonlyMap<string, Wanted>
   readonly service: (virtualServiceUuid: string) => ServicePlan | undefined
+  /** Another number whenever `service` says something else of any service. */
+  readonly version: () => number
 }

@@ -177,12 +177,14 @@ export function makePlanner({ store, seal, log, loadOf = () => undefined }: Plan
     return { key, wanted: { manifest, parts }, problems, madeOf }
   }
 
+  let version = 0
   let tellFor: readonly unknown[] = []
   const tellPlans = (): void => {
     // Ten thousand services are gone through only when something of this is another.
     const now = [placement, childrenOf, servicesVersion, JSON.stringify([...problems])]
     if (now.every((part, i) => part === tellFor[i])) return
     tellFor = now
+    version += 1
     const { assignments, unplaced } = placement
     plans.clear()
     for (const { uuid, enginesWanted } of services.values()) {
@@ -256,5 +258,5 @@ export function makePlanner({ store, seal, log, loadOf = () => undefined }: Plan
     return wanted
   }
 
-  return { plan, service: uuid => plans.get(uuid) }
+  return { plan, service: uuid => plans.get(uuid), version: () => version }
 }

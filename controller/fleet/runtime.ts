@@ -27,6 +27,8 @@ import type { Engine, Roster } from './roster.ts'
 
 /** Verdicts of many servers that arrive together are one look at the pools. */
 const REFRESH_MS = 10
+/** So long it looks at states before others get their turn. */
+const SLICE_MS = 4
 
 interface Judged {
   readonly state: OperState
@@ -58,9 +60,12 @@ export function makeRuntime(options: RuntimeOptions): Runtime {
   const { store, clock, telemetry, roster, planner, announce } = options
   const book = new Map<string, { readonly told: string; readonly state: OperState; readonly sinceEpochMs: number }>()
   const dirtyPools = new Set<string>()
+  const dirtyServices = new Set<string>()
   const specs = new WeakMap<StoredResource, readonly ServerSpec[]>()
   let carriers: Map<string, Set<Engine>> | undefined
   let isAllDirty = false
+  let followedTo = -1
+  let plansSeen = -1
   let cancelRefresh: (() => void) | undefined
 
   // Servers and pools.
@@ -264,23 +269,37 @@ export function makeRuntime(options: RuntimeOptions): Runtime {
     cancelRefresh ??= clock.after(REFRESH_MS, refresh)
   }
 
+  /** Looks at what is dirty, in slices, so that ten thousand services keep nobody waiting. */
   function refresh(): void {
     cancelRefresh = undefined
-    const pools = isAllDirty ? store.list('pool') : [...dirtyPools].flatMap(uuid => store.get('pool', uuid) ?? [])
-    const services = isAllDirty
-      ? store.list('virtualservice')
-      : [...new Set([...dirtyPools].flatMap(servicesOf))].flatMap(uuid => store.get('virtualservice', uuid) ?? [])
-    for (const pool of pools) {
-      note('pool', pool.uuid, judgePool(pool))
-      for (const server of serversOf(pool)) note('server', `${pool.uuid}/${server.id}`, judgeServer(pool, server))
-    }
-    for (const service of services) note('virtualservice', service.uuid, judgeVirtualService(service))
     if (isAllDirty) {
+      isAllDirty = false
+      for (const { uuid } of store.list('pool')) dirtyPools.add(uuid)
+      for (const { uuid } of store.list('virtualservice')) dirtyServices.add(uuid)
       forgetGone()
       forgetJudgements()
     }
-    isAllDirty = false
-    dirtyPools.clear()
+    const endMs = clock.nowMs() + SLICE_MS
+    for (const uuid of dirtyPools) {
+      if (clock.nowMs() > endMs) return refreshNext()
+      dirtyPools.delete(uuid)
+      const pool = store.get('pool', uuid)
+      if (pool === undefined) continue
+      const before = book.get(`pool:${uuid}`)?.told
+      note('pool', uuid, judgePool(pool))
+      for (const server of serversOf(pool)) note('server', `${uuid}/${server.id}`, judgeServer(pool, server))
+      if (book.get(`pool:${uuid}`)?.told !== before) for (const service of servicesOf(uuid)) dirtyServices.add(service)
+    }
+    for (const uuid of dirtyServices) {
+      if (clock.nowMs() > endMs) return refreshNext()
+      dirtyServices.delete(uuid)
+      const service = store.get('virtualservice', uuid)
+      if (service !== undefined) note('virtualservice', uuid, judgeVirtualService(service))
+    }
+  }
+
+  function refreshNext(): void {
+    cancelRefresh ??= clock.after(0, refresh)
   }
 
   /** Of servers that are not configured any more; what engines say must not pile up. */
@@ -439,12 +458,26 @@ export function makeRuntime(options: RuntimeOptions): Runtime {
     engineChanged: engine => {
       carriers = undefined
       announce({ kind: 'serviceengine', uuid: engine.uuid })
-      isAllDirty = true
+      const parts = engine.wanted?.manifest.parts.map(({ id }) => id) ?? []
+      for (const id of [...engine.runningIds, ...parts, ...engine.refusals.keys()]) {
+        if (store.get('pool', id) !== undefined) dirtyPools.add(id)
+        else dirtyServices.add(id)
+      }
       refreshSoon()
     },
     planned: () => {
       carriers = undefined
-      isAllDirty = true
+      const touched = store.touchedSince(followedTo)
+      followedTo = store.revision()
+      // What another kind means for a state is not worth knowing: it changes rarely.
+      if (
+        planner.version() !== plansSeen ||
+        touched === undefined ||
+        touched.some(({ kind }) => kind !== 'pool' && kind !== 'virtualservice')
+      )
+        isAllDirty = true
+      else for (const { kind, uuid } of touched) (kind === 'pool' ? dirtyPools : dirtyServices).add(uuid)
+      plansSeen = planner.version()
       refreshSoon()
     },
     judged: servers => {

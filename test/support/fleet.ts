@@ -107,9 +107,11 @@ export async function aFleet(t: Test, options: TestFleetOptions = {}): Promise<T
     return { revision: store.revision(), resources, changes: [], warnings: [] }
   }
   let known: readonly Engine[] = []
+  let plans = 0
   const planner: Planner = {
     plan: engines => {
       known = engines
+      plans += 1
       return new Map(
         engines.map(engine => {
           const own: Part = { kind: 'engine', id: engine.uuid, name: 'engine', drainTimeoutS: 1 }
@@ -117,7 +119,8 @@ export async function aFleet(t: Test, options: TestFleetOptions = {}): Promise<T
         })
       )
     },
-    service: uuid => placed.get(uuid)
+    service: uuid => placed.get(uuid),
+    version: () => plans
   }
   const fleet = await openFleet({
     store,
