@@ -171,14 +171,14 @@ export async function openFleet(options: FleetOptions): Promise<Fleet> {
       case 'PartsWanted':
         return pusher.partsWanted(engine, message.hashes)
       case 'SampleTaken':
-        runtime.judged(ejectedAnew(engine, message.sample.servers))
+        runtime.judged(engine, ejectedAnew(engine, message.sample.servers))
         limits.sampled(engine.uuid, message.sample)
         return telemetry.ingest(engine.uuid, message.sample)
       case 'LimitsUsed':
         return limits.used(engine.uuid, message.limits)
       case 'ServersJudged':
         for (const judged of message.servers) engine.judgements.set(`${judged.poolId}/${judged.serverId}`, judged)
-        return runtime.judged(message.servers)
+        return runtime.judged(engine, message.servers)
       case 'RequestExplained':
         return questions.answered(engine.uuid, message)
       case 'RenewCertificate':

@@ -91,6 +91,8 @@ export function makePlanner({ store, seal, log, loadOf = () => undefined }: Plan
   // Placement looks at every service: it is left out when nothing of what it looks at has changed.
   let placedFor = ''
   let placement: Placement = { assignments: new Map(), unplaced: new Map() }
+  /** The same the other way round, by uuid of the engine. */
+  let servicesOf = new Map<string, string[]>()
   const placeIfChanged = (placeable: PlaceableResources, sites: readonly EngineToPlace[]): void => {
     const groups = groupsToPlace(placeable)
     const engines = sites.map(site => [site.uuid, site.group, site.takes, site.isUp, site.addresses, [...(site.refuses ?? [])]])
@@ -98,6 +100,13 @@ export function makePlanner({ store, seal, log, loadOf = () => undefined }: Plan
     if (key === placedFor) return
     placement = place({ groups, engines: sites, services: [...services.values()], current })
     remember(placement.assignments)
+    servicesOf = new Map()
+    for (const [uuid, on] of placement.assignments)
+      for (const engine of on) {
+        const list = servicesOf.get(engine)
+        if (list === undefined) servicesOf.set(engine, [uuid])
+        else list.push(uuid)
+      }
     placedFor = key
   }
 
@@ -112,7 +121,7 @@ export function makePlanner({ store, seal, log, loadOf = () => undefined }: Plan
       if (children === undefined) found.set(parent, [uuid])
       else children.push(uuid)
     }
-    childrenOf = found
+    if (JSON.stringify([...found]) !== JSON.stringify([...childrenOf])) childrenOf = found
   }
 
   let problems = new Map<string, string>()
@@ -231,14 +240,6 @@ export function makePlanner({ store, seal, log, loadOf = () => undefined }: Plan
     })
     placeIfChanged(placeable, sites)
 
-    const servicesOf = new Map<string, string[]>()
-    for (const [uuid, on] of placement.assignments) {
-      for (const engine of on) {
-        const list = servicesOf.get(engine)
-        if (list === undefined) servicesOf.set(engine, [uuid])
-        else list.push(uuid)
-      }
-    }
     const found = new Map<string, string>()
     const wanted = new Map<string, Wanted>()
     for (const site of sites) {

@@ -99,6 +99,7 @@ export class Pusher {
     const known = [link?.order?.manifest, engine.wanted?.manifest].find(manifest => manifest?.hash === message.hash)
     if (known !== undefined) {
       engine.runningIds = idsOf(known)
+      engine.runningIdsOf = known.hash
       for (const uuid of engine.refusals.keys()) if (engine.runningIds.has(uuid)) engine.refusals.delete(uuid)
     }
     if (known !== undefined && link !== undefined) link.held = new Set(known.parts.map(part => part.hash))
@@ -146,8 +147,11 @@ export class Pusher {
 
   /** After a start of ours: what an engine runs is known by the hashes that it holds, of equal content at least. */
   #recognise(engine: Engine, { manifest }: Wanted): void {
-    if (engine.runningHash === manifest.hash) engine.runningIds = idsOf(manifest)
-    else if (engine.runningIds.size === 0 && engine.runningHash !== '') {
+    if (engine.runningHash === manifest.hash) {
+      if (engine.runningIdsOf === manifest.hash) return
+      engine.runningIds = idsOf(manifest)
+      engine.runningIdsOf = manifest.hash
+    } else if (engine.runningIds.size === 0 && engine.runningHash !== '') {
       const held = this.#links.get(engine)?.held
       engine.runningIds = new Set(manifest.parts.filter(part => held?.has(part.hash)).map(part => part.id))
     }

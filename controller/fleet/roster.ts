@@ -69,6 +69,8 @@ export class Engine {
   runningHash = ''
   /** Ids of the parts that it runs, as far as we know. */
   runningIds: ReadonlySet<string> = new Set()
+  /** Hash of the snapshot that they are of. */
+  runningIdsOf = ''
   /** Of the snapshot that it refused last; empty once it applied one. */
   violations: readonly Violation[] = []
   /** Virtual services that it cannot run, by uuid: left out of what it is told, so that the others go on. */

@@ -42,7 +42,7 @@ export interface Runtime {
   /** Facts that came in; what follows from them is announced. */
   readonly engineChanged: (engine: Engine) => void
   readonly planned: () => void
-  readonly judged: (servers: readonly { readonly poolId: string }[]) => void
+  readonly judged: (engine: Engine, servers: readonly { readonly poolId: string }[]) => void
   readonly stop: () => void
 }
 
@@ -62,7 +62,9 @@ export function makeRuntime(options: RuntimeOptions): Runtime {
   const dirtyPools = new Set<string>()
   const dirtyServices = new Set<string>()
   const specs = new WeakMap<StoredResource, readonly ServerSpec[]>()
-  let carriers: Map<string, Set<Engine>> | undefined
+  /** Live engines by what they carry, and the other way round. */
+  const carriers = new Map<string, Set<Engine>>()
+  const carriedBy = new Map<Engine, ReadonlySet<string>>()
   let isAllDirty = false
   let followedTo = -1
   let plansSeen = -1
@@ -70,26 +72,30 @@ export function makeRuntime(options: RuntimeOptions): Runtime {
 
   // Servers and pools.
 
-  /** Live engines by the pool that they carry; made anew when engines or what they run changed. */
-  function carriersOf(poolUuid: string): readonly Engine[] {
-    if (carriers === undefined) {
-      carriers = new Map<string, Set<Engine>>()
-      for (const engine of roster.engines) {
-        if (!engine.isLive) continue
-        const ids = [
-          ...engine.runningIds,
-          ...[...engine.judgements.values()].map(judged => judged.poolId),
-          ...[...engine.ejections.keys()].map(key => key.slice(0, key.indexOf('/')))
-        ]
-        for (const id of ids) {
-          const set = carriers.get(id)
-          if (set === undefined) carriers.set(id, new Set([engine]))
-          else set.add(engine)
-        }
-      }
+  /** Takes in what an engine carries now: what it runs, and what it still speaks of. */
+  function carry(engine: Engine): void {
+    const ids = new Set<string>()
+    if (engine.isLive) {
+      for (const id of engine.runningIds) ids.add(id)
+      for (const { poolId } of engine.judgements.values()) ids.add(poolId)
+      for (const key of engine.ejections.keys()) ids.add(key.slice(0, key.indexOf('/')))
     }
-    return [...(carriers.get(poolUuid) ?? [])]
+    for (const id of carriedBy.get(engine) ?? []) {
+      if (ids.has(id)) continue
+      const engines = carriers.get(id)
+      engines?.delete(engine)
+      if (engines?.size === 0) carriers.delete(id)
+    }
+    for (const id of ids) {
+      const engines = carriers.get(id)
+      if (engines === undefined) carriers.set(id, new Set([engine]))
+      else engines.add(engine)
+    }
+    if (ids.size > 0) carriedBy.set(engine, ids)
+    else carriedBy.delete(engine)
   }
+
+  const carriersOf = (poolUuid: string): readonly Engine[] => [...(carriers.get(poolUuid) ?? [])]
 
   function verdictsOf(poolUuid: string, serverId: string): { readonly engine: Engine; readonly judged: ServerJudgement | undefined }[] {
     return carriersOf(poolUuid).map(engine => ({ engine, judged: engine.judgements.get(`${poolUuid}/${serverId}`) }))
@@ -456,7 +462,7 @@ export function makeRuntime(options: RuntimeOptions): Runtime {
     },
 
     engineChanged: engine => {
-      carriers = undefined
+      carry(engine)
       announce({ kind: 'serviceengine', uuid: engine.uuid })
       const parts = engine.wanted?.manifest.parts.map(({ id }) => id) ?? []
       for (const id of [...engine.runningIds, ...parts, ...engine.refusals.keys()]) {
@@ -466,7 +472,7 @@ export function makeRuntime(options: RuntimeOptions): Runtime {
       refreshSoon()
     },
     planned: () => {
-      carriers = undefined
+      for (const engine of carriedBy.keys()) if (roster.get(engine.uuid) !== engine) carry(engine)
       const touched = store.touchedSince(followedTo)
       followedTo = store.revision()
       // What another kind means for a state is not worth knowing: it changes rarely.
@@ -480,9 +486,9 @@ export function makeRuntime(options: RuntimeOptions): Runtime {
       plansSeen = planner.version()
       refreshSoon()
     },
-    judged: servers => {
+    judged: (engine, servers) => {
       if (servers.length === 0) return
-      carriers = undefined
+      carry(engine)
       for (const server of servers) dirtyPools.add(server.poolId)
       refreshSoon()
     },
