@@ -29,6 +29,8 @@ export interface CompileInput {
     readonly group: string | undefined
     /** Addresses of its host, as it told them. */
     readonly addresses: readonly string[]
+    /** Of its group: the first encrypts, all decrypt; left out, it makes its own. */
+    readonly ticketKeys?: readonly string[]
   }
   /** Uuids of the virtual services that are placed on it. */
   readonly virtualServices: readonly string[]
@@ -73,7 +75,8 @@ export function compile(input: CompileInput): Compiled {
   const build: Build = { input, cache, madeOf: new Set() }
   const add = (made: Made): void => void entries.set(`${made.part.kind} ${made.part.id}`, made)
 
-  const engine = remember(build, `engine ${input.engine.uuid} ${input.engine.name} ${input.engine.group ?? ''}`, reader =>
+  const { uuid, name, group = '', ticketKeys = [] } = input.engine
+  const engine = remember(build, `engine ${uuid} ${name} ${group} ${ticketKeys.join(' ')}`, reader =>
     enginePart(reader, input.engine)
   )
   if ('part' in engine) add(engine)
@@ -116,9 +119,15 @@ interface Build {
 const compareText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex')
 
-function enginePart(reader: Reader, { uuid, name, group }: CompileInput['engine']): Part {
+function enginePart(reader: Reader, { uuid, name, group, ticketKeys }: CompileInput['engine']): Part {
   const settings = reader.orSystem('serviceenginegroup', group, 'Default-Group')?.body
-  return { kind: 'engine', id: uuid, name, drainTimeoutS: settings?.vs_scalein_timeout ?? 30 }
+  return {
+    kind: 'engine',
+    id: uuid,
+    name,
+    drainTimeoutS: settings?.vs_scalein_timeout ?? 30,
+    ...(ticketKeys === undefined ? {} : { ticketKeys })
+  }
 }
 
 /** Makes a part, or takes it from the cache; a problem is remembered as well. */

@@ -1,6 +1,7 @@
 /** A virtual service, but for where it listens on one engine. */
 import type { FilledKind } from '#model/resource/catalogue.ts'
 import { http2Profile, httpProfile } from '#model/resource/applicationprofile.ts'
+import { variables } from '#model/resource/httppolicyset.ts'
 import { fillDefaults } from '#model/resource/walk.ts'
 import type { FilledShape } from '#model/resource/field.ts'
 import type { AccessLogSpec, Http2Spec, HttpSpec, TcpSpec, TlsSpec, VirtualServicePart } from '#model/snapshot/snapshot.ts'
@@ -11,7 +12,7 @@ import { targetOf } from './pool.ts'
 import { CannotBuild } from './resources.ts'
 import type { Read, Reader } from './resources.ts'
 import { httpRules, networkRules } from './rules.ts'
-import { clientTls } from './tls.ts'
+import { clientAuthOf, clientTls } from './tls.ts'
 
 type Service = FilledKind['virtualservice']
 type HttpProfile = FilledShape<typeof httpProfile>
@@ -66,7 +67,8 @@ export function servicePart(
     ...(hosting === undefined ? {} : { hosting: hosting.spec }),
     ...limitsOf(uuid, body),
     ...stepsOf(reader, body),
-    ...compressionOf(reader, isHttp ? profile?.http_profile : undefined)
+    ...compressionOf(reader, isHttp ? profile?.http_profile : undefined),
+    ...(isHttp ? clientCertificateOf(reader, body, profile?.http_profile) : {})
   }
 }
 
@@ -74,6 +76,20 @@ export function servicePart(
 function paceOf(timeouts: Service['timeouts']): Pick<HttpSpec, 'pace'> {
   const { min_bytes_per_s: minBytesPerS = 240, grace_ms: graceMs = 10_000 } = timeouts ?? {}
   return minBytesPerS === 240 && graceMs === 10_000 ? {} : { pace: { minBytesPerS, graceMs } }
+}
+
+function clientCertificateOf(
+  reader: Reader,
+  body: Service,
+  profile: HttpProfile | undefined
+): Pick<VirtualServicePart, 'clientCertificate'> {
+  const auth = clientAuthOf(reader, body)
+  if (auth === undefined) return {}
+  const headers = (profile?.ssl_client_certificate_action?.headers ?? []).map(({ request_header: name, request_header_value: value }) => ({
+    name,
+    value: variables[value]
+  }))
+  return { clientCertificate: { authId: auth.id, headers } }
 }
 
 /** Packed best, and most of what is sent as text. */
@@ -130,11 +146,17 @@ function stepsOf(reader: Reader, { fault, mirror, cors_policy: cors }: Service):
   }
 }
 
-/** The certificates of children beside its own. */
+/** The certificates of children beside its own, and what they ask of clients. */
 function withHosted(tls: TlsSpec, hosting: Hosting | undefined): TlsSpec {
-  if (hosting === undefined || Object.keys(hosting.certificates).length === 0) return tls
-  const ids = [...new Set([...tls.certificateIds, ...Object.values(hosting.certificates).flat()])]
-  return { ...tls, certificateIds: ids, certificateIdsByName: hosting.certificates }
+  if (hosting === undefined) return tls
+  const { certificates, clientAuth } = hosting
+  const ids = [...new Set([...tls.certificateIds, ...Object.values(certificates).flat()])]
+  const isAsked = tls.clientAuth !== undefined || Object.values(clientAuth).some(auth => auth !== null)
+  return {
+    ...tls,
+    ...(Object.keys(certificates).length === 0 ? {} : { certificateIds: ids, certificateIdsByName: certificates }),
+    ...(isAsked ? { clientAuthByName: clientAuth } : {})
+  }
 }
 
 function limitsOf(uuid: string, body: Service): Pick<VirtualServicePart, 'requestLimit' | 'connectionLimit'> {

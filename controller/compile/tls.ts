@@ -1,8 +1,9 @@
 /** TLS profiles, certificates and roots, as an engine needs them. */
-import { createPrivateKey, X509Certificate } from 'node:crypto'
+import { createHash, createPrivateKey, X509Certificate } from 'node:crypto'
+import { crlBase64, readCrl } from '#model/base/crl.ts'
 import type { FilledKind } from '#model/resource/catalogue.ts'
 import { standardCiphers } from '#model/resource/sslprofile.ts'
-import type { CertificatePart, TlsSpec, UpstreamTlsSpec } from '#model/snapshot/snapshot.ts'
+import type { CertificatePart, ClientAuthSpec, RevocationSpec, TlsSpec, UpstreamTlsSpec } from '#model/snapshot/snapshot.ts'
 import { CannotBuild } from './resources.ts'
 import type { Read, Reader } from './resources.ts'
 
@@ -34,12 +35,14 @@ export function clientTls(reader: Reader, service: FilledKind['virtualservice'])
   const profile = reader.orSystem('sslprofile', service.ssl_profile_ref, 'System-Standard')?.body
   const certificateIds = (service.ssl_key_and_certificate_refs ?? []).map(uuid => reader.certificatePart(uuid))
   if (certificateIds.length === 0) throw new CannotBuild('TLS needs a certificate')
+  const clientAuth = clientAuthOf(reader, service)
   return {
     certificateIds,
     ...suiteOf(profile),
     hasServerPreference: profile?.prefer_client_cipher_ordering !== true,
     isSessionReuseEnabled: profile?.enable_ssl_session_reuse ?? true,
-    sessionTimeoutS: profile?.ssl_session_timeout ?? 86400
+    sessionTimeoutS: profile?.ssl_session_timeout ?? 86400,
+    ...(clientAuth === undefined ? {} : { clientAuth })
   }
 }
 
@@ -58,11 +61,51 @@ export function upstreamTls(
   return {
     isSniEnabled: settings.isSniEnabled,
     serverName: settings.serverName === undefined || settings.serverName === '' ? null : settings.serverName,
-    trustedPem: roots === undefined ? null : roots.ca_certs.map(({ certificate }) => withLineEnd(certificate ?? '')).join(''),
+    trustedPem: roots === undefined ? null : pemOf(roots),
+    ...(roots === undefined ? {} : revocationOf(roots)),
     isHostChecked: settings.isHostChecked,
     clientCertificateId: settings.certificate === undefined ? null : reader.certificatePart(settings.certificate),
     ...suiteOf(reader.need('sslprofile', settings.sslProfile).body)
   }
+}
+
+type Roots = FilledKind['pkiprofile']
+
+const pemOf = (roots: Roots): string => roots.ca_certs.map(({ certificate }) => withLineEnd(certificate ?? '')).join('')
+
+function revocationOf(roots: Roots): RevocationSpec {
+  const lists = roots.crl_check ? (roots.crls ?? []) : []
+  if (lists.length === 0) return {}
+  if (!roots.validate_only_leaf_crl) return { crlPem: lists.map(({ body }) => withLineEnd(body)).join('') }
+  const isEverBelieved = roots.allow_pki_errors?.includes('ALLOW_EXPIRED_CRL') === true
+  return {
+    leafCrls: lists.map(({ body }) => {
+      const read = readCrl(Buffer.from(crlBase64(body) ?? '', 'base64'))
+      if (read === undefined) throw new CannotBuild('a revocation list cannot be read')
+      return {
+        issuer: read.issuer,
+        serials: read.serials.toSorted(),
+        nextUpdateEpochMs: isEverBelieved ? null : read.nextUpdateEpochMs
+      }
+    })
+  }
+}
+
+/** How the certificates of clients are asked for and checked; undefined: they are not. */
+export function clientAuthOf(reader: Reader, service: FilledKind['virtualservice']): ClientAuthSpec | undefined {
+  const profile = reader.orSystem('applicationprofile', service.application_profile_ref, 'System-HTTP')?.body
+  const own = profile?.type === 'APPLICATION_PROFILE_TYPE_HTTP' ? profile.http_profile : profile?.tcp_app_profile
+  if (own === undefined || own.ssl_client_certificate_mode === 'SSL_CLIENT_CERTIFICATE_NONE') return undefined
+  if (own.pki_profile_ref === undefined) throw new CannotBuild('certificates of clients need a PKI profile')
+  const roots = reader.need('pkiprofile', own.pki_profile_ref).body
+  const isRequired = own.ssl_client_certificate_mode === 'SSL_CLIENT_CERTIFICATE_REQUIRE'
+  const settings = {
+    isRequired,
+    closesOnBad: isRequired || profile?.http_profile?.ssl_client_certificate_action?.close_connection === true,
+    trustedPem: pemOf(roots),
+    ...revocationOf(roots)
+  }
+  return { id: createHash('sha256').update(JSON.stringify(settings)).digest('hex').slice(0, 16), ...settings }
 }
 
 const withLineEnd = (pem: string): string => `${pem.trim()}\n`

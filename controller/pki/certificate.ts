@@ -1,9 +1,11 @@
 /** Certificates that operators bring or ask for (`sslkeyandcertificate`): reading them, and making self-signed ones. */
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
+import { crlBase64, readCrl } from '#model/base/crl.ts'
 import type { Clock } from '#model/base/clock.ts'
 import type { JsonObject, KindName } from '#model/resource/kind.ts'
 import type { Violation } from '#model/resource/violation.ts'
+import { readSigned } from './signed.ts'
 import { certificateToPem, endExtensions, makeCertificate, makeKeyPair, namesToSan, privateKeyToPem, validFrom } from './x509.ts'
 
 const PEM_MAX_LENGTH = 256 * 1024
@@ -73,7 +75,10 @@ export function readCertificate(certificatePem: string, key?: { readonly keyPem:
  */
 export function certificateViolations(kind: KindName, body: JsonObject): Violation[] {
   if (kind === 'pkiprofile')
-    return objectsIn(body['ca_certs']).flatMap((ca, i) => unreadable(textIn(ca['certificate']), `/ca_certs/${i}/certificate`))
+    return [
+      ...objectsIn(body['ca_certs']).flatMap((ca, i) => unreadable(textIn(ca['certificate']), `/ca_certs/${i}/certificate`)),
+      ...crlViolations(body)
+    ]
   if (kind !== 'sslkeyandcertificate') return []
   const [certificate] = objectsIn([body['certificate'] ?? null])
   const pem = textIn(certificate?.['certificate'])
@@ -83,6 +88,20 @@ export function certificateViolations(kind: KindName, body: JsonObject): Violati
   const passphrase = textIn(body['key_passphrase'])
   const read = readCertificate(pem, passphrase === '' ? { keyPem } : { keyPem, passphrase })
   return read.is === 'unusable' ? [{ pointer: '/key', message: keyMessages[read.reason] ?? read.reason }] : []
+}
+
+/** A list counts only when an authority of the profile has signed it. */
+function crlViolations(body: JsonObject): Violation[] {
+  const authorities = objectsIn(body['ca_certs']).flatMap(ca => pemBlocks(textIn(ca['certificate'])).map(parseCertificate))
+  return objectsIn(body['crls']).flatMap((crl, i) => {
+    const bytes = Buffer.from(crlBase64(textIn(crl['body'])) ?? '', 'base64')
+    const pointer = `/crls/${i}/body`
+    if (readCrl(bytes) === undefined)
+      return [{ pointer, message: 'must be a whole revocation list: not one of changes, nor of a part of the certificates' }]
+    const signed = readSigned(bytes)
+    const isSigned = authorities.some(authority => authority !== undefined && signed?.isSignedBy(authority.publicKey) === true)
+    return isSigned ? [] : [{ pointer, message: 'must be signed by one of ca_certs, with SHA-256 or better' }]
+  })
 }
 
 const keyMessages: Readonly<Record<string, string>> = {
@@ -105,14 +124,27 @@ function unreadable(pem: string, pointer: string): Violation[] {
 export function withCertificateFacts(kind: KindName, body: JsonObject): JsonObject {
   const [certificate] = objectsIn([body['certificate'] ?? null])
   if (kind === 'sslkeyandcertificate' && certificate !== undefined) return { ...body, certificate: described(certificate) }
-  return kind === 'pkiprofile' ? { ...body, ca_certs: objectsIn(body['ca_certs']).map(described) } : body
+  if (kind !== 'pkiprofile') return body
+  const crls = body['crls'] === undefined ? {} : { crls: objectsIn(body['crls']).map(describedCrl) }
+  return { ...body, ca_certs: objectsIn(body['ca_certs']).map(described), ...crls }
+}
+
+const timeOf = (epochMs: number): string => new Date(epochMs).toISOString().slice(0, 19).replace('T', ' ')
+
+function describedCrl(crl: JsonObject): JsonObject {
+  const read = readCrl(Buffer.from(crlBase64(textIn(crl['body'])) ?? '', 'base64'))
+  if (read === undefined) return crl
+  return {
+    ...crl,
+    last_update: timeOf(read.thisUpdateEpochMs),
+    ...(read.nextUpdateEpochMs === null ? {} : { next_update: timeOf(read.nextUpdateEpochMs) })
+  }
 }
 
 function described(certificate: JsonObject): JsonObject {
   const read = readCertificate(textIn(certificate['certificate']))
   if (read.is === 'unusable') return certificate
   const { facts } = read
-  const timeOf = (epochMs: number): string => new Date(epochMs).toISOString().slice(0, 19).replace('T', ' ')
   const nameOf = (name: string): JsonObject => {
     const common = /(?:^|, )CN=([^,]*)/.exec(name)?.[1]
     return { ...(common === undefined ? {} : { common_name: common }), distinguished_name: name }

@@ -1,6 +1,7 @@
 import type { Filled, Written } from './field.ts'
 import { defineKind } from './define.ts'
-import { flag, headerName, inTenant, integer, nested, oneOf, ref, shape, text, toolText } from './common.ts'
+import { variableNames } from './httppolicyset.ts'
+import { each, flag, headerName, inTenant, integer, list, nested, oneOf, ref, shape, text, toolText } from './common.ts'
 
 export const compressionProfile = shape(
   'compression profile',
@@ -65,6 +66,30 @@ export const http2Profile = shape(
   }
 )
 
+const clientCertificateHeader = shape('client certificate header', {
+  request_header: text('Header that servers get; what a client sent by that name is removed.', {
+    required: true,
+    minLength: 1,
+    first: true,
+    ...headerName
+  }),
+  request_header_value: oneOf(variableNames, 'What it says. SSL_CLIENT_RAW is the DER in base64, the fingerprint SHA-256.', {
+    required: true,
+    first: true,
+    unsupported: ['HTTP_POLICY_VAR_HTTP_HDR', 'HTTP_POLICY_VAR_USER_NAME']
+  })
+})
+
+/** Of a profile of any application that can speak TLS. */
+const clientCertificate = {
+  ssl_client_certificate_mode: oneOf(
+    ['SSL_CLIENT_CERTIFICATE_NONE', 'SSL_CLIENT_CERTIFICATE_REQUEST', 'SSL_CLIENT_CERTIFICATE_REQUIRE'],
+    'Whether clients are asked for a certificate in the TLS handshake; without a good one, REQUIRE closes the connection.',
+    { default: 'SSL_CLIENT_CERTIFICATE_NONE', first: true }
+  ),
+  pki_profile_ref: ref('pkiprofile', 'Authorities that the certificates of clients must lead to.', {})
+} as const
+
 export const httpProfile = shape(
   'http profile',
   {
@@ -118,6 +143,17 @@ export const httpProfile = shape(
       unit: 'KB',
       special: { '0': 'unlimited' }
     }),
+    ...clientCertificate,
+    ssl_client_certificate_action: nested(
+      shape('client certificate action', {
+        close_connection: flag('With REQUEST: a certificate that is not good closes the connection; otherwise it counts as none.', {
+          default: false
+        }),
+        headers: list(each(clientCertificateHeader), 'What servers are told of the certificate.', { maxItems: 32 })
+      }),
+      'What becomes of the certificate of a client.',
+      {}
+    ),
     http2_profile: nested(http2Profile, 'Bounds on connections that speak HTTP/2; defaults when left out.', {})
   },
   {
@@ -154,7 +190,6 @@ export const httpProfile = shape(
     max_rps_unknown_uri: 0,
     max_rps_uri: 0,
     pass_through_x_accel_headers: false,
-    pki_profile_ref: '',
     reset_conn_http_on_ssl_port: false,
     respond_with_100_continue: true,
     secure_cookie_enabled: false,
@@ -165,8 +200,6 @@ export const httpProfile = shape(
       session_cookie_samesite: 'SAMESITE_LAX',
       session_cookie_secure: true
     },
-    ssl_client_certificate_action: {},
-    ssl_client_certificate_mode: 'SSL_CLIENT_CERTIFICATE_NONE',
     true_client_ip: { direction: 'LEFT', index_in_header: 1 },
     use_app_keepalive_timeout: false,
     use_true_client_ip: false
@@ -182,12 +215,11 @@ export const tcpApplicationProfile = shape(
     }),
     proxy_protocol_version: oneOf(['PROXY_PROTOCOL_VERSION_1', 'PROXY_PROTOCOL_VERSION_2'], 'Version of that header.', {
       default: 'PROXY_PROTOCOL_VERSION_1'
-    })
+    }),
+    ...clientCertificate
   },
   {
-    ftp_profile: {},
-    pki_profile_ref: '',
-    ssl_client_certificate_mode: 'SSL_CLIENT_CERTIFICATE_NONE'
+    ftp_profile: {}
   }
 )
 export const l4SslProfile = shape('l4 ssl profile', {
@@ -198,6 +230,10 @@ export const l4SslProfile = shape('l4 ssl profile', {
     unit: 's'
   })
 })
+
+/** Whether a handshake asks for a certificate. */
+const asksClients = (profile: { readonly ssl_client_certificate_mode: string } | undefined): boolean =>
+  profile !== undefined && profile.ssl_client_certificate_mode !== 'SSL_CLIENT_CERTIFICATE_NONE'
 
 const partsOf = {
   APPLICATION_PROFILE_TYPE_HTTP: ['http_profile'],
@@ -241,9 +277,26 @@ export const applicationprofile = defineKind({
   },
   check: body => {
     const own: readonly string[] = partsOf[body.type]
-    return (['http_profile', 'tcp_app_profile', 'l4_ssl_profile'] as const)
+    const strange = (['http_profile', 'tcp_app_profile', 'l4_ssl_profile'] as const)
       .filter(name => body[name] !== undefined && !own.includes(name))
       .map(name => ({ pointer: `/${name}`, message: `must not be there, because type is ${body.type}` }))
+    const rootless = (['http_profile', 'tcp_app_profile'] as const)
+      .filter(name => asksClients(body[name]) && body[name]?.pki_profile_ref === undefined)
+      .map(name => ({ pointer: `/${name}/pki_profile_ref`, message: 'is required, because clients are asked for certificates' }))
+    const given = body.http_profile?.ssl_client_certificate_action
+    const isUnused = given !== undefined && (given.close_connection || (given.headers ?? []).length > 0) && !asksClients(body.http_profile)
+    return [
+      ...strange,
+      ...rootless,
+      ...(isUnused
+        ? [
+            {
+              pointer: '/http_profile/ssl_client_certificate_action',
+              message: 'must be empty, because clients are not asked for certificates'
+            }
+          ]
+        : [])
+    ]
   }
 })
 export type ApplicationProfile = Written<typeof applicationprofile.fields>

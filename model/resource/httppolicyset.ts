@@ -30,8 +30,39 @@ export const variables = {
   HTTP_POLICY_VAR_REQUEST_ID: '$request_id',
   HTTP_POLICY_VAR_SSL_PROTOCOL: '$ssl_protocol',
   HTTP_POLICY_VAR_SSL_CIPHER: '$ssl_cipher',
-  HTTP_POLICY_VAR_SSL_SERVER_NAME: '$ssl_server_name'
+  HTTP_POLICY_VAR_SSL_SERVER_NAME: '$ssl_server_name',
+  HTTP_POLICY_VAR_SSL_CLIENT_FINGERPRINT: '$ssl_client_fingerprint',
+  HTTP_POLICY_VAR_SSL_CLIENT_SERIAL: '$ssl_client_serial',
+  HTTP_POLICY_VAR_SSL_CLIENT_ISSUER: '$ssl_client_issuer',
+  HTTP_POLICY_VAR_SSL_CLIENT_SUBJECT: '$ssl_client_subject',
+  HTTP_POLICY_VAR_SSL_CLIENT_RAW: '$ssl_client_raw',
+  HTTP_POLICY_VAR_SSL_CLIENT_ESCAPED: '$ssl_client_escaped',
+  HTTP_POLICY_VAR_SSL_CLIENT_VERSION: '$ssl_client_version',
+  HTTP_POLICY_VAR_SSL_CLIENT_SIGALG: '$ssl_client_sigalg',
+  HTTP_POLICY_VAR_SSL_CLIENT_NOTVALIDBEFORE: '$ssl_client_notvalidbefore',
+  HTTP_POLICY_VAR_SSL_CLIENT_NOTVALIDAFTER: '$ssl_client_notvalidafter'
 } as const
+
+export const variableNames = [
+  'HTTP_POLICY_VAR_CLIENT_IP',
+  'HTTP_POLICY_VAR_SOURCE_IP',
+  'HTTP_POLICY_VAR_VS_PORT',
+  'HTTP_POLICY_VAR_VS_IP',
+  'HTTP_POLICY_VAR_REQUEST_ID',
+  'HTTP_POLICY_VAR_SSL_PROTOCOL',
+  'HTTP_POLICY_VAR_SSL_CIPHER',
+  'HTTP_POLICY_VAR_SSL_SERVER_NAME',
+  'HTTP_POLICY_VAR_SSL_CLIENT_FINGERPRINT',
+  'HTTP_POLICY_VAR_SSL_CLIENT_SERIAL',
+  'HTTP_POLICY_VAR_SSL_CLIENT_ISSUER',
+  'HTTP_POLICY_VAR_SSL_CLIENT_SUBJECT',
+  'HTTP_POLICY_VAR_SSL_CLIENT_RAW',
+  'HTTP_POLICY_VAR_SSL_CLIENT_ESCAPED',
+  'HTTP_POLICY_VAR_SSL_CLIENT_VERSION',
+  'HTTP_POLICY_VAR_SSL_CLIENT_SIGALG',
+  'HTTP_POLICY_VAR_SSL_CLIENT_NOTVALIDBEFORE',
+  'HTTP_POLICY_VAR_SSL_CLIENT_NOTVALIDAFTER'
+] as const satisfies readonly (keyof typeof variables)[]
 
 const headerValue = {
   maxLength: 4096,
@@ -51,35 +82,9 @@ export const headerAction = shape(
             'header value',
             {
               val: text('A text.', headerValue),
-              var: oneOf(
-                [
-                  'HTTP_POLICY_VAR_CLIENT_IP',
-                  'HTTP_POLICY_VAR_SOURCE_IP',
-                  'HTTP_POLICY_VAR_VS_PORT',
-                  'HTTP_POLICY_VAR_VS_IP',
-                  'HTTP_POLICY_VAR_REQUEST_ID',
-                  'HTTP_POLICY_VAR_SSL_PROTOCOL',
-                  'HTTP_POLICY_VAR_SSL_CIPHER',
-                  'HTTP_POLICY_VAR_SSL_SERVER_NAME'
-                ],
-                'Something that the engine knows.',
-                {
-                  unsupported: [
-                    'HTTP_POLICY_VAR_HTTP_HDR',
-                    'HTTP_POLICY_VAR_SSL_CLIENT_FINGERPRINT',
-                    'HTTP_POLICY_VAR_SSL_CLIENT_SERIAL',
-                    'HTTP_POLICY_VAR_SSL_CLIENT_ISSUER',
-                    'HTTP_POLICY_VAR_SSL_CLIENT_SUBJECT',
-                    'HTTP_POLICY_VAR_SSL_CLIENT_RAW',
-                    'HTTP_POLICY_VAR_USER_NAME',
-                    'HTTP_POLICY_VAR_SSL_CLIENT_VERSION',
-                    'HTTP_POLICY_VAR_SSL_CLIENT_SIGALG',
-                    'HTTP_POLICY_VAR_SSL_CLIENT_NOTVALIDBEFORE',
-                    'HTTP_POLICY_VAR_SSL_CLIENT_NOTVALIDAFTER',
-                    'HTTP_POLICY_VAR_SSL_CLIENT_ESCAPED'
-                  ]
-                }
-              )
+              var: oneOf(variableNames, 'Something that the engine knows.', {
+                unsupported: ['HTTP_POLICY_VAR_HTTP_HDR', 'HTTP_POLICY_VAR_USER_NAME']
+              })
             },
             { is_sensitive: false }
           ),

@@ -2,6 +2,7 @@
  * What one engine needs at revision N. A snapshot is a manifest (a list of content hashes) and parts; parts that did
  * not change keep their hash and do not travel again. Only `controller/compile` makes one, only `service-engine` reads it.
  */
+import type { RevokedSerials } from '#model/base/crl.ts'
 import type { Resilience } from './resilience.ts'
 import type { CompressionSpec, CorsSpec } from './content.ts'
 
@@ -42,6 +43,8 @@ export interface EnginePart {
   readonly name: string
   /** Seconds that removed listeners, pools and servers may go on with what they have. */
   readonly drainTimeoutS: number
+  /** Secrets of the group in base64 that TLS session tickets are encrypted with: the first encrypts, all decrypt. */
+  readonly ticketKeys?: readonly string[]
 }
 
 // --- virtual services ---------------------------------------------------------------------------------------------
@@ -82,6 +85,7 @@ export interface VirtualServicePart {
   readonly mirror?: { readonly poolId: string; readonly percent: number }
   readonly cors?: CorsSpec
   readonly compression?: CompressionSpec
+  readonly clientCertificate?: ClientCertificateSpec
   /** For an exchange as a whole, from its head to the last byte of its answer; left out: unlimited. */
   readonly requestTimeoutMs?: number
 }
@@ -162,6 +166,37 @@ export interface TlsSpec {
   readonly hasServerPreference: boolean
   readonly isSessionReuseEnabled: boolean
   readonly sessionTimeoutS: number
+  /** Clients are asked for a certificate; left out: they are not. */
+  readonly clientAuth?: ClientAuthSpec
+  /** For these names instead; null: they are not asked. */
+  readonly clientAuthByName?: Readonly<Record<string, ClientAuthSpec | null>>
+}
+
+export interface ClientAuthSpec extends RevocationSpec {
+  /** Two with one id ask and check alike. */
+  readonly id: string
+  /** Without a good certificate there is no connection. */
+  readonly isRequired: boolean
+  /** A certificate that is not good ends the connection, instead of counting as none. */
+  readonly closesOnBad: boolean
+  /** PEM roots, and what stands between them and certificates. */
+  readonly trustedPem: string
+}
+
+/** Which certificates are not good any more, of those that lead to the roots. */
+export interface RevocationSpec {
+  /** PEM lists that every certificate of a chain is looked up in. */
+  readonly crlPem?: string
+  /** Lists that only the certificate itself is looked up in; there must be one of its authority. */
+  readonly leafCrls?: readonly RevokedSerials[]
+}
+
+/** What HTTP makes of the certificates of clients. */
+export interface ClientCertificateSpec {
+  /** Id of the ClientAuthSpec that connections must have been asked by. */
+  readonly authId: string
+  /** Set for servers, with variables; what a client sent by these names is removed. */
+  readonly headers: readonly { readonly name: string; readonly value: string }[]
 }
 
 export interface HttpSpec {
@@ -439,7 +474,7 @@ export interface ServerSpec {
   readonly hostHeader: string | null
 }
 
-export interface UpstreamTlsSpec {
+export interface UpstreamTlsSpec extends RevocationSpec {
   readonly isSniEnabled: boolean
   /** SNI and the name verified; null uses the server's own name. */
   readonly serverName: string | null

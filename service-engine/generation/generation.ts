@@ -2,6 +2,8 @@
  * A snapshot becomes running objects: all of it is built beside what runs, then one reference is swapped. A listener
  * that did not change is never closed, a server that did not change keeps its connections; what was removed drains.
  */
+import { randomBytes } from 'node:crypto'
+import { compileRevocation } from '#model/base/crl.ts'
 import type { Clock } from '#model/base/clock.ts'
 import type { Log } from '#model/base/log.ts'
 import type { Random } from '#model/base/random.ts'
@@ -15,6 +17,8 @@ import { explainRequest, notHere } from '../dataplane/http/explain.ts'
 import type { SpineServices } from '../dataplane/http/exchange.ts'
 import { DatagramListener } from '../dataplane/listen/datagrams.ts'
 import { Listener } from '../dataplane/listen/listener.ts'
+import type { Site } from '../dataplane/http/site.ts'
+import type { TicketKeys } from '../dataplane/listen/tickets.ts'
 import type { Terminator } from '../dataplane/listen/tls.ts'
 import { Pool, type PoolServices } from '../dataplane/upstream/pool.ts'
 import type { UpstreamServer } from '../dataplane/upstream/server.ts'
@@ -33,7 +37,7 @@ export interface DataPlaneServices {
   readonly reusePort: boolean
   /** Where rate limits count. */
   readonly rates: Rates
-  /** 48 secret bytes, the same in all workers; null: each its own. */
+  /** 48 secret bytes, the same in all workers, for as long as a snapshot brings none; null: each its own. */
   readonly ticketKeys: Buffer | null
 }
 
@@ -41,6 +45,8 @@ export interface DataPlaneServices {
 export interface Generation {
   readonly revision: number
   readonly drainTimeoutS: number
+  /** What session tickets are encrypted with, newest first; empty: what was before. */
+  readonly ticketKeys: readonly string[]
   readonly plans: ReadonlyMap<string, ServicePlan>
   readonly pools: ReadonlyMap<string, { readonly key: string; readonly pool: Pool }>
   readonly doors: ReadonlyMap<string, Door>
@@ -57,7 +63,7 @@ interface Door {
 /** How late a UDP socket may close that its last session has left. */
 const LINGER_LOOK_MS = 100
 
-const nothing: Generation = { revision: 0, drainTimeoutS: 0, plans: new Map(), pools: new Map(), doors: new Map() }
+const nothing: Generation = { revision: 0, drainTimeoutS: 0, ticketKeys: [], plans: new Map(), pools: new Map(), doors: new Map() }
 
 export interface DataPlane {
   /**
@@ -92,11 +98,13 @@ class RunningDataPlane implements DataPlane {
   /** UDP sockets of doors that are gone: sessions that came in by them still get their answers. */
   readonly #lingering = new Map<string, { readonly listener: DatagramListener; readonly stop: () => void }>()
   readonly #spine: SpineServices
+  readonly #ticketKeys: TicketKeys
   #current: Generation = nothing
   #queue: Promise<unknown> = Promise.resolve()
 
   constructor(services: DataPlaneServices) {
     this.#services = services
+    this.#ticketKeys = { current: [services.ticketKeys ?? randomBytes(48)] }
     this.#spine = {
       clock: services.clock,
       random: services.random,
@@ -185,7 +193,8 @@ class RunningDataPlane implements DataPlane {
     }
     const doors = await this.#openDoors(plans, violations, letOthersRun)
     if (violations.length === 0) {
-      return { revision: snapshot.manifest.revision, drainTimeoutS: snapshot.engine.drainTimeoutS, plans, pools, doors }
+      const { drainTimeoutS, ticketKeys = [] } = snapshot.engine
+      return { revision: snapshot.manifest.revision, drainTimeoutS, ticketKeys, plans, pools, doors }
     }
     for (const [key, door] of doors) if (this.#current.doors.get(key)?.listener !== door.listener) await door.listener.close()
     return violations
@@ -209,6 +218,7 @@ class RunningDataPlane implements DataPlane {
       })
       return undefined
     }
+    const refusal = part.tls?.leafCrls === undefined ? undefined : compileRevocation(part.tls.leafCrls)
     const tlsOf = (host: string): DestinationTls | null =>
       part.tls === null
         ? null
@@ -216,7 +226,8 @@ class RunningDataPlane implements DataPlane {
             spec: part.tls,
             serverName: part.tls.isSniEnabled ? (part.tls.serverName ?? (isName(host) ? host : null)) : null,
             certificatePem: certificate?.certificatePem ?? null,
-            keyPem: certificate?.keyPem ?? null
+            keyPem: certificate?.keyPem ?? null,
+            ...(refusal === undefined ? {} : { refusal })
           }
     const services: PoolServices = { ...this.#services, memory, addresses: { next: serverKey => this.#nextAddress(serverKey) } }
     return { key, pool: new Pool(part, services, tlsOf, before?.pool) }
@@ -319,8 +330,9 @@ class RunningDataPlane implements DataPlane {
   #serviceFor(plan: ServicePlan): RunningService {
     const known = this.#running.get(plan.part.id) ?? this.#fresh.get(plan.part.id)
     if (known !== undefined) return known
-    const { forwarder, ticketKeys } = this.#services
-    const service = new RunningService(plan, { spine: this.#spine, forwarder, ticketKeys, siteOf: id => this.#current.plans.get(id)?.site })
+    const { forwarder } = this.#services
+    const siteOf = (id: string): Site | undefined => this.#current.plans.get(id)?.site
+    const service = new RunningService(plan, { spine: this.#spine, forwarder, ticketKeys: this.#ticketKeys, siteOf })
     this.#fresh.set(plan.part.id, service)
     return service
   }
@@ -329,6 +341,8 @@ class RunningDataPlane implements DataPlane {
   #swap(next: Generation): void {
     const before = this.#current
     this.#current = next
+    if (next.ticketKeys.length > 0 && next.ticketKeys.join() !== before.ticketKeys.join())
+      this.#ticketKeys.current = next.ticketKeys.map(key => Buffer.from(key, 'base64'))
     for (const [id, plan] of next.plans) {
       const service = this.#serviceFor(plan)
       const cutGone = service.use(plan)

@@ -5,7 +5,7 @@ import type { TLSSocket } from 'node:tls'
 import type { CertificatePart, ListenerSpec, VirtualServicePart } from '#model/snapshot/snapshot.ts'
 import type { WorkerMemory } from '#engine/meter/shared.ts'
 import { compileAddresses, unmapAddress } from '../dataplane/exchange/address-set.ts'
-import type { Downstream, RequestHead } from '../dataplane/exchange/exchange.ts'
+import type { ClientIdentity, Downstream, RequestHead } from '../dataplane/exchange/exchange.ts'
 import type { Entrance, EntranceSpine, Forwarder } from '../dataplane/exchange/forwarder.ts'
 import { compileNetworkRules } from '../dataplane/exchange/network-rules.ts'
 import type { Rates } from '../dataplane/exchange/rates.ts'
@@ -23,6 +23,8 @@ import { readProxied } from '../dataplane/listen/proxied.ts'
 import type { Endpoint } from '../dataplane/listen/proxy-protocol.ts'
 import { peekPreface } from '../dataplane/listen/preface.ts'
 import { makeTerminator, type Terminator } from '../dataplane/listen/tls.ts'
+import type { TicketKeys } from '../dataplane/listen/tickets.ts'
+import { compileText } from '../dataplane/route/text.ts'
 import { compileHosting, type Hosted } from '../dataplane/route/hosting.ts'
 import { compileMatch } from '../dataplane/route/match.ts'
 import { compileConnectionLimit, compileRateLimit } from '../dataplane/route/rate-limit.ts'
@@ -32,7 +34,7 @@ import type { Pool } from '../dataplane/upstream/pool.ts'
 export interface ServiceParts {
   readonly spine: SpineServices
   readonly forwarder: Forwarder
-  readonly ticketKeys: Buffer | null
+  readonly ticketKeys: TicketKeys
   /** The site of a child as it runs; undefined when it does not. */
   readonly siteOf: (id: string) => Site | undefined
 }
@@ -56,6 +58,12 @@ export interface ServicePlan {
   readonly limitsKey: string
   /** Two plans with one of these speak TLS alike. */
   readonly tlsKey: string
+}
+
+/** A connection that is through its handshake. */
+interface Secured {
+  readonly socket: TLSSocket
+  readonly identity: ClientIdentity | undefined
 }
 
 /** RFC 9110 §15.5.20. */
@@ -114,9 +122,19 @@ export function planService(
   }
 }
 
-function ownSteps({ requestLimit, fault, mirror }: VirtualServicePart, { rates, random, after, poolOf }: PlanServices): OwnSteps {
+function ownSteps(
+  { requestLimit, fault, mirror, clientCertificate }: VirtualServicePart,
+  { rates, random, after, poolOf }: PlanServices
+): OwnSteps {
   const faultTests = fault === undefined || fault.match === null ? [] : compileMatch(fault.match, false)
   return {
+    clientCertificate:
+      clientCertificate === undefined
+        ? undefined
+        : {
+            authId: clientCertificate.authId,
+            headers: clientCertificate.headers.map(({ name, value }) => ({ name, text: compileText(value) }))
+          },
     requestLimit: requestLimit === undefined ? undefined : compileRateLimit(requestLimit, rates),
     fault:
       fault === undefined ? undefined : { spec: fault, matches: exchange => faultTests.every(({ test }) => test(exchange)), random, after },
@@ -191,11 +209,12 @@ export class RunningService {
       certificates: plan.certificates,
       protocols: application === 'http' ? this.#protocols(spec) : [],
       ticketKeys: this.#parts.ticketKeys,
+      nowEpochMs: this.#parts.spine.clock.nowEpochMs,
       ...(application === 'http' && http.acceptTimeoutMs !== undefined ? { handshakeTimeoutMs: http.acceptTimeoutMs } : {})
     }
-    return makeTerminator(parts, socket => {
+    return makeTerminator(parts, (socket, identity) => {
       socket.allowHalfOpen = application === 'tcp'
-      this.#serve(socket, spec, socket)
+      this.#serve(socket, spec, { socket, identity })
     })
   }
 
@@ -315,7 +334,8 @@ export class RunningService {
     peekPreface(socket, spine.clock, isHttp2 => this.#serve(socket, spec, null, isHttp2))
   }
 
-  #serve(socket: Socket, spec: ListenerSpec, tls: TLSSocket | null, isHttp2 = tls?.alpnProtocol === 'h2'): void {
+  #serve(socket: Socket, spec: ListenerSpec, secured: Secured | null, isHttp2 = secured?.socket.alpnProtocol === 'h2'): void {
+    const tls = secured?.socket ?? null
     const { remoteAddress, remotePort, localPort } = socket
     if (remoteAddress === undefined || remotePort === undefined || localPort === undefined) return void socket.destroy()
     const client = this.#clients.size === 0 ? undefined : this.#clients.get(connectionKey(socket))
@@ -330,7 +350,8 @@ export class RunningService {
       serverName: typeof name === 'string' ? name.toLowerCase() : null,
       tlsVersion: tls?.getProtocol() ?? '',
       tlsCipher: tls?.getCipher().name ?? '',
-      isHttp2
+      isHttp2,
+      ...(secured?.identity === undefined ? {} : { identity: secured.identity })
     }
     if (this.#plan.part.application === 'http') return this.#entranceFor(spec).accept(socket, downstream)
     runFlow(this.#parts.spine, this.#plan.site, socket, downstream)

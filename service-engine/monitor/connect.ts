@@ -1,12 +1,15 @@
 /** One connection of a probe: opens, sends, collects a bounded answer, and is gone within its timeout. */
 import { connect as connectTcp, isIP, type Socket } from 'node:net'
-import { connect as connectTls, createSecureContext, type SecureContext } from 'node:tls'
+import { checkServerIdentity, connect as connectTls, createSecureContext, type SecureContext } from 'node:tls'
+import { compileRevocation } from '#model/base/crl.ts'
 import type { UpstreamTlsSpec } from '#model/snapshot/snapshot.ts'
 import { describeError, down, legible, type ProbeResult, type ProbeServices, type ProbeTarget } from './probe.ts'
 
 export interface ProbeTls {
   readonly spec: UpstreamTlsSpec
   readonly context: SecureContext
+  /** Why a certificate (DER) that leads to the roots is not good. */
+  readonly refusal: ReturnType<typeof compileRevocation> | null
 }
 
 /** Throws what OpenSSL says about certificates or ciphers that it cannot use. */
@@ -14,8 +17,10 @@ export function makeProbeTls(spec: UpstreamTlsSpec, services: ProbeServices): Pr
   const own = spec.clientCertificateId === null ? undefined : services.certificate(spec.clientCertificateId)
   return {
     spec,
+    refusal: spec.leafCrls === undefined ? null : compileRevocation(spec.leafCrls),
     context: createSecureContext({
       ...(spec.trustedPem === null ? {} : { ca: spec.trustedPem }),
+      ...(spec.crlPem === undefined ? {} : { crl: spec.crlPem }),
       ...(own === undefined ? {} : { cert: own.certificatePem, key: own.keyPem }),
       ...(spec.ciphers === '' ? {} : { ciphers: spec.ciphers }),
       minVersion: spec.minVersion,
@@ -45,7 +50,7 @@ export interface Conversation {
 /** Opens a connection to the target; `alpn` is what is offered over TLS. */
 export function openSocket(target: ProbeTarget, tls: ProbeTls | null, alpn: readonly string[] = []): Socket {
   if (tls === null) return connectTcp({ host: target.ip, port: target.port })
-  const { spec, context } = tls
+  const { spec, context, refusal } = tls
   const name = spec.serverName ?? target.host
   return connectTls({
     host: target.ip,
@@ -55,7 +60,11 @@ export function openSocket(target: ProbeTarget, tls: ProbeTls | null, alpn: read
     ...(spec.isSniEnabled && isIP(name) === 0 ? { servername: name } : {}),
     ...(alpn.length === 0 ? {} : { ALPNProtocols: [...alpn] }),
     rejectUnauthorized: spec.trustedPem !== null,
-    ...(spec.isHostChecked ? {} : { checkServerIdentity: () => undefined })
+    checkServerIdentity: (host, certificate) => {
+      const reason = refusal?.(certificate.raw, Date.now())
+      if (reason !== undefined) return new Error(`certificate ${reason}`)
+      return spec.isHostChecked ? checkServerIdentity(host, certificate) : undefined
+    }
   })
 }
 

@@ -164,9 +164,17 @@ export function aSnapshot(given: {
   readonly certificates?: readonly CertificatePart[]
   readonly revision?: number
   readonly drainTimeoutS?: number
+  readonly ticketKeys?: readonly string[]
 }): Snapshot {
   const { services = [], pools = [], certificates = [], revision = 1, drainTimeoutS = 30 } = given
-  const engine = { kind: 'engine', id: 'serviceengine-1', name: 'engine-1', drainTimeoutS } as const
+  const { ticketKeys } = given
+  const engine = {
+    kind: 'engine',
+    id: 'serviceengine-1',
+    name: 'engine-1',
+    drainTimeoutS,
+    ...(ticketKeys === undefined ? {} : { ticketKeys })
+  } as const
   const parts: readonly Part[] = [engine, ...services, ...pools, ...certificates]
   const entries = parts.map(part => ({ kind: part.kind, id: part.id, hash: sha256(canonicalJson(part)) }))
   const manifest = { version: 1, revision, engineId: engine.id, parts: entries, hash: sha256(manifestText(entries)) }

@@ -54,7 +54,28 @@ export interface Downstream {
   readonly tlsCipher: string
   /** The connection speaks HTTP/2. */
   readonly isHttp2?: boolean
+  /** The client was asked for a certificate. */
+  readonly identity?: ClientIdentity
 }
+
+export interface ClientIdentity {
+  /** Id of the settings that it was asked and checked by. */
+  readonly authId: string
+  /** One that was found good; null: none. */
+  readonly certificate: { readonly text: (of: ClientCertificateText) => string } | null
+}
+
+export type ClientCertificateText =
+  | 'fingerprint'
+  | 'serial'
+  | 'issuer'
+  | 'subject'
+  | 'raw'
+  | 'escaped'
+  | 'version'
+  | 'sigalg'
+  | 'notvalidbefore'
+  | 'notvalidafter'
 
 /** One request and its response, from the first header byte to the last body byte. */
 export interface Exchange {

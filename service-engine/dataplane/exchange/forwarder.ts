@@ -111,4 +111,6 @@ export interface DestinationTls {
   readonly serverName: string | null
   readonly certificatePem: string | null
   readonly keyPem: string | null
+  /** Why a certificate (DER) that leads to the roots is not good; left out: it is. */
+  readonly refusal?: (der: Uint8Array, nowEpochMs: number) => string | undefined
 }

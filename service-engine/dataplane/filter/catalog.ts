@@ -2,6 +2,7 @@
 import type { VirtualServicePart } from '#model/snapshot/snapshot.ts'
 import type { RuleBook } from '../exchange/exchange.ts'
 import type { Filter } from './filter.ts'
+import { clientCertificate, type ClientCertificateSettings } from './client-certificate/client-certificate.ts'
 import { compression, type CompressionSettings } from './compression/compression.ts'
 import { cors, type CorsSettings } from './cors/cors.ts'
 import { fault, type FaultSettings } from './fault/fault.ts'
@@ -17,6 +18,7 @@ import { strictTransport, type StrictTransportSettings } from './strict-transpor
 /** Adding a row here, and below, is the whole of declaring a filter. */
 export interface FilterSettings {
   readonly 'network-security': NetworkSecuritySettings
+  readonly 'client-certificate': ClientCertificateSettings
   readonly 'https-redirect': HttpsRedirectSettings
   readonly forwarded: ForwardedSettings
   readonly 'rate-limit': RateLimitSettings
@@ -33,6 +35,7 @@ export type FilterKind = keyof FilterSettings
 
 const catalog: { readonly [K in FilterKind]: (settings: FilterSettings[K]) => Filter } = {
   'network-security': networkSecurity,
+  'client-certificate': clientCertificate,
   'https-redirect': httpsRedirect,
   forwarded,
   'rate-limit': rateLimit,
@@ -51,6 +54,7 @@ export function makeFilter<K extends FilterKind>(kind: K, settings: FilterSettin
 
 /** What is compiled elsewhere, where a virtual service asks for it. */
 export interface OwnSteps {
+  readonly clientCertificate?: ClientCertificateSettings | undefined
   readonly requestLimit?: RateLimitSettings['refused'] | undefined
   readonly fault?: FaultSettings | undefined
   readonly mirror?: MirrorSettings | undefined
@@ -65,6 +69,7 @@ export function filtersFor(part: VirtualServicePart, rules: RuleBook, own: OwnSt
   const { http } = part
   const chain: Filter[] = []
   if (part.networkRules.length > 0) chain.push(makeFilter('network-security', { rules: part.networkRules }))
+  if (own.clientCertificate !== undefined) chain.push(makeFilter('client-certificate', own.clientCertificate))
   if (http.serverHeader === 'remove') chain.push(makeFilter('server-header', {}))
   if (http.hstsMaxAgeS !== null)
     chain.push(makeFilter('strict-transport', { maxAgeS: http.hstsMaxAgeS, hasSubdomains: http.hasHstsSubdomains }))

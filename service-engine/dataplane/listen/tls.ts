@@ -1,9 +1,13 @@
 /** TLS towards clients: which certificate answers which name. */
-import { constants, createHmac } from 'node:crypto'
+import { constants } from 'node:crypto'
 import type { Socket } from 'node:net'
 import { Server as TlsServer, type SecureContextOptions, type TLSSocket } from 'node:tls'
-import type { CertificatePart, TlsSpec } from '#model/snapshot/snapshot.ts'
+import { compileRevocation } from '#model/base/crl.ts'
+import type { CertificatePart, ClientAuthSpec, TlsSpec } from '#model/snapshot/snapshot.ts'
+import type { ClientIdentity } from '../exchange/exchange.ts'
+import { makeIdentity } from './client-certificate.ts'
 import { readServerName } from './client-hello.ts'
+import { useTickets, type TicketKeys } from './tickets.ts'
 
 /** A handshake that takes longer is not one. */
 const HANDSHAKE_TIMEOUT_MS = 10_000
@@ -19,11 +23,15 @@ export interface TerminatorParts {
   /** In the order of `spec.certificateIds`; at least one. */
   readonly certificates: readonly CertificatePart[]
   readonly protocols: readonly string[]
-  /** 48 bytes that all workers share, so that a session is resumed by any of them; null: each worker has its own. */
-  readonly ticketKeys: Buffer | null
+  /** What all workers of all engines of a group share, so that a session is resumed by any of them. */
+  readonly ticketKeys: TicketKeys
+  readonly nowEpochMs: () => number
   /** For a handshake from its first byte to its last; left out, and at most: 10 seconds. */
   readonly handshakeTimeoutMs?: number
 }
+
+/** Called with a connection that is through its handshake; who its client is, where it was asked. */
+export type OnSecure = (socket: TLSSocket, identity: ClientIdentity | undefined) => void
 
 /**
  * Builds a TLS server for every set of certificates. The first certificate answers names that none is for; an RSA and
@@ -32,34 +40,39 @@ export interface TerminatorParts {
  *
  * Throws  the TLS library's error on a certificate, key or cipher list that it does not take
  */
-export function makeTerminator(parts: TerminatorParts, onSecure: (socket: TLSSocket) => void): Terminator {
-  const { certificates, handshakeTimeoutMs = HANDSHAKE_TIMEOUT_MS } = parts
+export function makeTerminator(parts: TerminatorParts, onSecure: OnSecure): Terminator {
+  const { certificates, spec, handshakeTimeoutMs = HANDSHAKE_TIMEOUT_MS } = parts
   const limitMs = Math.min(handshakeTimeoutMs, HANDSHAKE_TIMEOUT_MS)
   // Where the name is looked for, that has one half of the time and what comes after it the other.
   const halfMs = limitMs / 2
-  const isNamed = certificates.length > 1
-  const servers = new Map<string, TlsServer>()
-  const serverFor = (chosen: readonly CertificatePart[]): TlsServer => {
-    const key = chosen.map(certificate => certificate.id).join()
-    let server = servers.get(key)
-    if (server === undefined) servers.set(key, (server = openTlsServer(parts, chosen, isNamed ? halfMs : limitMs, onSecure)))
-    return server
-  }
-  const fallback = serverFor(sideBySide(certificates, certificates[0]!))
-  const byName = new Map<string, TlsServer>()
+  const isNamed = certificates.length > 1 || spec.clientAuthByName !== undefined
+  const certificatesByName = new Map<string, readonly CertificatePart[]>()
   for (const certificate of certificates) {
     for (const name of lowerNames(certificate)) {
-      if (byName.has(name)) continue
+      if (certificatesByName.has(name)) continue
       const forName = certificates.filter(other => lowerNames(other).includes(name))
-      byName.set(name, serverFor(sideBySide(forName, certificate)))
+      certificatesByName.set(name, sideBySide(forName, certificate))
     }
   }
-  for (const [name, ids] of Object.entries(parts.spec.certificateIdsByName ?? {})) {
+  for (const [name, ids] of Object.entries(spec.certificateIdsByName ?? {})) {
     const chosen = certificates.filter(certificate => ids.includes(certificate.id))
-    if (chosen.length > 0) byName.set(name, serverFor(sideBySide(chosen, chosen[0]!)))
+    if (chosen.length > 0) certificatesByName.set(name, sideBySide(chosen, chosen[0]!))
   }
-  const choose = (name: string | null): TlsServer =>
-    name === null ? fallback : (byName.get(name) ?? byName.get(`*.${name.slice(name.indexOf('.') + 1)}`) ?? fallback)
+  const inFirstPlace = sideBySide(certificates, certificates[0]!)
+  const authByName = new Map(Object.entries(spec.clientAuthByName ?? {}))
+  const servers = new Map<string, TlsServer>()
+  const serverFor = (name: string | null): TlsServer => {
+    const chosen = (name === null ? undefined : atName(certificatesByName, name)) ?? inFirstPlace
+    const own = name === null ? undefined : atName(authByName, name)
+    const auth = own === undefined ? (spec.clientAuth ?? null) : own
+    const key = `${chosen.map(certificate => certificate.id).join()} ${auth?.id ?? ''}`
+    let server = servers.get(key)
+    if (server === undefined) servers.set(key, (server = openTlsServer(parts, { chosen, auth, key }, isNamed ? halfMs : limitMs, onSecure)))
+    return server
+  }
+  const fallback = serverFor(null)
+  const byName = new Map([...certificatesByName.keys(), ...authByName.keys()].map(name => [name, serverFor(name)]))
+  const choose = (name: string | null): TlsServer => (name === null ? fallback : (atName(byName, name) ?? fallback))
   return {
     terminate: socket => {
       // An end in the middle of a handshake is the end of it.
@@ -71,22 +84,61 @@ export function makeTerminator(parts: TerminatorParts, onSecure: (socket: TLSSoc
   }
 }
 
+/** What is there for a name, or for all names that differ from it in the first label. */
+const atName = <T>(byName: ReadonlyMap<string, T>, name: string): T | undefined =>
+  byName.get(name) ?? byName.get(`*.${name.slice(name.indexOf('.') + 1)}`)
+
+interface Choice {
+  readonly chosen: readonly CertificatePart[]
+  readonly auth: ClientAuthSpec | null
+  /** A session of one choice is none of another. */
+  readonly key: string
+}
+
 const lowerNames = (certificate: CertificatePart): string[] => certificate.names.map(name => name.toLowerCase())
 
-function openTlsServer(
-  parts: TerminatorParts,
-  chosen: readonly CertificatePart[],
-  timeoutMs: number,
-  onSecure: (socket: TLSSocket) => void
-): TlsServer {
+function openTlsServer(parts: TerminatorParts, choice: Choice, timeoutMs: number, onSecure: OnSecure): TlsServer {
+  const { auth } = choice
   const server = new TlsServer({
-    ...contextOptions(parts, chosen),
+    ...contextOptions(parts, choice.chosen),
+    ...(auth === null
+      ? {}
+      : {
+          requestCert: true,
+          rejectUnauthorized: false,
+          ca: auth.trustedPem,
+          ...(auth.crlPem === undefined ? {} : { crl: auth.crlPem })
+        }),
     handshakeTimeout: timeoutMs,
     ALPNProtocols: [...parts.protocols]
   })
-  server.on('secureConnection', onSecure)
+  useTickets(server, parts.ticketKeys, `${parts.virtualServiceId} ${choice.key}`)
+  if (auth === null) server.on('secureConnection', socket => onSecure(socket, undefined))
+  else {
+    const identify = makeIdentifier(auth, parts.nowEpochMs)
+    server.on('secureConnection', socket => {
+      const identity = identify(socket)
+      if (identity === undefined) socket.destroy()
+      else onSecure(socket, identity)
+    })
+  }
   server.on('tlsClientError', (_error, socket) => socket.destroy())
   return server
+}
+
+/**
+ * Who the client of a connection is; undefined: it may not stay. Of a resumed session the library only says that its handshake ended,
+ * which it may have done without a certificate, or with one that ended meanwhile: so everything is looked at each time.
+ */
+function makeIdentifier(auth: ClientAuthSpec, nowEpochMs: () => number): (socket: TLSSocket) => ClientIdentity | undefined {
+  const refusal = auth.leafCrls === undefined ? () => undefined : compileRevocation(auth.leafCrls)
+  return socket => {
+    const shown = socket.getPeerX509Certificate()
+    if (shown === undefined) return auth.isRequired ? undefined : makeIdentity(auth.id, null)
+    const isNow = nowEpochMs() >= shown.validFromDate.getTime() && nowEpochMs() <= shown.validToDate.getTime()
+    if (socket.authorized && isNow && refusal(shown.raw, nowEpochMs()) === undefined) return makeIdentity(auth.id, shown.raw)
+    return auth.closesOnBad ? undefined : makeIdentity(auth.id, null)
+  }
 }
 
 /** Reads the ClientHello and puts it back; who does not send one in time is let go. */
@@ -121,8 +173,8 @@ function sideBySide(certificates: readonly CertificatePart[], first: Certificate
   return other === undefined ? [first] : [first, other]
 }
 
-function contextOptions(parts: TerminatorParts, certificates: readonly CertificatePart[]): SecureContextOptions & { ticketKeys?: Buffer } {
-  const { spec, ticketKeys, virtualServiceId } = parts
+function contextOptions(parts: TerminatorParts, certificates: readonly CertificatePart[]): SecureContextOptions {
+  const { spec, virtualServiceId } = parts
   const isOld = spec.minVersion === 'TLSv1' || spec.minVersion === 'TLSv1.1'
   const options = constants.SSL_OP_NO_RENEGOTIATION | (spec.isSessionReuseEnabled ? 0 : constants.SSL_OP_NO_TICKET)
   return {
@@ -135,8 +187,6 @@ function contextOptions(parts: TerminatorParts, certificates: readonly Certifica
     honorCipherOrder: spec.hasServerPreference,
     secureOptions: options,
     sessionTimeout: Math.max(1, spec.sessionTimeoutS),
-    sessionIdContext: virtualServiceId.slice(-32),
-    // Of its own for each virtual service: a session of one is none of another.
-    ...(ticketKeys === null ? {} : { ticketKeys: createHmac('sha384', ticketKeys).update(virtualServiceId).digest() })
+    sessionIdContext: virtualServiceId.slice(-32)
   }
 }

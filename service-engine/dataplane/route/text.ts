@@ -1,6 +1,6 @@
 /** Text that rules make from a request: tokens of host and path, and variables in header values. */
 import type { TokenString } from '#model/snapshot/snapshot.ts'
-import type { Exchange } from '../exchange/exchange.ts'
+import type { ClientCertificateText, Exchange } from '../exchange/exchange.ts'
 import { headerOf } from '../exchange/headers.ts'
 
 /** To the end of the host or path. */
@@ -25,6 +25,11 @@ export function joinTokens(tokens: TokenString, from: { readonly host: string; r
   return text
 }
 
+const ofCertificate =
+  (of: ClientCertificateText) =>
+  (e: Exchange): string =>
+    e.downstream.identity?.certificate?.text(of) ?? ''
+
 const variables: Readonly<Record<string, (exchange: Exchange) => string>> = {
   client_ip: e => e.downstream.clientIp,
   source_ip: e => e.downstream.sourceIp ?? e.downstream.clientIp,
@@ -43,7 +48,17 @@ const variables: Readonly<Record<string, (exchange: Exchange) => string>> = {
   server: e => e.serverId,
   ssl_server_name: e => e.downstream.serverName ?? '',
   ssl_protocol: e => e.downstream.tlsVersion,
-  ssl_cipher: e => e.downstream.tlsCipher
+  ssl_cipher: e => e.downstream.tlsCipher,
+  ssl_client_fingerprint: ofCertificate('fingerprint'),
+  ssl_client_serial: ofCertificate('serial'),
+  ssl_client_issuer: ofCertificate('issuer'),
+  ssl_client_subject: ofCertificate('subject'),
+  ssl_client_raw: ofCertificate('raw'),
+  ssl_client_escaped: ofCertificate('escaped'),
+  ssl_client_version: ofCertificate('version'),
+  ssl_client_sigalg: ofCertificate('sigalg'),
+  ssl_client_notvalidbefore: ofCertificate('notvalidbefore'),
+  ssl_client_notvalidafter: ofCertificate('notvalidafter')
 }
 
 /**

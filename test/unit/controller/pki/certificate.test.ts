@@ -1,7 +1,8 @@
 import { X509Certificate } from 'node:crypto'
 import forge from 'node-forge'
 import t from 'tap'
-import { certificateViolations, makeSelfSigned, readCertificate } from '#controller/pki/certificate.ts'
+import { certificateViolations, makeSelfSigned, readCertificate, withCertificateFacts } from '#controller/pki/certificate.ts'
+import { anAuthority } from '#test/support/certificates.ts'
 import { manualClock } from '#test/support/manual-clock.ts'
 
 const clock = manualClock()
@@ -69,4 +70,19 @@ t.test('certificateViolations finds what cannot be read and keys that do not fit
     { pointer: '/ca_certs/1/certificate' }
   ])
   t.same(certificateViolations('pool', { certificate: 'x' }), [])
+})
+
+t.test('certificateViolations wants revocation lists whole, and signed by an authority of the profile', async t => {
+  const [ca, other] = await Promise.all([anAuthority('clients'), anAuthority('clients')])
+  const profile = (body: string) => ({ name: 'clients', ca_certs: [{ certificate: ca.certificatePem }], crls: [{ body }] })
+  const crl = await ca.revoke(['01'])
+  t.same(certificateViolations('pkiprofile', profile(crl)), [])
+  t.match(certificateViolations('pkiprofile', profile(await other.revoke([]))), [
+    { pointer: '/crls/0/body', message: /signed by one of ca_certs/ }
+  ])
+  t.match(certificateViolations('pkiprofile', profile(crl.replace('MI', 'XX'))), [
+    { pointer: '/crls/0/body', message: /whole revocation list/ }
+  ])
+  const { crls } = withCertificateFacts('pkiprofile', profile(crl)) as { crls: readonly { next_update?: string }[] }
+  t.match(crls[0]?.next_update, /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$/)
 })
