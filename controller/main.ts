@@ -15,6 +15,7 @@ import { firstStart } from './change/first-start.ts'
 import { demoRow, demoTable, demoWrites, type DemoSettings } from './demo.ts'
 import { openFleet } from './fleet/fleet.ts'
 import { makePlanner } from './fleet/planner.ts'
+import { makeTicketKeys, ROTATION_MS } from './fleet/ticket-keys.ts'
 import { openAuthority } from './pki/authority.ts'
 import { makeSelfSigned } from './pki/certificate.ts'
 import type { AuthorityPort } from './pki/port.ts'
@@ -76,7 +77,13 @@ async function start(
 
     const telemetry = openTelemetry({ series: store.series, clock, log })
     scope.add(telemetry.stop)
-    const planner = makePlanner({ store, seal, log, loadOf: uuid => telemetry.hostOfEngine(uuid)?.cpu_ratio })
+    const planner = makePlanner({
+      store,
+      seal,
+      log,
+      loadOf: uuid => telemetry.hostOfEngine(uuid)?.cpu_ratio,
+      ticketKeys: makeTicketKeys({ store, seal, clock, randomBytes: systemRandom })
+    })
     const fleet = await openFleet({
       store,
       change,
@@ -106,6 +113,8 @@ async function start(
     })
     scope.add(rest.stop)
     committed.push(fleet.committed, rest.committed)
+    // A plan looks whether it is time to rotate.
+    scope.add(clock.every(ROTATION_MS / 12, () => fleet.committed(store.revision())))
     scope.add(
       clock.every(TIDY_INTERVAL_MS, () => {
         access.prune()

@@ -76,9 +76,7 @@ export function compile(input: CompileInput): Compiled {
   const add = (made: Made): void => void entries.set(`${made.part.kind} ${made.part.id}`, made)
 
   const { uuid, name, group = '', ticketKeys = [] } = input.engine
-  const engine = remember(build, `engine ${uuid} ${name} ${group} ${ticketKeys.join(' ')}`, reader =>
-    enginePart(reader, input.engine)
-  )
+  const engine = remember(build, `engine ${uuid} ${name} ${group} ${ticketKeys.join(' ')}`, reader => enginePart(reader, input.engine))
   if ('part' in engine) add(engine)
   for (const uuid of input.virtualServices) {
     const built = buildService(build, uuid, addresses)

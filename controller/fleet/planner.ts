@@ -9,6 +9,7 @@ import type { Seal } from '#controller/pki/port.ts'
 import type { Store, StoredResource, Touched } from '#controller/store/store.ts'
 import type { Planner, ServicePlan } from './plan.ts'
 import type { Engine, Wanted } from './roster.ts'
+import type { TicketKeyRing } from './ticket-keys.ts'
 
 export interface PlannerOptions {
   readonly store: Store
@@ -16,6 +17,8 @@ export interface PlannerOptions {
   readonly log: Log
   /** How busy an engine's host is, 0..1; decides between engines that carry as many services. */
   readonly loadOf?: (engineUuid: string) => number | undefined
+  /** Without them each engine makes its own. */
+  readonly ticketKeys?: TicketKeyRing
 }
 
 const DEFAULT_GROUP = 'Default-Group'
@@ -35,7 +38,7 @@ interface Kept {
 const isEqualList = (a: readonly string[], b: readonly string[]): boolean => a.length === b.length && a.every((item, i) => item === b[i])
 
 /** Opens a planner; where services were placed is kept in the store, so that a restart of the controller moves nothing. */
-export function makePlanner({ store, seal, log, loadOf = () => undefined }: PlannerOptions): Planner {
+export function makePlanner({ store, seal, log, loadOf = () => undefined, ticketKeys }: PlannerOptions): Planner {
   // One row, so that the move of a thousand services is one durable step.
   const table = store.table<Readonly<Record<string, readonly string[]>>>('fleet-placement')
   const current = new Map(Object.entries(table.get('all') ?? {}))
@@ -166,7 +169,8 @@ export function makePlanner({ store, seal, log, loadOf = () => undefined }: Plan
       })
     )
     const enginesOf = (service: string): number => placement.assignments.get(service)?.length ?? 1
-    const key = JSON.stringify([name, group, addresses, virtualServices, virtualServices.map(enginesOf), [...childrenHere]])
+    const tickets = ticketKeys === undefined ? {} : { ticketKeys: ticketKeys.of(group) }
+    const key = JSON.stringify([name, group, addresses, virtualServices, virtualServices.map(enginesOf), [...childrenHere], tickets])
     const before = kept.get(uuid)
     if (before?.key === key && dropped !== undefined && before.madeOf.isDisjointFrom(dropped)) {
       const { manifest, parts } = before.wanted
@@ -175,7 +179,7 @@ export function makePlanner({ store, seal, log, loadOf = () => undefined }: Plan
     const { manifest, parts, problems, madeOf } = compile({
       revision,
       resources,
-      engine: { uuid, name, group, addresses },
+      engine: { uuid, name, group, addresses, ...tickets },
       virtualServices,
       childrenOf: service => childrenHere.get(service) ?? [],
       enginesOf,
@@ -251,6 +255,7 @@ export function makePlanner({ store, seal, log, loadOf = () => undefined }: Plan
     for (const uuid of kept.keys()) if (!wanted.has(uuid)) kept.delete(uuid)
     if (dropped === undefined) {
       cache.sweep(revision)
+      ticketKeys?.keepOnly(new Set(store.list('serviceenginegroup').map(({ uuid }) => uuid)))
       sizeAfterSweep = Math.max(cache.size, 1_000)
     }
     plannedAt = revision

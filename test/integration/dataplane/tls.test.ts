@@ -1,4 +1,4 @@
-import { X509Certificate } from 'node:crypto'
+import { randomBytes, X509Certificate } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer as createHttpsServer } from 'node:https'
 import { connect as netConnect, type AddressInfo } from 'node:net'
@@ -145,3 +145,47 @@ t.test('a TCP service ends TLS and relays what is inside', async t => {
   t.equal(rest.toString(), ' and goodbye')
   await once(socket, 'close')
 })
+
+for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const)
+  t.test(`a session of ${maxVersion} resumes on another engine of the group, over a rotation, and nowhere else`, async t => {
+    const [first, second, third, strange] = Array.from({ length: 4 }, () => randomBytes(32).toString('base64')) as [
+      string,
+      string,
+      string,
+      string
+    ]
+    const services = [
+      aService({ listeners: [aListener({ isTls: true })], tls: aTls(['shop', 'other']) }),
+      aService({ id: 'vs-2', listeners: [aListener({ isTls: true })], tls: aTls(['shop']) })
+    ]
+    const snapshot = (ticketKeys: readonly string[]) => aSnapshot({ services, certificates: [shop, other], ticketKeys })
+    const [a, b, far] = [openTestPlane(t), openTestPlane(t), openTestPlane(t)]
+    await Promise.all([a.load(snapshot([first, second])), b.load(snapshot([first, second])), far.load(snapshot([strange]))])
+    const sessionAt = async (port: number, servername = 'shop.test'): Promise<Buffer> => {
+      const socket = tlsConnect({ port, host: '127.0.0.1', servername, rejectUnauthorized: false, maxVersion })
+      const [session] = (await once(socket, 'session')) as [Buffer]
+      socket.destroy()
+      return session
+    }
+    const resumes = async (port: number, session: Buffer, servername = 'shop.test'): Promise<boolean> => {
+      const socket = tlsConnect({ port, host: '127.0.0.1', servername, rejectUnauthorized: false, session, maxVersion })
+      await once(socket, 'secureConnect')
+      const isReused = socket.isSessionReused()
+      socket.destroy()
+      return isReused
+    }
+    const session = await sessionAt(a.port())
+    t.equal(await resumes(a.port(), session), true)
+    t.equal(await resumes(b.port(), session), true, 'on another engine')
+    t.equal(await resumes(far.port(), session), false, 'not on one of another group')
+    t.equal(await resumes(b.port('vs-2'), session), false, 'not at another virtual service')
+    t.equal(await resumes(b.port(), session, 'other.test'), false, 'not by another certificate')
+    await a.load(snapshot([second, third, first]))
+    t.equal(await resumes(a.port(), session), true, 'after a rotation')
+    const fresh = await sessionAt(a.port())
+    t.equal(await resumes(b.port(), fresh), true, 'on one that the rotation has not reached yet')
+    await b.load(snapshot([third, strange]))
+    t.equal(await resumes(b.port(), session), false, 'not by a key that is gone')
+    t.equal(await resumes(b.port(), await sessionAt(b.port())), true)
+    t.same([...a.bugs, ...b.bugs], [])
+  })
