@@ -24,13 +24,14 @@ const keyOf = {
 } as const
 
 export function limitOf(profile: Profile, named: { readonly id: string; readonly name: string }): RateLimitSpec {
-  const { rate_limiter: limiter, http_header: header, http_cookie: cookie } = profile
+  const { rate_limiter: limiter, http_header: header, http_cookie: cookie, jwt_claim: claim } = profile
   const keys = new Set<(typeof keyOf)[keyof typeof keyOf]>((profile.key ?? []).map(key => keyOf[key]))
   if ('per_client_ip' in profile && profile.per_client_ip) keys.add('client-address')
   if ('per_uri_path' in profile && profile.per_uri_path) keys.add('path')
   const byName: Key[] = [
     ...(header === undefined ? [] : [{ by: 'header' as const, name: header }]),
-    ...(cookie === undefined ? [] : [{ by: 'cookie' as const, name: cookie }])
+    ...(cookie === undefined ? [] : [{ by: 'cookie' as const, name: cookie }]),
+    ...(claim === undefined ? [] : [{ by: 'claim' as const, name: claim }])
   ]
   return {
     ...named,

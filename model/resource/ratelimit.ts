@@ -37,6 +37,10 @@ const shared = {
   }),
   http_header: text('Requests with different values of this header are counted apart.', headerName),
   http_cookie: text('Requests with different values of this cookie are counted apart.', headerName),
+  jwt_claim: text(
+    'Requests whose bearer token has different values of this claim are counted apart. The token is read, not verified: whoever makes one up is counted as what it says. Not a field of Avi.',
+    { minLength: 1, maxLength: 128 }
+  ),
   log_only: flag('Nothing is refused; what would be is logged. Not a field of Avi.', { default: false })
 } as const
 
@@ -67,7 +71,7 @@ export function rateViolations(profile: Profile | undefined, pointer: string, is
     say('/action/type', 'must close, drop or reset: a connection has no answer')
   for (const [i, key] of (profile.key ?? []).entries())
     if (key !== 'RATE_KEY_CLIENT_IP') say(`/key/${i}`, 'must be RATE_KEY_CLIENT_IP: nothing else is known of a connection')
-  for (const name of ['http_header', 'http_cookie'] as const)
+  for (const name of ['http_header', 'http_cookie', 'jwt_claim'] as const)
     if (profile[name] !== undefined) say(`/${name}`, 'must not be there: a connection has no headers')
   return violations
 }

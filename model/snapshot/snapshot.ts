@@ -118,7 +118,7 @@ export interface RateLimitSpec {
   /** What is counted apart; empty: one bucket for all. */
   readonly key: readonly (
     | { readonly by: 'client-address' | 'path' | 'host' | 'method' }
-    | { readonly by: 'header' | 'cookie'; readonly name: string }
+    | { readonly by: 'header' | 'cookie' | 'claim'; readonly name: string }
   )[]
   readonly action: LimitAction
   /** Nothing is refused; what would be is logged. */

@@ -4,6 +4,7 @@ import type { RateLimitSpec } from '#model/snapshot/snapshot.ts'
 import type { Answer, Exchange, Verdict } from '../exchange/exchange.ts'
 import { headerOf } from '../exchange/headers.ts'
 import type { Rates } from '../exchange/rates.ts'
+import { claimOf } from './claim.ts'
 import { locationOf } from './location.ts'
 import { cookiesOf } from './match.ts'
 
@@ -28,6 +29,8 @@ function partOf(part: KeyPart, exchange: Exchange): string {
       return headerOf(request.headers, part.name.toLowerCase()) ?? ''
     case 'cookie':
       return cookiesOf(request.headers, part.name)[0] ?? ''
+    case 'claim':
+      return claimOf(request.headers, part.name) ?? ''
   }
 }
 

@@ -53,13 +53,14 @@ t.test('compileRateLimit counts apart what its key says', async t => {
     { by: 'header', name: 'X-Key' },
     { by: 'cookie', name: 'id' },
     { by: 'host' },
-    { by: 'method' }
+    { by: 'method' },
+    { by: 'claim', name: 'sub' }
   ] as const
   compileRateLimit(
     aLimit({ key }),
     rates
   )(anExchange({ target: '/a?b', headers: ['Host', 'Shop.test', 'X-Key', 'k'.repeat(5_000), 'Cookie', 'x=1; id=7'] }))
-  t.equal(rates.asked[0]?.[1], `192.0.2.1\n/a\n${'k'.repeat(1_024)}\n7\nshop.test\nGET\n`)
+  t.equal(rates.asked[0]?.[1], `192.0.2.1\n/a\n${'k'.repeat(1_024)}\n7\nshop.test\nGET\n\n`)
 })
 
 t.test('compileRateLimit only reports where it is told to, and closes or redirects otherwise', async t => {
