@@ -4,7 +4,7 @@
  */
 import type { Clock } from '#model/base/clock.ts'
 import type { Log } from '#model/base/log.ts'
-import type { HostSample, Sample, TrafficSample } from '#model/message/message.ts'
+import type { HostSample, LimitSample, Sample, TrafficSample } from '#model/message/message.ts'
 import type { HostFigures, MetricsAnswer } from '#model/resource/runtime.ts'
 import type { SeriesPoint, SeriesStore } from '#controller/store/store.ts'
 import { figuresToLive, makeSummer, type Figures } from './figures.ts'
@@ -58,6 +58,7 @@ interface Engine {
   host: HostFigures
   droppedSamples: number
   droppedLogLines: number
+  limits: readonly LimitSample[]
 }
 
 const secondsBetween = (beforeEpochMs: number, afterEpochMs: number): number =>
@@ -111,7 +112,8 @@ export function openTelemetry(options: { readonly series: SeriesStore; readonly 
         hostSample: sample.host,
         host: hostOf(sample.host, sample.host, 1),
         droppedSamples: 0,
-        droppedLogLines: 0
+        droppedLogLines: 0,
+        limits: []
       }
       engines.set(uuid, engine)
       return { engine, isNew: true }
@@ -165,6 +167,7 @@ export function openTelemetry(options: { readonly series: SeriesStore; readonly 
     engine.seenAtMs = clock.nowMs()
     engine.droppedSamples = countOf(sample.droppedSamples, engine.droppedSamples)
     engine.droppedLogLines = countOf(sample.droppedLogLines, engine.droppedLogLines)
+    engine.limits = sample.limits ?? []
     entityOf('serviceengine', engineUuid, '', '').figures = null
   }
 
@@ -285,7 +288,7 @@ export function openTelemetry(options: { readonly series: SeriesStore; readonly 
   const exposedEngines = function* (): Generator<ExposedEngine> {
     for (const engine of engines.values()) {
       if (!isFresh(engine.seenAtMs)) continue
-      const { uuid, host, hostSample, droppedSamples, droppedLogLines } = engine
+      const { uuid, host, hostSample, droppedSamples, droppedLogLines, limits } = engine
       const { networkReceivedBytes, networkSentBytes } = hostSample
       yield {
         uuid,
@@ -293,7 +296,8 @@ export function openTelemetry(options: { readonly series: SeriesStore; readonly 
         networkReceivedBytes: countOf(networkReceivedBytes, 0),
         networkSentBytes: countOf(networkSentBytes, 0),
         droppedSamples,
-        droppedLogLines
+        droppedLogLines,
+        limits
       }
     }
   }

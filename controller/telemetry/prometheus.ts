@@ -1,4 +1,5 @@
 /** Prometheus text exposition 0.0.4. Names are `weir_<where>_<what>_<unit>`; counters end in `_total`. */
+import type { LimitSample } from '#model/message/message.ts'
 import type { HostFigures } from '#model/resource/runtime.ts'
 import type { NameOf } from './port.ts'
 import { AT, latencyBoundsS, type CounterName, type Grown } from './window.ts'
@@ -20,6 +21,7 @@ export interface ExposedEngine {
   readonly networkSentBytes: number
   readonly droppedSamples: number
   readonly droppedLogLines: number
+  readonly limits: readonly LimitSample[]
 }
 
 type Labels = readonly (readonly [name: string, value: string])[]
@@ -81,6 +83,29 @@ function exposeEntity(out: Exposition, entity: ExposedEntity, labels: Labels): v
   latency(labels, below, '_count')
 }
 
+function exposeLimit(
+  out: Exposition,
+  limit: LimitSample,
+  service: { readonly name: string; readonly tenant: string },
+  engine: string
+): void {
+  const { virtualServiceId: uuid, id, admitted, refused, share } = limit
+  const labels: Labels = [
+    ['tenant', service.tenant],
+    ['virtualservice', service.name],
+    ['uuid', uuid],
+    ['limit', id.startsWith(`${uuid}/`) ? id.slice(uuid.length + 1) : id],
+    ['serviceengine', engine]
+  ]
+  out.family(
+    'weir_limit_admitted_total',
+    'counter',
+    'Requests or connections within a rate limit, since the engine started.'
+  )(labels, admitted)
+  out.family('weir_limit_refused_total', 'counter', 'Requests or connections over a rate limit, since the engine started.')(labels, refused)
+  out.family('weir_limit_share_ratio', 'gauge', 'Part of the budget of a rate limit that an engine has.')(labels, share)
+}
+
 /** What has no name any more was deleted and is not exposed. */
 export function expose(entities: Iterable<ExposedEntity>, engines: Iterable<ExposedEngine>, names: NameOf): string {
   const out = new Exposition()
@@ -126,6 +151,10 @@ export function expose(entities: Iterable<ExposedEntity>, engines: Iterable<Expo
       'counter',
       'Access log lines that a slow disk cost, since the engine started.'
     )(labels, engine.droppedLogLines)
+    for (const limit of engine.limits) {
+      const service = names('virtualservice', limit.virtualServiceId)
+      if (service !== undefined) exposeLimit(out, limit, service, named.name)
+    }
   }
   return out.toString()
 }

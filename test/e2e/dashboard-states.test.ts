@@ -54,6 +54,19 @@ t.test('every page is free of axe findings and complaints: dark, light, and 375 
   }
 })
 
+t.test('a service’s page says what its rate limits do, and who has how much of them', { skip }, async t => {
+  const stub = await startDashboardStub()
+  t.teardown(() => stub.close())
+  const browser = await openBrowser(stub.url)
+  t.teardown(() => browser.close())
+  const { page } = browser
+  await page.goto(`${stub.url}/services/virtualservice-00000000-0000-4000-8000-000000000002`)
+  const limits = page.getByRole('region', { name: 'Rate limits' })
+  await limits.getByText('Requests').waitFor()
+  const text = (await limits.textContent()) ?? ''
+  t.match(text, /within.*over.*edge-1 has 75\s*%.*edge-2 has 25\s*%/)
+})
+
 t.test('empty, failing, not allowed and stale are drawn', { skip }, async t => {
   const stub = await startDashboardStub(0, 0)
   const browser = await openBrowser(stub.url)

@@ -71,7 +71,7 @@ t.test('a parent, its children, patterns, limits, compression and an explanation
     application_profile_ref: '/api/applicationprofile?name=packed',
     http_policies: [{ index: 1, http_policy_set_ref: '/api/httppolicyset?name=rules' }]
   })
-  await make('virtualservice', {
+  const limited = await make('virtualservice', {
     name: 'limited',
     ...child,
     vh_matches: [{ host: '*.limited.test' }],
@@ -93,6 +93,16 @@ t.test('a parent, its children, patterns, limits, compression and an explanation
   await until('limited', async () => (statuses.push((await get('a.limited.test', '/')).status), statuses.at(-1) === 429 ? true : undefined))
   t.equal(statuses.filter(status => status === 200).length, 2)
   t.match(await get('a.limited.test', '/'), { headers: { 'retry-after': /^\d+$/, ratelimit: /r=0/ } })
+
+  const runtime = async () =>
+    (await session.call('GET', `/api/virtualservice/${limited}/runtime`)).json() as { limits?: { engines: { refused: number }[] }[] }
+  await until('its runtime tells of the limit', async () => ((await runtime()).limits?.[0]?.engines[0]?.refused ?? 0) > 0)
+  t.match(await runtime(), { limits: [{ name: 'requests', engines: [{ share: 1, admitted: 2 }] }] })
+  const metrics = await session.call('GET', '/metrics')
+  t.match(
+    metrics.text,
+    /weir_limit_admitted_total\{tenant="admin",virtualservice="limited",uuid="[^"]+",limit="requests",serviceengine="[^"]+"\} 2\n/
+  )
 
   const question = { virtualservice_ref: `/api/virtualservice/${parent}`, host: 'shop.test', path: '/v2/x' }
   const explained = await session.call('POST', '/api/explain', question)

@@ -144,6 +144,22 @@ class Stub {
       oper_status: { state, reason: score === 0 ? [reason] : [], last_changed_time: 1_790_000_000_000 },
       placed_on: state === 'OPER_UP' ? [this.placed(1), this.placed(2)] : [],
       engines_wanted: 2,
+      limits: [
+        {
+          name: 'requests',
+          admitted_per_s: 1_000,
+          refused_per_s: 4_000,
+          engines: [1, 2].map(engine => ({
+            engine_uuid: uuid('serviceengine', engine),
+            engine_name: `edge-${engine}`,
+            share: engine === 1 ? 0.75 : 0.25,
+            admitted_per_s: 500,
+            refused_per_s: 2_000,
+            admitted: 1e6,
+            refused: 4e6
+          }))
+        }
+      ],
       live: figures(state === 'OPER_UP' ? 60 + ((at * 131) % 700) : 0, nowMs),
       health_score: { score, reasons: reason === '' || score === 0 ? [] : [{ reason, points: 100 - score }] }
     }

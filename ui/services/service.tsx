@@ -15,6 +15,7 @@ import { Empty, Loading, Read } from '../part/states.tsx'
 import { Figures, ScorePanel, StateSince } from '../part/summary.tsx'
 import { Servers } from '../pools/servers.tsx'
 import { Explain } from './explain.tsx'
+import { Limits } from './limits.tsx'
 import { Policies } from './policies.tsx'
 import { serviceCharts } from './charts.ts'
 
@@ -83,6 +84,7 @@ function Overview(props: {
       <Charts kind="virtualservice" uuid={uuid} plans={serviceCharts} />
       <div className="columns">
         {runtime && <PlacedOn runtime={runtime} />}
+        {runtime?.limits && <Limits limits={runtime.limits} />}
         <Settings config={config} />
       </div>
     </>
