@@ -6,7 +6,7 @@
  */
 import type { Clock } from '#model/base/clock.ts'
 import type { Log } from '#model/base/log.ts'
-import type { Explanation, RequestQuestion } from '#model/message/message.ts'
+import type { CachePurge, Explanation, RequestQuestion } from '#model/message/message.ts'
 import type { Violation } from '#model/resource/violation.ts'
 import type { Snapshot } from '#model/snapshot/snapshot.ts'
 import type { WorkerFact, WorkerOrder } from './generation/orders.ts'
@@ -50,6 +50,8 @@ export interface Crew {
   readonly resolve: (addresses: Readonly<Record<string, readonly string[]>>) => void
   /** What would become of a request, as one worker sees it; undefined when none answers in time. */
   readonly explain: (question: RequestQuestion) => Promise<Explanation | undefined>
+  /** Takes out answers that are kept, in all workers. Returns how many; a worker that does not answer in time is not waited for. */
+  readonly purge: (virtualServiceId: string, purge: CachePurge) => Promise<number>
   /** What is bound, as the first worker told it last. */
   readonly bound: () => Bound
   readonly serving: () => number
@@ -85,6 +87,7 @@ export function openCrew(options: CrewOptions): Crew {
   let bound: Bound = []
   let sequence = 0
   let isStopping = false
+  const purges = new Map<number, (objects: number) => void>()
   const questions = new Map<number, (explanation: Explanation | undefined) => void>()
   /** Loads and replacements, one after another: a successor never misses a load that runs meanwhile. */
   let queue: Promise<unknown> = Promise.resolve()
@@ -103,9 +106,16 @@ export function openCrew(options: CrewOptions): Crew {
     return result
   }
 
+  const tellOthers = (from: Seat, virtualServiceId: string, url: string): void => {
+    for (const seat of seats)
+      if (seat !== from) seat.thread?.postMessage({ type: 'purge', sequence: 0, virtualServiceId, purge: { by: 'url', value: url } })
+  }
+
   const hear = (seat: Seat, fact: WorkerFact): void => {
     if (fact.type === 'records') record(fact.batch, fact.dropped)
     else if (fact.type === 'stopped') seat.stopped()
+    else if (fact.type === 'purged') purges.get(fact.sequence)?.(fact.objects)
+    else if (fact.type === 'invalidated') tellOthers(seat, fact.virtualServiceId, fact.url)
     else if (fact.type === 'explained') questions.get(fact.sequence)?.(fact.explanation)
     else if (fact.type === 'loaded' && seat.waiting?.sequence === fact.sequence) seat.waiting.answer(fact)
   }
@@ -212,6 +222,26 @@ export function openCrew(options: CrewOptions): Crew {
         questions.set(own, answer)
         thread.postMessage({ type: 'explain', sequence: own, question })
       })
+    },
+    purge: async (virtualServiceId, purge) => {
+      const threads = seats.flatMap(({ thread }) => thread ?? [])
+      const objects = await Promise.all(
+        threads.map(thread => {
+          const own = ++sequence
+          return new Promise<number>(resolve => {
+            const answer = (count: number): void => {
+              cancel()
+              purges.delete(own)
+              resolve(count)
+            }
+            // A thread that died keeps nothing.
+            const cancel = clock.after(EXPLAIN_WITHIN_MS, () => answer(0))
+            purges.set(own, answer)
+            thread.postMessage({ type: 'purge', sequence: own, virtualServiceId, purge })
+          })
+        })
+      )
+      return objects.reduce((sum, count) => sum + count, 0)
     },
     bound: () => bound,
     serving: () => seats.filter(seat => seat.thread !== null).length,

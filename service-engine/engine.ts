@@ -212,6 +212,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     }),
     explain: crew.explain,
     shareLimits: limits.share,
+    purge: crew.purge,
     standDown: async reason => {
       stoodDown = reason
       monitors.stop()

@@ -72,7 +72,7 @@ function stringMatch(criteria: Criteria, matchCase: 'SENSITIVE' | 'INSENSITIVE',
   return { operator, values: operator.endsWith('exists') ? [] : values, isCaseSensitive: matchCase === 'SENSITIVE' }
 }
 
-function textMatch(reader: Reader, match: FilledShape<typeof pathMatch> | FilledShape<typeof queryMatch>): StringMatch {
+export function textMatch(reader: Reader, match: FilledShape<typeof pathMatch> | FilledShape<typeof queryMatch>): StringMatch {
   const groups = (match.string_group_refs ?? []).flatMap(ref => (reader.need('stringgroup', ref).body.kv ?? []).map(({ key }) => key))
   return stringMatch(match.match_criteria, match.match_case, [...new Set([...(match.match_str ?? []), ...groups])])
 }

@@ -5,6 +5,7 @@ import { variables } from '#model/resource/httppolicyset.ts'
 import { fillDefaults } from '#model/resource/walk.ts'
 import type { FilledShape } from '#model/resource/field.ts'
 import type { AccessLogSpec, Http2Spec, HttpSpec, TcpSpec, TlsSpec, VirtualServicePart } from '#model/snapshot/snapshot.ts'
+import { cacheOf } from './content.ts'
 import { hostingOf, type Hosting } from './hosting.ts'
 import { limitOf } from './limit.ts'
 import { matchOf, statusRanges } from './match.ts'
@@ -68,7 +69,8 @@ export function servicePart(
     ...limitsOf(uuid, body),
     ...stepsOf(reader, body),
     ...compressionOf(reader, isHttp ? profile?.http_profile : undefined),
-    ...(isHttp ? clientCertificateOf(reader, body, profile?.http_profile) : {})
+    ...(isHttp ? clientCertificateOf(reader, body, profile?.http_profile) : {}),
+    ...cacheOf(reader, isHttp ? profile?.http_profile : undefined)
   }
 }
 

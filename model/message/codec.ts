@@ -8,8 +8,10 @@ import { BUCKETS } from './histogram.ts'
 import { LIMIT_USES_MAX } from './message.ts'
 import type {
   AgentMessage,
-  Explanation,
+  CachePurge,
+  CacheTotals,
   Ejection,
+  Explanation,
   HostSample,
   HubMessage,
   LimitSample,
@@ -146,13 +148,27 @@ const totals = object<Totals>({
   openConnections: count
 })
 
-const traffic = object<TrafficSample>({ id: name, totals, latency: histogram })
+const cache = optional(
+  object<CacheTotals>({
+    hits: count,
+    misses: count,
+    stale: count,
+    revalidated: count,
+    bypassed: count,
+    savedBytes: count,
+    objects: count,
+    bytes: count
+  })
+)
+
+const traffic = object<TrafficSample>({ id: name, totals, latency: histogram, cache })
 
 const server = object<ServerSample>({
   id: name,
   poolId: name,
   totals,
   latency: histogram,
+  cache,
   ejection: optional(object<Ejection>({ reason: name, untilEpochMs: finite }))
 })
 
@@ -215,6 +231,12 @@ const question = object<RequestQuestion>({
   scheme: one('', 'http', 'https')
 })
 
+const purge: Read<CachePurge> = (value, at, notes) => {
+  const by = isObject(value) ? value['by'] : undefined
+  if (by === 'all') return object<{ readonly by: 'all' }>({ by: one('all') })(value, at, notes)
+  return object<Exclude<CachePurge, { readonly by: 'all' }>>({ by: one('url', 'prefix', 'tag'), value: text(16_384) })(value, at, notes)
+}
+
 const explanation = object<Explanation>({
   steps: list(object<Explanation['steps'][number]>({ rule: name, isMatched: flag, failedOn: name, action: name }), 100_000),
   verdict: one('forward', 'answer', 'close', 'refused'),
@@ -248,7 +270,8 @@ const hubShapes: Shapes<HubMessage> = {
   CertificateRenewed: object({ type: one('CertificateRenewed'), certificatePem: pem, caPem: pem }),
   StandDown: object({ type: one('StandDown'), reason: text(4_096) }),
   ExplainRequest: object({ type: one('ExplainRequest'), id: name, question }),
-  ShareLimits: object({ type: one('ShareLimits'), shares: list(object<LimitShare>({ ...bucket, owedMs: count }), 200_000) })
+  ShareLimits: object({ type: one('ShareLimits'), shares: list(object<LimitShare>({ ...bucket, owedMs: count }), 200_000) }),
+  PurgeCache: object({ type: one('PurgeCache'), sequence: whole, virtualServiceId: name, purge })
 }
 
 const agentShapes: Shapes<AgentMessage> = {
@@ -262,6 +285,7 @@ const agentShapes: Shapes<AgentMessage> = {
     cpuCount: count,
     memoryBytes: count,
     workers: whole,
+    purgedSequence: optional(whole),
     runningRevision: whole,
     runningHash: hash,
     heldParts: list(hash, 400_000),
@@ -278,7 +302,8 @@ const agentShapes: Shapes<AgentMessage> = {
   LimitsUsed: object({
     type: one('LimitsUsed'),
     limits: list(object<LimitUse>({ ...bucket, asked: whole, owedMs: count }), LIMIT_USES_MAX)
-  })
+  }),
+  CachePurged: object({ type: one('CachePurged'), sequence: whole, objects: count })
 }
 
 /** The text frame of a message. */

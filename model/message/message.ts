@@ -14,7 +14,7 @@ export const HEARTBEAT_TIMEOUT_MS = 2_000
 
 // --- controller to agent ------------------------------------------------------------------------------------------
 
-export type HubMessage = Welcome | ApplySnapshot | HubHeartbeat | CertificateRenewed | StandDown | ExplainRequest | ShareLimits
+export type HubMessage = Welcome | ApplySnapshot | HubHeartbeat | CertificateRenewed | StandDown | ExplainRequest | ShareLimits | PurgeCache
 
 export interface Welcome {
   readonly type: 'Welcome'
@@ -85,6 +85,18 @@ export interface LimitShare {
   readonly owedMs: number
 }
 
+/** Answers that are kept are taken out. Answered by `CachePurged` with the same sequence. */
+export interface PurgeCache {
+  readonly type: 'PurgeCache'
+  /** Of all purges of this controller; one that comes again is done again. */
+  readonly sequence: number
+  readonly virtualServiceId: string
+  readonly purge: CachePurge
+}
+
+/** `url` and `prefix`: scheme, host in lower case without port, path and query. */
+export type CachePurge = { readonly by: 'all' } | { readonly by: 'url' | 'prefix' | 'tag'; readonly value: string }
+
 // --- agent to controller ------------------------------------------------------------------------------------------
 
 export type AgentMessage =
@@ -98,6 +110,7 @@ export type AgentMessage =
   | ServersJudged
   | RequestExplained
   | LimitsUsed
+  | CachePurged
 
 export interface Hello {
   readonly type: 'Hello'
@@ -110,6 +123,8 @@ export interface Hello {
   readonly cpuCount: number
   readonly memoryBytes: number
   readonly workers: number
+  /** The last purge that it has done; left out by one that keeps nothing from before. */
+  readonly purgedSequence?: number
   /** Of the snapshot that runs; 0 and '' when none does. */
   readonly runningRevision: number
   readonly runningHash: string
@@ -215,6 +230,21 @@ export interface TrafficSample {
   readonly totals: Totals
   /** Time of a whole exchange (HTTP) or flow (TCP) in microseconds, since boot. */
   readonly latency: SparseHistogram
+  /** Of a virtual service that keeps answers. */
+  readonly cache?: CacheTotals
+}
+
+/** Totals since the engine's boot, except `objects` and `bytes`, which are now. */
+export interface CacheTotals {
+  readonly hits: number
+  readonly misses: number
+  readonly stale: number
+  readonly revalidated: number
+  readonly bypassed: number
+  /** Of bodies, that no server had to send. */
+  readonly savedBytes: number
+  readonly objects: number
+  readonly bytes: number
 }
 
 export interface ServerSample extends TrafficSample {
@@ -286,6 +316,13 @@ export interface RequestExplained {
   readonly type: 'RequestExplained'
   readonly id: string
   readonly explanation: Explanation
+}
+
+export interface CachePurged {
+  readonly type: 'CachePurged'
+  readonly sequence: number
+  /** Answers that were taken out, of all workers. */
+  readonly objects: number
 }
 
 export interface Explanation {

@@ -2,6 +2,7 @@ import type { Filled, Written } from './field.ts'
 import { defineKind } from './define.ts'
 import { variableNames } from './httppolicyset.ts'
 import { each, flag, headerName, inTenant, integer, list, nested, oneOf, ref, shape, text, toolText } from './common.ts'
+import { cacheViolations, httpCacheConfig } from './httpcache.ts'
 
 export const compressionProfile = shape(
   'compression profile',
@@ -135,6 +136,7 @@ export const httpProfile = shape(
     max_keepalive_requests: integer('Requests on one connection.', { default: 100, min: 0, max: 1000000, special: { '0': 'unlimited' } }),
     client_max_request_size: integer('Size of all headers of a request.', { default: 48, min: 1, max: 256, unit: 'KB' }),
     max_header_count: integer('Headers of a request.', { default: 256, min: 0, max: 4096, special: { '0': 'unlimited' } }),
+    cache_config: nested(httpCacheConfig, 'Answers that are kept for others that ask for the same.', {}),
     compression_profile: nested(compressionProfile, 'Answers in fewer bytes.', {}),
     client_max_body_size: integer('Size of the body of a request.', {
       default: 0,
@@ -158,14 +160,6 @@ export const httpProfile = shape(
   },
   {
     allow_dots_in_header_name: false,
-    cache_config: {
-      age_header: true,
-      date_header: true,
-      default_expire: 600,
-      max_object_size: 4194304,
-      min_object_size: 100,
-      xcache_header: true
-    },
     client_max_header_size: 12,
     close_server_side_connection_on_error: false,
     collect_client_tls_fingerprint: false,
@@ -275,7 +269,7 @@ export const applicationprofile = defineKind({
     preserve_dest_ip_port: false,
     sip_service_profile: {}
   },
-  check: body => {
+  check: (body, context) => {
     const own: readonly string[] = partsOf[body.type]
     const strange = (['http_profile', 'tcp_app_profile', 'l4_ssl_profile'] as const)
       .filter(name => body[name] !== undefined && !own.includes(name))
@@ -295,7 +289,8 @@ export const applicationprofile = defineKind({
               message: 'must be empty, because clients are not asked for certificates'
             }
           ]
-        : [])
+        : []),
+      ...cacheViolations(body.http_profile?.cache_config, context)
     ]
   }
 })

@@ -197,9 +197,7 @@ export function matchViolations(match: Matched, pointer: string, context: CheckC
   const needsValue = (criteria: string): boolean => !criteria.endsWith('EXISTS') && !criteria.endsWith('NOT_EXIST')
   for (const name of ['path', 'query'] as const) {
     const part = match?.[name]
-    if (part !== undefined && needsValue(part.match_criteria) && empty(part.match_str) && empty(part.string_group_refs))
-      violations.push({ pointer: `${pointer}/${name}/match_str`, message: 'is required, or string_group_refs' })
-    if (part !== undefined && isPattern(part.match_criteria)) violations.push(...patternViolations(part, `${pointer}/${name}`, context))
+    if (part !== undefined) violations.push(...textViolations(part, `${pointer}/${name}`, context))
   }
   const answer = match !== undefined && 'rsp_hdrs' in match ? match : undefined
   const valued = [
@@ -220,6 +218,16 @@ export function matchViolations(match: Matched, pointer: string, context: CheckC
       violations.push({ pointer: `${pointer}/${name}`, message: 'must have addrs, prefixes, ranges or group_refs' })
   }
   return violations
+}
+
+/** Of a path or a query that stands alone. */
+export function textViolations(part: TextMatch, pointer: string, context: CheckContext): Violation[] {
+  const { match_criteria: criteria, match_str: texts = [], string_group_refs: groups = [] } = part
+  const hasNone = !/EXISTS?$/.test(criteria) && texts.length === 0 && groups.length === 0
+  return [
+    ...(hasNone ? [{ pointer: `${pointer}/match_str`, message: 'is required, or string_group_refs' }] : []),
+    ...(isPattern(criteria) ? patternViolations(part, pointer, context) : [])
+  ]
 }
 
 const isPattern = (criteria: string): boolean => criteria.includes('REGEX')

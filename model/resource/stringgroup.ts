@@ -25,7 +25,9 @@ export const stringgroup = defineKind({
   check: (body, context) => {
     const { uuid, pattern } = context
     if (uuid === undefined || pattern === undefined) return []
-    const uses = context.all('httppolicyset').flatMap(policy => patternUsesIn(policy.body, uuid))
+    const uses = [...context.all('httppolicyset'), ...context.all('applicationprofile')].flatMap(({ body: one }) =>
+      patternUsesIn(one, uuid)
+    )
     if (uses.length === 0) return []
     return (body.kv ?? []).flatMap(({ key }, i) => {
       const message = uses.map(({ isCaseSensitive }) => pattern(key, isCaseSensitive)).find(said => said !== undefined)

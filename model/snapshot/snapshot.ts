@@ -4,7 +4,10 @@
  */
 import type { RevokedSerials } from '#model/base/crl.ts'
 import type { Resilience } from './resilience.ts'
-import type { CompressionSpec, CorsSpec } from './content.ts'
+import type { StringMatch } from './text-match.ts'
+import type { CacheSpec, CompressionSpec, CorsSpec } from './content.ts'
+
+export type { StringMatch } from './text-match.ts'
 
 /** Raised when a part's shape changes in a way that an older engine would misread. */
 export const SNAPSHOT_VERSION = 1
@@ -86,6 +89,7 @@ export interface VirtualServicePart {
   readonly cors?: CorsSpec
   readonly compression?: CompressionSpec
   readonly clientCertificate?: ClientCertificateSpec
+  readonly cache?: CacheSpec
   /** For an exchange as a whole, from its head to the last byte of its answer; left out: unlimited. */
   readonly requestTimeoutMs?: number
 }
@@ -317,25 +321,6 @@ export interface Match {
   readonly sourceAddress?: { readonly isNegated: boolean; readonly ranges: readonly string[] }
   /** Of the answer, in rules for answers; all must match. */
   readonly responseHeaders?: readonly (StringMatch & { readonly name: string })[]
-}
-
-export interface StringMatch {
-  readonly operator:
-    | 'begins-with'
-    | 'not-begins-with'
-    | 'contains'
-    | 'not-contains'
-    | 'ends-with'
-    | 'not-ends-with'
-    | 'equals'
-    | 'not-equals'
-    | 'regex'
-    | 'not-regex'
-    | 'exists'
-    | 'not-exists'
-  /** Any of them matches; string groups already resolved. */
-  readonly values: readonly string[]
-  readonly isCaseSensitive: boolean
 }
 
 export interface RequestRule {

@@ -90,6 +90,8 @@ class Agent implements AgentSide {
   #lastFailure = ''
   #droppedSamples = 0
   #renewalKeyPem: string | undefined
+  /** The last order to take out answers that was done. */
+  #purgedSequence = 0
   #isStopped = false
 
   constructor(options: AgentOptions, identity: Identity, store: SnapshotStore) {
@@ -199,6 +201,7 @@ class Agent implements AgentSide {
       ...this.#options.engineSide.facts(),
       type: 'Hello',
       protocol: PROTOCOL,
+      purgedSequence: this.#purgedSequence,
       runningRevision: this.#running?.manifest.revision ?? 0,
       runningHash: this.#running?.manifest.hash ?? '',
       heldParts: [...this.#held.keys()]
@@ -213,6 +216,7 @@ class Agent implements AgentSide {
     if (message.type === 'ApplySnapshot') this.#ordered(message)
     else if (message.type === 'ExplainRequest') void this.#explain(message)
     else if (message.type === 'ShareLimits') this.#options.engineSide.shareLimits?.(message.shares)
+    else if (message.type === 'PurgeCache') void this.#purge(message)
     else void this.#renewed(message)
   }
 
@@ -220,6 +224,13 @@ class Agent implements AgentSide {
     const explanation = await this.#options.engineSide.explain?.(question)
     // Whoever asked does not wait for ever.
     if (explanation !== undefined) this.#link?.send({ type: 'RequestExplained', id, explanation })
+  }
+
+  /** In the order in which they come; what is done again does no harm. */
+  async #purge({ sequence, virtualServiceId, purge }: Extract<HubSays, { readonly type: 'PurgeCache' }>): Promise<void> {
+    const objects = (await this.#options.engineSide.purge?.(virtualServiceId, purge)) ?? 0
+    this.#purgedSequence = Math.max(this.#purgedSequence, sequence)
+    this.#link?.send({ type: 'CachePurged', sequence, objects })
   }
 
   async #standDown(reason: string): Promise<void> {

@@ -2,7 +2,16 @@
  * What agent and data plane are to each other: `main.ts` wires them through this port, neither imports the other, so
  * that traffic flows on when the controller is gone.
  */
-import type { Explanation, Hello, LimitShare, LimitUse, RequestQuestion, Sample, ServerJudgement } from '#model/message/message.ts'
+import type {
+  CachePurge,
+  Explanation,
+  Hello,
+  LimitShare,
+  LimitUse,
+  RequestQuestion,
+  Sample,
+  ServerJudgement
+} from '#model/message/message.ts'
 import type { Violation } from '#model/resource/violation.ts'
 import type { Snapshot } from '#model/snapshot/snapshot.ts'
 
@@ -17,6 +26,8 @@ export interface EngineSide {
   readonly explain?: (question: RequestQuestion) => Promise<Explanation | undefined>
   /** How much of the budgets of shared limits is ours from now on. */
   readonly shareLimits?: (shares: readonly LimitShare[]) => void
+  /** Takes out answers that are kept. Returns how many. */
+  readonly purge?: (virtualServiceId: string, purge: CachePurge) => Promise<number>
   /** No longer trusted: listeners close. */
   readonly standDown: (reason: string) => Promise<void>
 }

@@ -7,12 +7,13 @@ import { compileRevocation } from '#model/base/crl.ts'
 import type { Clock } from '#model/base/clock.ts'
 import type { Log } from '#model/base/log.ts'
 import type { Random } from '#model/base/random.ts'
-import type { Explanation, RequestQuestion } from '#model/message/message.ts'
+import type { CachePurge, Explanation, RequestQuestion } from '#model/message/message.ts'
 import type { Violation } from '#model/resource/violation.ts'
 import type { CertificatePart, ListenerSpec, Part, PoolPart, Snapshot, VirtualServicePart } from '#model/snapshot/snapshot.ts'
 import type { AccessRecord, WorkerMemory } from '#engine/meter/shared.ts'
 import type { DestinationTls, Forwarder } from '../dataplane/exchange/forwarder.ts'
 import type { Rates } from '../dataplane/exchange/rates.ts'
+import { CacheStore } from '../dataplane/filter/cache/store.ts'
 import { explainRequest, notHere } from '../dataplane/http/explain.ts'
 import type { SpineServices } from '../dataplane/http/exchange.ts'
 import { DatagramListener } from '../dataplane/listen/datagrams.ts'
@@ -37,6 +38,8 @@ export interface DataPlaneServices {
   readonly reusePort: boolean
   /** Where rate limits count. */
   readonly rates: Rates
+  /** Answers of an address are out of date, which other workers may keep too. */
+  readonly invalidated?: (virtualServiceId: string, url: string) => void
   /** 48 secret bytes, the same in all workers, for as long as a snapshot brings none; null: each its own. */
   readonly ticketKeys: Buffer | null
 }
@@ -77,6 +80,8 @@ export interface DataPlane {
   readonly resolve: (addresses: Readonly<Record<string, readonly string[]>>) => void
   /** What would become of a request; nothing is sent. */
   readonly explain: (question: RequestQuestion) => Explanation
+  /** Takes answers out that a virtual service keeps. Returns how many. */
+  readonly purge: (virtualServiceId: string, purge: CachePurge) => number
   /** Closes the listeners, lets exchanges and flows end until the deadline, then cuts. */
   readonly stop: (deadlineMs: number) => Promise<void>
   /** What is bound, with the real port where 0 was asked for. */
@@ -97,6 +102,8 @@ class RunningDataPlane implements DataPlane {
   readonly #addresses = new Map<string, { readonly list: readonly string[]; turn: number }>()
   /** UDP sockets of doors that are gone: sessions that came in by them still get their answers. */
   readonly #lingering = new Map<string, { readonly listener: DatagramListener; readonly stop: () => void }>()
+  /** By virtual service. */
+  readonly #stores = new Map<string, CacheStore>()
   readonly #spine: SpineServices
   readonly #ticketKeys: TicketKeys
   #current: Generation = nothing
@@ -112,6 +119,7 @@ class RunningDataPlane implements DataPlane {
       targets: this.#targets,
       record: services.record,
       poolOf: id => this.#current.pools.get(id)?.pool,
+      ...(services.forwarder.fetch === undefined ? {} : { fetch: services.forwarder.fetch }),
       bug: error => services.log.error('an exchange broke', { error })
     }
   }
@@ -138,6 +146,20 @@ class RunningDataPlane implements DataPlane {
     if (plan === undefined) return notHere
     const partOf = (id: string): VirtualServicePart | undefined => this.#current.plans.get(id)?.part
     return explainRequest(question, plan.part, { poolOf: this.#spine.poolOf, partOf })
+  }
+
+  purge(virtualServiceId: string, purge: CachePurge): number {
+    const objects = this.#stores.get(virtualServiceId)?.purge(purge) ?? 0
+    this.#current.plans.get(virtualServiceId)?.site.cache?.counted()
+    return objects
+  }
+
+  #storeOf(id: string, maxBytes: number): CacheStore {
+    const known = this.#stores.get(id)
+    if (known !== undefined) return known
+    const store = new CacheStore(maxBytes)
+    this.#stores.set(id, store)
+    return store
   }
 
   async stop(deadlineMs: number): Promise<void> {
@@ -261,7 +283,15 @@ class RunningDataPlane implements DataPlane {
     }
     const { rates, random, clock } = this.#services
     try {
-      return planService(part, key, chosen, memory, { rates, random, after: clock.after, poolOf: this.#spine.poolOf })
+      return planService(part, key, chosen, memory, {
+        rates,
+        random,
+        clock,
+        after: clock.after,
+        poolOf: this.#spine.poolOf,
+        storeOf: (id, maxBytes) => this.#storeOf(id, maxBytes),
+        invalidated: this.#services.invalidated ?? (() => undefined)
+      })
     } catch (error) {
       violations.push({ pointer, message: messageOf(error) })
       return undefined
@@ -358,7 +388,19 @@ class RunningDataPlane implements DataPlane {
         listener.receiver = (datagram, from) => service.receive(datagram, from, { spec, listener, takesNew: true })
       }
     }
+    this.#sizeStores(next)
     this.#retire(before, next)
+  }
+
+  /** What a virtual service keeps lives as long as it keeps answers at all. */
+  #sizeStores(next: Generation): void {
+    for (const [id, store] of this.#stores) {
+      const cache = next.plans.get(id)?.site.cache
+      if (cache === undefined) this.#stores.delete(id)
+      else store.resize(cache.maxBytes)
+      if (cache === undefined) store.purge({ by: 'all' })
+      else cache.counted()
+    }
   }
 
   #retire(before: Generation, next: Generation): void {

@@ -63,6 +63,7 @@ export function startWorker(port: OrderPort, setup: WorkerSetup, options: Worker
     makeId: makeIds(randomBytes(8).toString('hex')),
     reusePort: setup.reusePort,
     ticketKeys: Buffer.from(setup.ticketKeys),
+    invalidated: setup.workers === 1 ? () => undefined : (virtualServiceId, url) => tell({ type: 'invalidated', virtualServiceId, url }),
     rates: openRates(setup.rates, () => process.hrtime.bigint()),
     record: record => {
       if (left + waiting.count >= MAX_WAITING_RECORDS) dropped++
@@ -107,6 +108,8 @@ export function startWorker(port: OrderPort, setup: WorkerSetup, options: Worker
       })
     } else if (order.type === 'resolve') plane.resolve(order.addresses)
     else if (order.type === 'explain') tell({ type: 'explained', sequence: order.sequence, explanation: plane.explain(order.question) })
+    else if (order.type === 'purge')
+      tell({ type: 'purged', sequence: order.sequence, objects: plane.purge(order.virtualServiceId, order.purge) })
     else void stop(order.deadlineMs)
   })
   tell({ type: 'ready' })

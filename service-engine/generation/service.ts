@@ -2,6 +2,8 @@
 import type { RemoteInfo } from 'node:dgram'
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
+import type { Clock } from '#model/base/clock.ts'
+import type { CacheSpec } from '#model/snapshot/content.ts'
 import type { CertificatePart, ListenerSpec, VirtualServicePart } from '#model/snapshot/snapshot.ts'
 import type { WorkerMemory } from '#engine/meter/shared.ts'
 import { compileAddresses, unmapAddress } from '../dataplane/exchange/address-set.ts'
@@ -9,6 +11,8 @@ import type { ClientIdentity, Downstream, RequestHead } from '../dataplane/excha
 import type { Entrance, EntranceSpine, Forwarder } from '../dataplane/exchange/forwarder.ts'
 import { compileNetworkRules } from '../dataplane/exchange/network-rules.ts'
 import type { Rates } from '../dataplane/exchange/rates.ts'
+import { HttpCache } from '../dataplane/filter/cache/cache.ts'
+import type { CacheStore } from '../dataplane/filter/cache/store.ts'
 import { filtersFor, type OwnSteps } from '../dataplane/filter/catalog.ts'
 import type { Filter } from '../dataplane/filter/filter.ts'
 import { compileErrorPages } from '../dataplane/http/error-page.ts'
@@ -26,7 +30,7 @@ import { makeTerminator, type Terminator } from '../dataplane/listen/tls.ts'
 import type { TicketKeys } from '../dataplane/listen/tickets.ts'
 import { compileText } from '../dataplane/route/text.ts'
 import { compileHosting, type Hosted } from '../dataplane/route/hosting.ts'
-import { compileMatch } from '../dataplane/route/match.ts'
+import { compileMatch, compileString } from '../dataplane/route/match.ts'
 import { compileConnectionLimit, compileRateLimit } from '../dataplane/route/rate-limit.ts'
 import { compileRules } from '../dataplane/route/rules.ts'
 import type { Pool } from '../dataplane/upstream/pool.ts'
@@ -79,6 +83,11 @@ export interface PlanServices {
   readonly after: (delayMs: number, call: () => void) => void
   /** The pool as the running generation has it. */
   readonly poolOf: (id: string) => Pool | undefined
+  readonly clock: Clock
+  /** What a virtual service keeps, over its generations. */
+  readonly storeOf: (id: string, maxBytes: number) => CacheStore
+  /** Other workers that keep answers of it hear that those of an address are out of date. */
+  readonly invalidated: (virtualServiceId: string, url: string) => void
 }
 
 /** `address|port`, with its protocol where that is not TCP: what a listener is known by. */
@@ -106,6 +115,7 @@ export function planService(
     target: part.target,
     filters: part.application === 'http' ? filtersFor(part, compileRules(part, rates), ownSteps(part, services)) : [],
     meter: memory.virtualServiceMeter(part.id),
+    ...(part.cache === undefined ? {} : { cache: cacheOf(part.id, part.cache, memory, services) }),
     errorPage: part.errorPages === undefined ? undefined : compileErrorPages(part.errorPages)
   }
   return {
@@ -120,6 +130,20 @@ export function planService(
     limitsKey: JSON.stringify(part.http),
     tlsKey: JSON.stringify([part.tls, part.application, part.http.acceptTimeoutMs, certificates])
   }
+}
+
+function cacheOf(id: string, spec: CacheSpec, memory: WorkerMemory, { clock, storeOf, invalidated }: PlanServices): HttpCache {
+  const excludes = spec.excludedPaths === null ? undefined : compileString(spec.excludedPaths)
+  const maxBytes = Math.floor(spec.maxBytes / memory.workers)
+  return new HttpCache({
+    spec,
+    maxBytes,
+    clock,
+    store: storeOf(id, maxBytes),
+    meter: memory.cacheMeter(id),
+    isExcluded: path => excludes?.(path) === true,
+    invalidated: url => invalidated(id, url)
+  })
 }
 
 function ownSteps(

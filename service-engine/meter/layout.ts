@@ -62,9 +62,18 @@ export const COUNTER = {
   inFlight: 13,
   /** The same of a pool's retries and waiting requests. */
   retries: 14,
-  pending: 15
+  pending: 15,
+  /** Of a virtual service that keeps answers; the last two are what this worker keeps now. */
+  cacheHits: 16,
+  cacheMisses: 17,
+  cacheStale: 18,
+  cacheRevalidated: 19,
+  cacheBypassed: 20,
+  cacheSavedBytes: 21,
+  cacheObjects: 22,
+  cacheBytes: 23
 } as const
-export const COUNTERS = 16
+export const COUNTERS = 24
 export const ROW_LENGTH = COUNTERS + BUCKETS
 export const ROW_BYTES = ROW_LENGTH * Float64Array.BYTES_PER_ELEMENT
 

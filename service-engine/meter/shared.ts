@@ -40,6 +40,13 @@ export interface TrafficMeter {
   bytesOut(count: number): void
 }
 
+/** What a cache adds to. `bytes`: of the body, that no server had to send. */
+export interface CacheMeter {
+  visited(status: 'HIT' | 'MISS' | 'STALE' | 'REVALIDATED' | 'BYPASS', bytes: number): void
+  /** What is kept by this worker now. */
+  keeps(objects: number, bytes: number): void
+}
+
 /** Shared state of one server over all workers. */
 export interface ServerCell {
   /** Exchanges and flows in flight, over all workers. */
@@ -81,10 +88,14 @@ export interface PoolCell {
 /** A worker's view of the shared memory. */
 export interface WorkerMemory {
   readonly virtualServiceMeter: (id: string) => TrafficMeter
+  /** Of answers that a virtual service keeps. */
+  readonly cacheMeter: (id: string) => CacheMeter
   readonly poolMeter: (id: string) => TrafficMeter
   readonly serverMeter: (poolId: string, serverId: string) => TrafficMeter
   readonly serverCell: (poolId: string, serverId: string) => ServerCell
   readonly poolCell: (poolId: string) => PoolCell
+  /** How many there are. */
+  readonly workers: number
   /** Which client is bound to which server: see the layout. */
   readonly bindings: Int32Array
 }
@@ -114,6 +125,8 @@ export interface AccessRecord {
   readonly userAgent: string
   /** A FaultCode, or '' when all went well. */
   readonly fault: string
+  /** HIT and the like where answers are kept; '' or nothing where they are not. */
+  readonly cache?: string
 }
 
 /** What runs: the ids that need a slot. */
@@ -193,6 +206,32 @@ class RowMeter implements TrafficMeter {
   }
 }
 
+const cacheCounters = {
+  HIT: COUNTER.cacheHits,
+  MISS: COUNTER.cacheMisses,
+  STALE: COUNTER.cacheStale,
+  REVALIDATED: COUNTER.cacheRevalidated,
+  BYPASS: COUNTER.cacheBypassed
+} as const
+
+class RowCacheMeter implements CacheMeter {
+  readonly #row: Float64Array
+
+  constructor(row: Float64Array) {
+    this.#row = row
+  }
+
+  visited(status: keyof typeof cacheCounters, bytes: number): void {
+    this.#row[cacheCounters[status]]! += 1
+    this.#row[COUNTER.cacheSavedBytes]! += bytes
+  }
+
+  keeps(objects: number, bytes: number): void {
+    this.#row[COUNTER.cacheObjects] = objects
+    this.#row[COUNTER.cacheBytes] = bytes
+  }
+}
+
 function makeGauge({ cells, row }: SlotViews, cell: number, counter: number): Gauge {
   return {
     acquire: () => {
@@ -251,6 +290,7 @@ export function attachMemory(buffer: SharedArrayBuffer, worker: number, workers:
   }
   return {
     virtualServiceMeter: id => new RowMeter(view(slots.virtualServices, id).row),
+    cacheMeter: id => new RowCacheMeter(view(slots.virtualServices, id).row),
     poolMeter: id => new RowMeter(view(slots.pools, id).row),
     serverMeter: (poolId, serverId) => new RowMeter(view(slots.servers, serverKey(poolId, serverId)).row),
     serverCell: (poolId, serverId) => makeServerCell(view(slots.servers, serverKey(poolId, serverId))),
@@ -265,6 +305,7 @@ export function attachMemory(buffer: SharedArrayBuffer, worker: number, workers:
         pending: makeGauge(views, CELL.pending, COUNTER.pending)
       }
     },
+    workers,
     bindings: viewBindings(buffer)
   }
 }
@@ -320,7 +361,31 @@ function readTenancy(tenancy: Tenancy): TrafficSample {
     connections: sum(rows, COUNTER.connections),
     openConnections: Math.max(0, sum(rows, COUNTER.openConnections))
   }
-  return { id: tenancy.id, totals, latency: readLatency(tenancy) }
+  return { id: tenancy.id, totals, latency: readLatency(tenancy), ...readCache(rows) }
+}
+
+/** Nothing of one that never saw a request to what is kept. */
+function readCache(rows: readonly Float64Array[]): Pick<TrafficSample, 'cache'> {
+  const [hits, misses, stale, revalidated, bypassed] = [
+    sum(rows, COUNTER.cacheHits),
+    sum(rows, COUNTER.cacheMisses),
+    sum(rows, COUNTER.cacheStale),
+    sum(rows, COUNTER.cacheRevalidated),
+    sum(rows, COUNTER.cacheBypassed)
+  ]
+  if (hits + misses + stale + revalidated + bypassed === 0) return {}
+  return {
+    cache: {
+      hits,
+      misses,
+      stale,
+      revalidated,
+      bypassed,
+      savedBytes: sum(rows, COUNTER.cacheSavedBytes),
+      objects: sum(rows, COUNTER.cacheObjects),
+      bytes: sum(rows, COUNTER.cacheBytes)
+    }
+  }
 }
 
 function readEjection({ cells }: Tenancy, nowEpochS: number): Pick<ServerSample, 'ejection'> {
@@ -492,6 +557,8 @@ export function makeMemory(options: {
           Atomics.sub(cells, CELL.inFlight, row[COUNTER.inFlight]!)
           row[COUNTER.inFlight] = 0
           row[COUNTER.openConnections] = 0
+          row[COUNTER.cacheObjects] = 0
+          row[COUNTER.cacheBytes] = 0
         }
       }
     }

@@ -51,6 +51,8 @@ export function aSample(sequence = 1): Sample {
 }
 
 export const hubMessages: readonly HubMessage[] = [
+  { type: 'PurgeCache', sequence: 3, virtualServiceId: 'virtualservice-a', purge: { by: 'all' } },
+  { type: 'PurgeCache', sequence: 4, virtualServiceId: 'virtualservice-a', purge: { by: 'prefix', value: 'https://shop.test/a/' } },
   {
     type: 'Welcome',
     protocol: 1,
@@ -143,6 +145,7 @@ export const agentMessages: readonly AgentMessage[] = [
       }
     ]
   },
+  { type: 'CachePurged', sequence: 4, objects: 12 },
   {
     type: 'RequestExplained',
     id: 'question-1',

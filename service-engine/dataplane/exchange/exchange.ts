@@ -111,6 +111,33 @@ export interface Exchange {
   copy: RequestCopy | null
   /** Whether the response's body is encoded; null: it is not. */
   chooseCoder: ChooseCoder | null
+  /** Sees what servers send, and may send something else in its place; null: nobody. */
+  keeper: BodyKeeper | null
+  /** Where the answer came from, as logs say it; '' where nothing is kept. */
+  cacheStatus: CacheStatus
+}
+
+/** `BYPASS`: what is kept was not looked at. */
+export type CacheStatus = '' | 'HIT' | 'MISS' | 'STALE' | 'REVALIDATED' | 'BYPASS'
+
+/** A part of a body that is there. `length`: what is said of it; -1: nothing. */
+export interface StoredBody {
+  readonly bytes: Buffer
+  readonly from: number
+  readonly to: number
+  readonly length: number
+}
+
+/** Takes a response's body as the server sends it. */
+export interface BodyKeeper {
+  /** Sent in its place; read once the head is known. */
+  readonly instead: StoredBody | null
+  /** The body ends with the connection: whether it is whole cannot be told. Set before the head is shown. */
+  isEndUncertain: boolean
+  /** Bytes are not kept. */
+  readonly write: (bytes: Buffer, from: number, to: number) => void
+  /** It is whole. */
+  readonly end: () => void
 }
 
 /** A second receiver of a request. It may give up, but never hold up. */
@@ -181,6 +208,8 @@ export function makeExchange(
     firstByteUs: 0,
     fault: null,
     copy: null,
-    chooseCoder: null
+    chooseCoder: null,
+    keeper: null,
+    cacheStatus: ''
   }
 }

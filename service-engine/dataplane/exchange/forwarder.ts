@@ -21,6 +21,8 @@ export interface Forwarder {
   readonly openEntrance: (limits: HttpSpec, spine: EntranceSpine) => Entrance
   /** A destination that gets no new requests: idle connections close, busy ones close when they are done. */
   readonly forget: (destination: Destination) => void
+  /** Sends a request that no client waits for; its answer goes to the exchange's keeper alone. Not every codec can. */
+  readonly fetch?: (exchange: Exchange, destination: Destination, events: ForwardEvents) => void
   /** Everything that is idle or not is closed. */
   readonly close: () => void
 }
@@ -47,6 +49,8 @@ export interface EntranceSpine {
 export interface Wire {
   /** Sends `exchange.response` and the body; `closes` also when the request's rest cannot be trusted or waited for. `onSent` is called exactly once. */
   readonly answer: (exchange: Exchange, body: Buffer, closes: boolean, onSent: (fault: Fault | null) => void) => void
+  /** Sends `exchange.response` and what `exchange.keeper` has for its body, as fast as the client takes it. `onSent` is called exactly once. */
+  readonly serve: (exchange: Exchange, onSent: (fault: Fault | null) => void) => void
   /** Ends the connection without a response. */
   readonly close: () => void
   /** Sends the request to the destination and relays its response. */

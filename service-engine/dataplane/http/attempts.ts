@@ -1,16 +1,23 @@
 /** Which side answers an exchange: the protocol that the server is spoken to in decides. */
+import type { Fault } from '#engine/base/fault.ts'
 import type { Exchange } from '../exchange/exchange.ts'
 import type { Destination, ForwardEvents } from '../exchange/forwarder.ts'
 import { StreamAttempt } from './http2/attempt.ts'
 import { makePassing } from './passing.ts'
+import { Serving } from './serving.ts'
 import type { ClientSide, ServerSide } from './sides.ts'
 import { Attempt } from './wire/attempt.ts'
 
 /** An attempt, behind what else is to be done with the bytes. */
 export function makeAttempt(client: ClientSide, exchange: Exchange, destination: Destination, events: ForwardEvents): ServerSide {
-  if ((exchange.copy === null && exchange.chooseCoder === null) || client.isUpgrade)
+  if ((exchange.copy === null && exchange.chooseCoder === null && exchange.keeper === null) || client.isUpgrade)
     return plainAttempt(client, exchange, destination, events)
-  return makePassing(plainAttempt, client, exchange, destination, events)
+  return makePassing(passing => plainAttempt(passing, exchange, destination, events), client, exchange)
+}
+
+/** What is there already, behind the same. */
+export function makeServing(client: ClientSide, exchange: Exchange, onSent: (fault: Fault | null) => void): ServerSide {
+  return makePassing(passing => new Serving(passing, exchange, onSent), client, exchange)
 }
 
 /** A tunnel is one of HTTP/1.1, whatever else the server speaks. */

@@ -1,39 +1,39 @@
 /**
  * The life of an exchange, step by step:
- * begin -> filters onRequest (rules among them) -> choose a pool -> balance: lease a server -> forward, both ways
+ * begin -> filters onRequest (rules among them) -> what is kept, where answers are -> choose a pool -> balance: lease a server -> forward, both ways
  * -> filters onResponse -> the response is out -> end: filters onEnd, meter, access record.
  * A fault leads to another try or to `rescue`; whatever happens, `#end` runs exactly once.
  */
 import { STATUS_CODES } from 'node:http'
-import type { Clock } from '#model/base/clock.ts'
-import type { Random } from '#model/base/random.ts'
 import type { FailAction } from '#model/snapshot/snapshot.ts'
 import { Fault, faultIn } from '#engine/base/fault.ts'
-import type { AccessRecord, TrafficMeter } from '#engine/meter/shared.ts'
-import type { Question } from '../balance/balancer.ts'
+import type { TrafficMeter } from '#engine/meter/shared.ts'
 import { makeExchange, type Answer, type Downstream, type Exchange, type RequestHead, type Verdict } from '../exchange/exchange.ts'
 import type { ForwardEvents, Progress, Wire } from '../exchange/forwarder.ts'
 import { headerBytes, headerOf, removeHeader } from '../exchange/headers.ts'
 import { runEnd, runRequest, runResponse } from '../filter/filter.ts'
+import { WAIT_MS, type Flight, type HttpCache, type Visit } from '../filter/cache/cache.ts'
 import type { Lease, Pool } from '../upstream/pool.ts'
-import type { Targets } from '../upstream/targets.ts'
 import { backoffOf, isReselected, replayOf } from './forward.ts'
+import { questionOf } from './question.ts'
+import { refresh } from './refresh.ts'
 import { answerTo } from './rescue.ts'
+import type { SpineServices } from './services.ts'
 import type { Site } from './site.ts'
 
-export interface SpineServices {
-  readonly clock: Clock
-  readonly random: Random
-  readonly makeId: () => string
-  /** The pool as the running generation has it. */
-  readonly poolOf: (id: string) => Pool | undefined
-  readonly targets: Targets
-  readonly record: (record: AccessRecord) => void
-  /** A bug of ours, met in one exchange; that exchange fails, the others go on. */
-  readonly bug: (error: unknown) => void
-}
+export type { SpineServices } from './services.ts'
 
 const TO_US = 1000
+
+/** Only what is kept was asked for, and nothing is: RFC 9111 §5.2.1.7. */
+const notKept: Answer = {
+  is: 'answer',
+  status: 504,
+  reason: '',
+  headers: ['content-type', 'text/plain; charset=utf-8', 'cache-control', 'no-store'],
+  body: Buffer.from('504 Gateway Timeout\n'),
+  isPlain: true
+}
 
 /** Runs one exchange of a virtual service from its head on. */
 export function runExchange(services: SpineServices, site: Site, request: RequestHead, downstream: Downstream, wire: Wire): void {
@@ -85,6 +85,9 @@ class ExchangeLife implements ForwardEvents {
   #lastFault: Fault | null = null
   #isOverdue = false
   #isWaiting = false
+  /** Where answers are kept: what this exchange has to do with them. */
+  #visit: Visit | null = null
+  #standsIn = false
   #isEnded = false
 
   constructor(services: SpineServices, site: Site, request: RequestHead, downstream: Downstream, wire: Wire) {
@@ -137,9 +140,57 @@ class ExchangeLife implements ForwardEvents {
 
   #decided(verdict: Verdict): void {
     if (this.#isEnded || this.#isOverdue) return
-    if (verdict.is === 'pass') this.#balance()
+    if (verdict.is === 'pass' && this.#site.cache !== undefined) this.#lookUp(this.#site.cache, true)
+    else if (verdict.is === 'pass') this.#balance()
     else if (verdict.is === 'answer') this.#answer(verdict, false)
     else this.#refuse(new Fault('DENIED_BY_RULE', verdict.reason))
+  }
+
+  /** Answers from what is kept, waits for another that asks for the same, or goes on to a server. */
+  #lookUp(cache: HttpCache, mayWait: boolean): void {
+    const step = cache.enter(this.#exchange, mayWait)
+    if (step.is === 'pass') return this.#balance()
+    if (step.is === 'unavailable') return this.#answer(notKept, false)
+    if (step.is === 'wait') return this.#waitFor(cache, step.flight)
+    this.#visit = step.visit
+    this.#exchange.keeper = step.visit
+    if (step.is === 'fetch') return this.#balance()
+    this.#serve()
+    if (step.refresh !== null) refresh(this.#services, this.#site, this.#exchange, step.refresh)
+  }
+
+  #waitFor(cache: HttpCache, flight: Flight): void {
+    this.#isWaiting = true
+    const go = (): void => {
+      leave()
+      this.#stopTimer()
+      if (this.#isEnded || !this.#isWaiting) return
+      this.#isWaiting = false
+      this.#guarded(() => this.#lookUp(cache, false))
+    }
+    const leave = flight.join(go)
+    const cancel = this.#services.clock.after(WAIT_MS, go)
+    this.#cancelTimer = () => {
+      cancel()
+      leave()
+    }
+  }
+
+  /** Sends what is kept; `exchange.response` and the keeper have it. */
+  #serve(): void {
+    const exchange = this.#exchange
+    runResponse(this.#site.filters, exchange)
+    exchange.bytesOut = 16 + headerBytes(exchange.response!.headers)
+    this.#wire.onGone = null
+    this.#wire.serve(exchange, sent => this.#end(exchange.fault ?? sent))
+  }
+
+  /** What is kept in the place of a failure; false when there is nothing. */
+  #servesStale(): boolean {
+    if (this.#visit === null || this.#isOverdue || !this.#visit.mayStandIn()) return false
+    this.#visit.serve('STALE')
+    this.#serve()
+    return true
   }
 
   /** Chooses pool and server; comes back here after a fault that permits another try, and after waiting for a place. */
@@ -250,6 +301,13 @@ class ExchangeLife implements ForwardEvents {
     if (status < 500) lease.responded(exchange.firstByteUs - this.#sentUs)
     if (this.#isReselected(lease, status, isReplayable))
       return this.#wire.abandon(new Fault('UPSTREAM_STATUS_RESELECTED', `${lease.serverId} answered ${status}`))
+    if (this.#visit !== null) {
+      const outcome = this.#visit.responded()
+      if (outcome === 'failed') {
+        this.#standsIn = true
+        return this.#wire.abandon(new Fault('UPSTREAM_STATUS_RESELECTED', `${lease.serverId} answered ${status}`))
+      }
+    } else this.#site.cache?.changed(exchange)
     lease.pool.answered(exchange, lease.serverId)
     runResponse(this.#site.filters, exchange)
     exchange.bytesOut = 16 + headerBytes(exchange.response!.headers)
@@ -273,6 +331,7 @@ class ExchangeLife implements ForwardEvents {
     if (this.#isEnded) return
     this.#meterServer(lease, fault)
     if (fault === null) return this.#end(null)
+    if (this.#standsIn && !progress.isResponseBegun && this.#servesStale()) return
     const retries = this.#tried?.length ?? 0
     const replay = replayOf(this.#exchange, fault, progress, pool.part.reselect, retries)
     // An answer that was given up for a retry has paid for it.
@@ -305,6 +364,7 @@ class ExchangeLife implements ForwardEvents {
   }
 
   #failAction(action: FailAction, fault: Fault): void {
+    if (this.#servesStale()) return
     this.#exchange.fault = fault
     if (action.is === 'close' || action.is === 'pool') return this.#rescue(fault)
     if (action.is === 'redirect') {
@@ -326,6 +386,7 @@ class ExchangeLife implements ForwardEvents {
 
   /** A fault becomes a response. */
   #rescue(fault: Fault): void {
+    if (fault.origin !== 'downstream' && this.#servesStale()) return
     this.#exchange.fault = fault
     const { answer, closes } = answerTo(fault)
     this.#answer(answer, closes)
@@ -364,12 +425,19 @@ class ExchangeLife implements ForwardEvents {
     const { meter, filters } = this.#site
     exchange.fault ??= fault
     runEnd(filters, exchange)
+    if (this.#site.cache !== undefined) this.#leaveCache(this.#site.cache)
     const status = exchange.response?.status ?? (exchange.fault?.code === 'DOWNSTREAM_RESET' ? exchange.fault.status : 0)
     if (exchange.fault !== null) meter.faulted(exchange.fault.origin)
     meter.exchangeEnded(status, this.#nowUs() - exchange.startedUs)
     meter.bytesIn(exchange.bytesIn)
     meter.bytesOut(exchange.bytesOut)
     keepRecord(this.#services, this.#site, exchange, status)
+  }
+
+  #leaveCache({ settings }: HttpCache): void {
+    const { cacheStatus } = this.#exchange
+    this.#visit?.left()
+    if (cacheStatus !== '') settings.meter.visited(cacheStatus, this.#visit?.savedBytes ?? 0)
   }
 
   #nowUs(): number {
@@ -404,16 +472,6 @@ function meterAttempt(meter: TrafficMeter, { response, bytesIn, bytesOut }: Exch
   meter.bytesOut(response === null ? 0 : bytesOut)
 }
 
-function questionOf(exchange: Exchange): Question {
-  const { downstream, request } = exchange
-  return {
-    clientIp: downstream.clientIp,
-    clientPort: downstream.clientPort,
-    uri: request.target,
-    header: name => headerOf(request.headers, name) ?? ''
-  }
-}
-
 function keepRecord(services: SpineServices, site: Site, exchange: Exchange, status: number): void {
   const { accessLog } = site.part
   const isSignificant = exchange.fault !== null || status >= 400 || exchange.isLogged
@@ -442,6 +500,7 @@ function keepRecord(services: SpineServices, site: Site, exchange: Exchange, sta
     totalUs: since(services.clock.nowMs() * TO_US),
     requestId: exchange.id,
     userAgent: headerOf(request.headers, 'user-agent') ?? '',
-    fault: exchange.fault?.code ?? ''
+    fault: exchange.fault?.code ?? '',
+    cache: exchange.cacheStatus
   })
 }

@@ -1,24 +1,21 @@
 /**
- * Sides of an exchange that do more than pass bytes on: a copy of the request goes to another pool, and the response's body is
- * encoded. They stand between the client's side and the attempt; an exchange that needs neither never meets them.
+ * Sides of an exchange that do more than pass bytes on: a copy of the request goes to another pool, the response's body is kept,
+ * encoded, or another sent in its place. They stand between the client's side and the attempt; an exchange that needs nothing of
+ * it never meets them.
  */
 import type { Transform } from 'node:stream'
-import type { Exchange, ResponseHead } from '../exchange/exchange.ts'
-import type { Destination, ForwardEvents } from '../exchange/forwarder.ts'
+import type { Exchange, ResponseHead, StoredBody } from '../exchange/exchange.ts'
 import type { BodyDelivery, ClientSide, ServerSide } from './sides.ts'
 
-type Make = (client: ClientSide, exchange: Exchange, destination: Destination, events: ForwardEvents) => ServerSide
+type Make = (client: ClientSide) => ServerSide
 
 /** An attempt behind those steps. */
-export function makePassing(
-  make: Make,
-  client: ClientSide,
-  exchange: Exchange,
-  destination: Destination,
-  events: ForwardEvents
-): ServerSide {
-  return new Passing(make, client, exchange, destination, events)
+export function makePassing(make: Make, client: ClientSide, exchange: Exchange): ServerSide {
+  return new Passing(make, client, exchange)
 }
+
+/** What is sent at a time of a body that is there. */
+const PIECE_BYTES = 65_536
 
 class Passing implements ClientSide, ServerSide {
   readonly #client: ClientSide
@@ -33,11 +30,16 @@ class Passing implements ClientSide, ServerSide {
   #isClientFull = false
   #isCoderFull = false
   #isCoded = false
+  /** Sent in the place of what the server sends, and how far it is. */
+  #instead: StoredBody | null = null
+  #at = 0
+  /** The server has said all: it is the other's turn. */
+  #isTurn = false
 
-  constructor(make: Make, client: ClientSide, exchange: Exchange, destination: Destination, events: ForwardEvents) {
+  constructor(make: Make, client: ClientSide, exchange: Exchange) {
     this.#client = client
     this.#exchange = exchange
-    this.#attempt = make(this, exchange, destination, events)
+    this.#attempt = make(this)
     exchange.copy?.attempt()
   }
 
@@ -62,8 +64,11 @@ class Passing implements ClientSide, ServerSide {
   }
 
   head(head: ResponseHead, delivery: BodyDelivery, isKeepable: boolean): string {
-    const coder = delivery.length === 0 ? null : (this.#exchange.chooseCoder?.(head) ?? null)
-    if (coder === null) return this.#client.head(head, delivery, isKeepable)
+    const instead = this.#exchange.keeper?.instead ?? null
+    this.#instead = instead
+    const length = instead === null ? delivery.length : instead.length
+    const coder = length === 0 ? null : (this.#exchange.chooseCoder?.(head) ?? null)
+    if (coder === null) return this.#client.head(head, instead === null ? delivery : { length, isChunked: false }, isKeepable)
     this.#coder = coder
     this.#isChunked = true
     // Bytes are encoded after the attempt has let its server go: what the client has is known by chunks alone.
@@ -80,6 +85,16 @@ class Passing implements ClientSide, ServerSide {
 
   send(text: string, bytes: Buffer, from: number, to: number, isChunked: boolean, trailers: readonly string[] | null): boolean {
     const coder = this.#coder
+    const { keeper } = this.#exchange
+    if (this.#instead !== null) {
+      if (text !== '') this.#text = text
+      this.#exchange.bytesOut -= to - from
+      return true
+    }
+    if (keeper !== null) {
+      if (to > from) keeper.write(bytes, from, to)
+      if (trailers !== null) keeper.end()
+    }
     if (coder === null) return this.#client.send(text, bytes, from, to, isChunked, trailers)
     if (text !== '') this.#text = text
     if (to > from) {
@@ -95,6 +110,7 @@ class Passing implements ClientSide, ServerSide {
   }
 
   flush(): void {
+    if (this.#instead !== null) return this.#pump(this.#instead)
     if (this.#coder === null || this.#isCoded) this.#client.flush()
   }
 
@@ -170,7 +186,40 @@ class Passing implements ClientSide, ServerSide {
   }
 
   #goOn(): void {
-    if (!this.#isCoderFull && !this.#isClientFull) this.#attempt.clientDrained()
+    if (this.#isCoderFull || this.#isClientFull) return
+    if (this.#isTurn) this.#pump(this.#instead!)
+    else this.#attempt.clientDrained()
+  }
+
+  /** Sends on of a body that is there, until it is all out or somebody takes no more for now. */
+  #pump(body: StoredBody): void {
+    const { bytes, from, to } = body
+    if (!this.#isTurn) {
+      this.#isTurn = true
+      this.#at = from
+    } else if (this.#at === DONE) return
+    const coder = this.#coder
+    while (!this.#client.isGone()) {
+      const at = this.#at
+      const end = Math.min(to, at + PIECE_BYTES)
+      const isLast = end === to
+      this.#at = isLast ? DONE : end
+      if (coder !== null) {
+        if (end > at && !coder.write(bytes.subarray(at, end)) && !isLast) this.#isCoderFull = true
+        if (isLast) return void coder.end()
+        if (this.#isCoderFull) return
+      } else {
+        const text = this.#text
+        this.#text = ''
+        this.#exchange.bytesOut += end - at
+        const isFlowing = this.#client.send(text, bytes, at, end, false, isLast ? NO_TRAILERS : null)
+        if (isLast) return this.#client.flush()
+        if (!isFlowing) {
+          this.#isClientFull = true
+          return
+        }
+      }
+    }
   }
 
   #whole(): void {
@@ -183,3 +232,6 @@ class Passing implements ClientSide, ServerSide {
 }
 
 const EMPTY = Buffer.alloc(0)
+const NO_TRAILERS: readonly string[] = []
+/** No offset: all of it is out. */
+const DONE = -1

@@ -2,6 +2,7 @@
 import type { TargetSpec, VirtualServicePart } from '#model/snapshot/snapshot.ts'
 import type { TrafficMeter } from '#engine/meter/shared.ts'
 import type { Answer } from '../exchange/exchange.ts'
+import type { HttpCache } from '../filter/cache/cache.ts'
 import type { Filter } from '../filter/filter.ts'
 
 export interface Site {
@@ -11,6 +12,8 @@ export interface Site {
   readonly target: TargetSpec | null
   readonly filters: readonly Filter[]
   readonly meter: TrafficMeter
+  /** Keeps answers; undefined where none are. */
+  readonly cache?: HttpCache | undefined
   /** Dresses our own error answers; undefined leaves them plain. */
   readonly errorPage?: ((answer: Answer) => Answer) | undefined
 }

@@ -5,7 +5,7 @@ import { Fault } from '#engine/base/fault.ts'
 import type { Exchange, RequestHead, ResponseHead } from '../../exchange/exchange.ts'
 import type { Destination, ForwardEvents, Wire } from '../../exchange/forwarder.ts'
 import { headerOf } from '../../exchange/headers.ts'
-import { makeAttempt } from '../attempts.ts'
+import { makeAttempt, makeServing } from '../attempts.ts'
 import type { BodyDelivery, ClientSide, ServerSide } from '../sides.ts'
 import { EMPTY } from '../wire/bytes.ts'
 import { Pace } from '../wire/pace.ts'
@@ -118,6 +118,12 @@ export class ClientStream implements Wire, ClientSide, StreamUser {
     const fields = responseFields(response, length === undefined ? -1 : Number(length), this.parts.dates.now())
     this.#stream.respond(fields, body.length === 0)
     if (body.length > 0 && !this.#stream.write(body, [])) this.#blocked()
+  }
+
+  serve(exchange: Exchange, onSent: (fault: Fault | null) => void): void {
+    if (this.isGone()) return onSent(goneFault())
+    this.#attempt = makeServing(this, exchange, onSent)
+    this.#attempt.start()
   }
 
   close(): void {

@@ -215,7 +215,11 @@ export class Attempt {
     const { response } = this.#passage.arrival
     const head = headOf(incoming)
     this.#exchange.response = head
+    const { keeper } = this.#exchange
+    if (keeper !== null && !isDelimited(incoming)) keeper.isEndUncertain = true
     this.#events.responded(!this.#isBodyConsumed)
+    const said = keeper?.instead?.length ?? -1
+    if (said >= 0) setHeader(head.headers, 'content-length', String(said))
     if (this.#isEnded || response.destroyed) return void incoming.on('error', () => undefined).destroy()
     // What is left of the request is not waited for once its answer is here.
     if (!this.#isBodyDone || this.#passage.connection.isLast) response.shouldKeepAlive = false
@@ -233,6 +237,8 @@ export class Attempt {
   #pumpResponse(incoming: IncomingMessage): void {
     const { response } = this.#passage.arrival
     const { stallTimeoutMs } = this.#destination
+    const { keeper } = this.#exchange
+    const instead = keeper?.instead ?? null
     let stall: NodeJS.Timeout | undefined
     const expect = (): void => {
       clearTimeout(stall)
@@ -247,7 +253,8 @@ export class Attempt {
       if (!this.#isResponseWhole) this.fail(new Fault('UPSTREAM_RESET', 'the response broke off'))
     }
     incoming.on('data', (chunk: Buffer) => {
-      if (this.#isEnded) return
+      if (this.#isEnded || instead !== null) return
+      keeper?.write(chunk, 0, chunk.length)
       this.#exchange.bytesOut += chunk.length
       if (response.write(chunk)) return expect()
       incoming.pause()
@@ -265,7 +272,12 @@ export class Attempt {
       this.#isResponseWhole = true
       clearTimeout(stall)
       this.#stopBody?.()
-      response.end()
+      if (instead === null) {
+        keeper?.end()
+        return void response.end()
+      }
+      this.#exchange.bytesOut += instead.to - instead.from
+      response.end(instead.bytes.subarray(instead.from, instead.to))
     })
     incoming.on('error', broken).on('close', broken)
     response.once('finish', () => {
@@ -390,6 +402,15 @@ function headerObject(headers: readonly string[]): Record<string, string | strin
     else object[name] = [before, headers[i + 1]!]
   }
   return object
+}
+
+/** Whether the end of its body can be told from its connection's. */
+function isDelimited({ rawHeaders, statusCode }: IncomingMessage): boolean {
+  return (
+    statusCode === 204 ||
+    statusCode === 304 ||
+    rawHeaders.some((name, i) => i % 2 === 0 && /^(?:content-length|transfer-encoding)$/i.test(name))
+  )
 }
 
 function headOf(incoming: IncomingMessage): ResponseHead {

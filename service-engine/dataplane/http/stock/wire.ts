@@ -3,6 +3,7 @@ import type { HttpSpec } from '#model/snapshot/snapshot.ts'
 import { Fault } from '#engine/base/fault.ts'
 import type { Exchange, ResponseHead } from '../../exchange/exchange.ts'
 import type { Destination, ForwardEvents, Wire } from '../../exchange/forwarder.ts'
+import { setHeader } from '../../exchange/headers.ts'
 import { answerTo } from '../rescue.ts'
 import { Attempt } from './attempt.ts'
 import type { Arrival, Connection, Passage, StockParts } from './connection.ts'
@@ -59,6 +60,14 @@ export class StockWire implements Wire, Passage {
 
   answer(exchange: Exchange, body: Buffer, closes: boolean, onSent: (fault: Fault | null) => void): void {
     this.send(exchange.response!, body, closes, onSent)
+  }
+
+  serve(exchange: Exchange, onSent: (fault: Fault | null) => void): void {
+    const head = exchange.response!
+    const { bytes, from, to, length } = exchange.keeper!.instead!
+    if (length >= 0) setHeader(head.headers, 'content-length', String(length))
+    exchange.bytesOut += to - from
+    this.send(head, bytes.subarray(from, to), false, onSent)
   }
 
   /** The request's rest is read to its end when that is near; else the connection closes, in a way that lets the answer be read. */

@@ -276,6 +276,7 @@ export class Attempt implements ServerUser, ServerSide {
     const exchange = this.#exchange
     const response = { status, reason, headers }
     exchange.response = response
+    if (framing.is === 'close' && exchange.keeper !== null) exchange.keeper.isEndUncertain = true
     this.#events.responded(!this.#isBodyConsumed)
     if (this.#isEnded || this.#client.isGone()) return
     this.#isChunked = exchange.request.version === '1.1' && (framing.is === 'chunked' || framing.is === 'close')

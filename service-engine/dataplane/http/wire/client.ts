@@ -6,7 +6,7 @@ import { Fault } from '#engine/base/fault.ts'
 import type { Downstream, Exchange, ResponseHead } from '../../exchange/exchange.ts'
 import type { Destination, EntranceSpine, ForwardEvents, Wire } from '../../exchange/forwarder.ts'
 import { hasToken, headerOf } from '../../exchange/headers.ts'
-import { makeAttempt } from '../attempts.ts'
+import { makeAttempt, makeServing } from '../attempts.ts'
 import { settleHead } from '../head.ts'
 import { answerTo } from '../rescue.ts'
 import type { BodyDelivery, ClientSide, ServerSide } from '../sides.ts'
@@ -152,6 +152,12 @@ export class ClientConnection implements Wire, ClientSide {
     this.#onSent = onSent
     this.#writeAnswer(response, body, this.respond(!closes && (!hasRest || isNear)))
     this.flush()
+  }
+
+  serve(exchange: Exchange, onSent: (fault: Fault | null) => void): void {
+    if (this.#phase !== BUSY) return onSent(goneFault())
+    this.#attempt = makeServing(this, exchange, onSent)
+    this.#attempt.start()
   }
 
   close(): void {

@@ -4,6 +4,7 @@ import type { HttpSpec } from '#model/snapshot/snapshot.ts'
 import type { Entrance, EntranceSpine, Forwarder } from '../../exchange/forwarder.ts'
 import { joinEntrances } from '../entrances.ts'
 import { openHttp2Entrance } from '../http2/entrance.ts'
+import { Nobody } from '../nobody.ts'
 import { makeResponseReader } from './attempt.ts'
 import { ClientConnection, type EntranceParts } from './client.ts'
 import { Dates } from './compose.ts'
@@ -44,6 +45,7 @@ export function makeWireForwarder(options: { readonly clock: Clock }): Forwarder
     openEntrance: (limits, spine) => joinEntrances(openEntrance(limits, spine, parts, idle), openHttp2Entrance(limits, spine, parts, idle)),
     adopt: socket => parts.readers.adopt(socket),
     forget: destination => idle.forget(destination),
+    fetch: (exchange, destination, events) => new Nobody(parts, idle, exchange, destination, events).start(),
     close: () => {
       idle.close()
       parts.wheel.stop()

@@ -17,7 +17,8 @@ t.test('the samples above are of every type', async t => {
     'CertificateRenewed',
     'StandDown',
     'ExplainRequest',
-    'ShareLimits'
+    'ShareLimits',
+    'PurgeCache'
   ]
   const agent: readonly AgentMessage['type'][] = [
     'Hello',
@@ -29,7 +30,8 @@ t.test('the samples above are of every type', async t => {
     'SampleTaken',
     'ServersJudged',
     'RequestExplained',
-    'LimitsUsed'
+    'LimitsUsed',
+    'CachePurged'
   ]
   t.same(new Set(hubMessages.map(message => message.type)), new Set(hub))
   t.same(new Set(agentMessages.map(message => message.type)), new Set(agent))
