@@ -18,6 +18,7 @@ import { networksecuritypolicy } from './networksecuritypolicy.ts'
 import { pkiprofile } from './pkiprofile.ts'
 import { pool } from './pool.ts'
 import { poolgroup } from './poolgroup.ts'
+import { poolgroupdeploymentpolicy } from './poolgroupdeploymentpolicy.ts'
 import { role } from './role.ts'
 import { serviceengine } from './serviceengine.ts'
 import { serviceenginegroup } from './serviceenginegroup.ts'
@@ -29,6 +30,7 @@ import { tenant } from './tenant.ts'
 import { user } from './user.ts'
 import { virtualservice } from './virtualservice.ts'
 import { vsvip } from './vsvip.ts'
+import { webhook } from './webhook.ts'
 import {
   dropDefaults,
   dropReadOnly,
@@ -55,6 +57,8 @@ const catalogue = {
   virtualservice,
   pool,
   poolgroup,
+  poolgroupdeploymentpolicy,
+  webhook,
   healthmonitor,
   applicationprofile,
   networkprofile,

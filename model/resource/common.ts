@@ -1,8 +1,8 @@
 /** Fields and nested objects that several kinds share. */
-import { each, flag, integer, list, nested, oneOf, ref, shape, text, textByName } from './field.ts'
+import { each, flag, integer, list, nested, number, oneOf, ref, shape, text, textByName } from './field.ts'
 import type { Field } from './field.ts'
 
-export { each, flag, integer, list, nested, oneOf, ref, shape, text, textByName }
+export { each, flag, integer, list, nested, number, oneOf, ref, shape, text, textByName }
 
 const plainText = { type: 'string', maxLength: 1024 }
 

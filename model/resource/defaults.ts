@@ -24,6 +24,7 @@ const traffic: ReadonlySet<PermissionName> = new Set([
   permissionOf.virtualservice,
   permissionOf.pool,
   permissionOf.poolgroup,
+  permissionOf.poolgroupdeploymentpolicy,
   permissionOf.healthmonitor,
   permissionOf.httppolicyset,
   permissionOf.networksecuritypolicy,

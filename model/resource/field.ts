@@ -100,6 +100,11 @@ export function integer<const O extends NumberOptions>(description: string, opti
   return field(Type.Integer({ ...bounds(options), ...annotations(description, options) }), options)
 }
 
+/** Like `integer`, with fractions. */
+export function number<const O extends NumberOptions>(description: string, options: O): Field<number, number, PresenceOf<O>> {
+  return field(Type.Number({ ...bounds(options), ...annotations(description, options) }), options)
+}
+
 export interface TextOptions extends Common {
   readonly default?: string
   readonly minLength?: number

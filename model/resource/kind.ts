@@ -15,6 +15,8 @@ export const kindNames = [
   'virtualservice',
   'pool',
   'poolgroup',
+  'poolgroupdeploymentpolicy',
+  'webhook',
   'healthmonitor',
   'applicationprofile',
   'networkprofile',

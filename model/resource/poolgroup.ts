@@ -1,29 +1,28 @@
 import type { Filled, Written } from './field.ts'
 import { defineKind } from './define.ts'
-import { cloudRef, each, failAction, inTenant, integer, list, nested, ref, shape, text, toolText } from './common.ts'
+import { cloudRef, each, failAction, inTenant, integer, list, nested, oneOf, ref, shape, text, toolText } from './common.ts'
 import { failActionViolations } from './pool.ts'
 import type { Violation } from './violation.ts'
 
-export const poolGroupMember = shape(
-  'member',
-  {
-    pool_ref: ref('pool', 'The pool.', { required: true }),
-    ratio: integer('Share of the traffic among the members of the same priority.', {
-      default: 1,
-      min: 0,
-      max: 1000,
-      special: { '0': 'no new connections' }
-    }),
-    priority_label: text('A number: the highest priority with a server that is up gets the traffic.', {
-      maxLength: 9,
-      pattern: '^[0-9]*$',
-      say: 'must be a number'
-    })
-  },
-  {
-    deployment_state: ''
-  }
-)
+export const poolGroupMember = shape('member', {
+  pool_ref: ref('pool', 'The pool.', { required: true }),
+  ratio: integer('Share of the traffic among the members of the same priority.', {
+    default: 1,
+    min: 0,
+    max: 1000,
+    special: { '0': 'no new connections' }
+  }),
+  priority_label: text('A number: the highest priority with a server that is up gets the traffic.', {
+    maxLength: 9,
+    pattern: '^[0-9]*$',
+    say: 'must be a number'
+  }),
+  deployment_state: oneOf(
+    ['IN_SERVICE', 'EVALUATION_IN_PROGRESS', 'OUT_OF_SERVICE', 'EVALUATION_FAILED'],
+    'Where a release has this pool. EVALUATION_IN_PROGRESS on a member of a group with a deployment policy starts one; the controller writes the rest.',
+    {}
+  )
+})
 
 export const poolgroup = defineKind({
   kind: 'poolgroup',
@@ -36,11 +35,11 @@ export const poolgroup = defineKind({
     ...toolText,
     members: list(each(poolGroupMember), 'The pools.', { maxItems: 1000, first: true }),
     fail_action: nested(failAction, 'What clients get when no pool can answer; the connection closes when left out.', {}),
+    deployment_policy_ref: ref('poolgroupdeploymentpolicy', 'How a new pool of the group takes over.', {}),
     cloud_ref: cloudRef
   },
   unsupported: {
     deactivate_primary_pool_on_down: false,
-    deployment_policy_ref: '',
     enable_http2: false,
     implicit_priority_labels: false,
     min_servers: 0,
@@ -55,6 +54,10 @@ export const poolgroup = defineKind({
         violations.push({ pointer: `/members/${i}/pool_ref`, message: `is the same pool as that of /members/${other}` })
       seen.set(pool, i)
     }
+    const tried = (body.members ?? []).flatMap((member, i) => (member.deployment_state === 'EVALUATION_IN_PROGRESS' ? [i] : []))
+    const say = (i: number, message: string): void => void violations.push({ pointer: `/members/${i}/deployment_state`, message })
+    if (body.deployment_policy_ref === undefined) for (const i of tried) say(i, 'needs deployment_policy_ref to say how it is evaluated')
+    else for (const i of tried.slice(1)) say(i, `only one pool is evaluated at a time: /members/${tried[0]} is already`)
     return [...violations, ...failActionViolations(body.fail_action)]
   }
 })

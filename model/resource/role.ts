@@ -115,6 +115,8 @@ export const permissionOf: Readonly<Record<KindName, PermissionName>> = {
   virtualservice: 'PERMISSION_VIRTUALSERVICE',
   pool: 'PERMISSION_POOL',
   poolgroup: 'PERMISSION_POOLGROUP',
+  poolgroupdeploymentpolicy: 'PERMISSION_POOLGROUPDEPLOYMENTPOLICY',
+  webhook: 'PERMISSION_POOLGROUPDEPLOYMENTPOLICY',
   healthmonitor: 'PERMISSION_HEALTHMONITOR',
   applicationprofile: 'PERMISSION_APPLICATIONPROFILE',
   networkprofile: 'PERMISSION_NETWORKPROFILE',

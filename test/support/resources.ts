@@ -40,6 +40,8 @@ export const minimal: { readonly [K in KindName]: WrittenKind[K] } = {
   networksecuritypolicy: { name: 'who' },
   errorpageprofile: { name: 'pages' },
   errorpagebody: { name: 'page', error_page_body: '<h1>Sorry</h1>' },
+  poolgroupdeploymentpolicy: { name: 'slowly' },
+  webhook: { name: 'ops', callback_url: 'https://ops.test/weir' },
   ipaddrgroup: { name: 'office' },
   stringgroup: { name: 'words', type: 'SG_TYPE_STRING' },
   analyticsprofile: { name: 'analytics' },

@@ -116,6 +116,7 @@ const longWords: Readonly<Record<string, string>> = {
   num: 'number of',
   pkiprofile: 'trusted authorities',
   poolgroup: 'pool group',
+  poolgroupdeploymentpolicy: 'release policy',
   prst: 'persistence',
   resp: 'response',
   rsp: 'response',
