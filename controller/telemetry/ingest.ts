@@ -8,6 +8,7 @@ import type { HostSample, LimitSample, Sample, TrafficSample } from '#model/mess
 import type { HostFigures, MetricsAnswer } from '#model/resource/runtime.ts'
 import type { SeriesPoint, SeriesStore } from '#controller/store/store.ts'
 import { figuresToLive, makeSummer, type Figures } from './figures.ts'
+import { makeMeasurements } from './measure.ts'
 import { findMetric, metricsOf, type MetricKind } from './metrics-catalogue.ts'
 import { makeMoodKeeper, type MoodKeeper } from './mood.ts'
 import type { MetricsQuery, TelemetryPort } from './port.ts'
@@ -74,6 +75,7 @@ export function openTelemetry(options: { readonly series: SeriesStore; readonly 
   const entities = new Map<string, Entity>()
   const engines = new Map<string, Engine>()
   const sumWindows = makeSummer()
+  const measurements = makeMeasurements()
   let seriesCount = 0
   let lastEpochS = 0
 
@@ -137,7 +139,10 @@ export function openTelemetry(options: { readonly series: SeriesStore; readonly 
       window.atEpochMs = engine.atEpochMs
       engine.windows.set(entity.id, window)
     }
-    advance(window, entity.grown, told, secondsBetween(window.atEpochMs, sample.atEpochMs), isBaseline)
+    const seconds = secondsBetween(window.atEpochMs, sample.atEpochMs)
+    const { grown } = entity
+    if (!measurements.isMeasured(entity.id)) advance(window, grown, told, seconds, isBaseline)
+    else measurements.around(entity.id, grown, window, () => advance(window, grown, told, seconds, isBaseline))
     window.atEpochMs = sample.atEpochMs
     window.seenAtMs = clock.nowMs()
     entity.windows.set(engine.uuid, window)
@@ -310,6 +315,7 @@ export function openTelemetry(options: { readonly series: SeriesStore; readonly 
     live,
     liveOfEngine: live,
     hostOfEngine,
+    measure: measurements.begin,
     metrics: query => answer(series, query),
     healthScore: (id, facts) => scoreOf(facts, entities.get(id)?.mood.mood() ?? calm),
     prometheus: names => expose(exposedEntities(), exposedEngines(), names),

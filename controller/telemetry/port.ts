@@ -1,4 +1,5 @@
 /** What the rest of the controller may ask of telemetry. Entities are uuids; a server is `<pool uuid>/<server id>`. */
+import type { SparseHistogram } from '#model/message/histogram.ts'
 import type { Sample } from '#model/message/message.ts'
 import type { HealthScore, HostFigures, LiveFigures, MetricsAnswer } from '#model/resource/runtime.ts'
 
@@ -15,8 +16,24 @@ export interface TelemetryPort {
   readonly metrics: (query: MetricsQuery) => MetricsAnswer
   /** The state of the thing bounds the score: what is down scores 0. */
   readonly healthScore: (entity: string, facts: ScoreFacts) => HealthScore
+  /** Counts what happens to an entity from now on; what is not stopped costs a little with every sample. */
+  readonly measure: (entity: string) => Measurement
   /** Prometheus text exposition 0.0.4. */
   readonly prometheus: (names: NameOf) => string
+}
+
+/** What happened to one entity on all engines since it was begun. */
+export interface Measurement {
+  readonly read: () => Measured
+  readonly stop: () => void
+}
+
+export interface Measured {
+  readonly requests: number
+  /** Answers with a 5xx, and requests that no server answered. */
+  readonly errors: number
+  /** Time of whole exchanges, microseconds. */
+  readonly latency: SparseHistogram
 }
 
 export interface MetricsQuery {
