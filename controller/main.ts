@@ -20,6 +20,8 @@ import { openAuthority } from './pki/authority.ts'
 import { makeSelfSigned } from './pki/certificate.ts'
 import type { AuthorityPort } from './pki/port.ts'
 import { openSeal, SealBroken } from './pki/seal.ts'
+import { openReleases } from './release/release.ts'
+import { openWebhooks } from './release/webhook.ts'
 import { openRest } from './rest/server.ts'
 import { readSettings, SettingsRefused, type Settings } from './settings.ts'
 import { openSqliteStore } from './store/sqlite/sqlite.ts'
@@ -98,12 +100,32 @@ async function start(
       version
     })
     scope.add(fleet.stop)
+    const webhooks = openWebhooks({
+      store,
+      openSecret: seal.open,
+      clock,
+      log,
+      isLoopbackAllowed: settings.isLoopbackWebhookAllowed
+    })
+    scope.add(webhooks.stop)
+    const releases = openReleases({
+      store,
+      change,
+      telemetry,
+      healthOf: uuid => fleet.poolRuntime(uuid)?.health_score.score ?? null,
+      webhooks,
+      actor: controllerActor,
+      clock,
+      log
+    })
+    scope.add(releases.stop)
     const rest = await openRest({
       store,
       change,
       access,
       authority,
       fleet,
+      releases,
       telemetry,
       clock,
       log,
@@ -112,7 +134,7 @@ async function start(
       installFolder: join(root, 'dist/install')
     })
     scope.add(rest.stop)
-    committed.push(fleet.committed, rest.committed)
+    committed.push(fleet.committed, releases.committed, rest.committed)
     // A plan looks whether it is time to rotate.
     scope.add(clock.every(ROTATION_MS / 12, () => fleet.committed(store.revision())))
     scope.add(

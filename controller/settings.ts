@@ -11,6 +11,8 @@ export interface Settings {
   /** Names and addresses beside this host's own that the server's certificate is for. */
   readonly hostnames: readonly string[]
   readonly demo: DemoSettings | undefined
+  /** Webhooks may lie on this host. */
+  readonly isLoopbackWebhookAllowed: boolean
 }
 
 /** What a person got wrong: told in one line, exit code 2. */
@@ -52,6 +54,7 @@ export function readSettings(env: NodeJS.ProcessEnv): Settings {
     enginePort: portIn(env, 'WEIR_ENGINE_PORT', 9444),
     adminPassword,
     hostnames: listIn(env, 'WEIR_HOSTNAMES'),
+    isLoopbackWebhookAllowed: env['WEIR_WEBHOOK_LOOPBACK'] === '1',
     demo: demoServers.length > 0 ? { port: portIn(env, 'WEIR_DEMO_PORT', 8080), servers: demoServers } : undefined
   }
 }

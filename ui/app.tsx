@@ -13,6 +13,7 @@ import { PageHead } from './part/page.tsx'
 import { Empty, Failure, Loading } from './part/states.tsx'
 import { PoolPage } from './pools/pool.tsx'
 import { PoolsPage } from './pools/pools.tsx'
+import { ReleasesPage } from './releases/releases.tsx'
 import { AddressesPage } from './addresses/addresses.tsx'
 import { ServicePage } from './services/service.tsx'
 import { ServicesPage } from './services/services.tsx'
@@ -60,6 +61,7 @@ export function App(): ReactNode {
             <Route path="/pools/:uuid/edit" element={<EditorPage kind="pool" />} />
             <Route path="/pools/:uuid/clone" element={<EditorPage kind="pool" isClone />} />
             <Route path="/pools/:uuid/*" element={<PoolPage />} />
+            <Route path="/releases" element={<ReleasesPage />} />
             <Route path="/addresses" element={<AddressesPage />} />
             <Route path="/addresses/new" element={<EditorPage kind="vsvip" />} />
             <Route path="/addresses/:uuid" element={<EditorPage kind="vsvip" />} />

@@ -20,6 +20,7 @@ import type { LiveFeed } from './live.ts'
 import { useMacro } from './macro.ts'
 import { collectRoutes, useOpenapi } from './openapi.ts'
 import { Problem } from './problem.ts'
+import { useRelease } from './release.ts'
 import { rescueConnection, sendProblem, useRescue } from './rescue.ts'
 import { useRevision } from './revision.ts'
 import { useRuntime } from './runtime.ts'
@@ -149,6 +150,7 @@ export async function openRest(options: RestOptions): Promise<Rest> {
   useJoin(app, options, { enrolmentsPerMinute })
   useRevision(app, options)
   useExplain(app, options)
+  useRelease(app, options)
   useOpenapi(app, routes, options.version)
   await useUi(app, options)
   app.setNotFoundHandler((request, reply) =>

@@ -3,6 +3,7 @@ import type { Log } from '#model/base/log.ts'
 import type { Access } from '#controller/access/access.ts'
 import type { ChangeOrder, ChangeResult } from '#controller/change/order.ts'
 import type { FleetPort } from '#controller/fleet/port.ts'
+import type { ReleasePort } from '#controller/release/port.ts'
 import type { AuthorityPort } from '#controller/pki/port.ts'
 import type { Store } from '#controller/store/store.ts'
 import type { TelemetryPort } from '#controller/telemetry/port.ts'
@@ -14,6 +15,7 @@ export interface RestServices {
   readonly access: Access
   readonly authority: Pick<AuthorityPort, 'caPem' | 'caFingerprint' | 'serverKeyPin' | 'serverCertificate' | 'onServerRenewed'>
   readonly fleet: FleetPort
+  readonly releases: ReleasePort
   readonly telemetry: Pick<TelemetryPort, 'live' | 'metrics' | 'healthScore' | 'prometheus'>
   readonly clock: Clock
   readonly log: Log

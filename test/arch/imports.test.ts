@@ -23,6 +23,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   'controller/compile': model,
   'controller/placement': model,
   'controller/telemetry': [...model, 'controller/store'],
+  'controller/release': [...model, 'controller/store', 'controller/change', 'controller/telemetry'],
   'controller/fleet': [
     ...model,
     'controller/store',
@@ -42,6 +43,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     'controller/compile',
     'controller/placement',
     'controller/telemetry',
+    'controller/release/port.ts',
     'controller/fleet/port.ts'
   ],
   controller: [...model, 'controller'],

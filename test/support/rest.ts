@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import type { Test } from 'tap'
 import { systemClock } from '#model/base/clock.ts'
 import type { Clock } from '#model/base/clock.ts'
-import { makeLog } from '#model/base/log.ts'
+import { makeLog, silentLog } from '#model/base/log.ts'
 import { defaultObjects } from '#model/resource/defaults.ts'
 import type { JsonObject } from '#model/resource/kind.ts'
 import { openAccess } from '#controller/access/access.ts'
@@ -12,6 +12,7 @@ import { ADMIN_TENANT } from '#controller/access/permission.ts'
 import { makeChange } from '#controller/change/apply.ts'
 import type { Change } from '#controller/change/apply.ts'
 import { makeSeal } from '#controller/pki/seal.ts'
+import { openReleases } from '#controller/release/release.ts'
 import { openRest } from '#controller/rest/server.ts'
 import type { Rest, RestOptions } from '#controller/rest/server.ts'
 import { openMemoryStore } from '#controller/store/memory/memory.ts'
@@ -85,6 +86,18 @@ export async function aRest(
   }
   const fleet = toldFleet()
   const telemetry = toldTelemetry()
+  const nothing = { read: () => ({ requests: 0, errors: 0, latency: [] }), stop: () => undefined }
+  const releases = openReleases({
+    store,
+    change,
+    telemetry: { measure: () => nothing },
+    healthOf: () => null,
+    webhooks: { tell: () => undefined, stop: () => undefined },
+    actor: controllerActor,
+    clock,
+    log: silentLog
+  })
+  t.teardown(releases.stop)
   const errors: string[] = []
   const rest = await openRest({
     store,
@@ -92,6 +105,7 @@ export async function aRest(
     access: openAccess({ store, clock, randomBytes }),
     authority: standIn,
     fleet,
+    releases,
     telemetry,
     clock,
     log: makeLog(line => errors.push(line), { level: 'error' }),

@@ -7,6 +7,7 @@ import {
   LayoutDashboard,
   LogOut,
   Network,
+  Rocket,
   Search,
   Server,
   SlidersHorizontal
@@ -30,6 +31,7 @@ const sections = [
   { to: '/', title: 'Overview', Icon: LayoutDashboard },
   { to: '/services', title: 'Services', Icon: Activity },
   { to: '/pools', title: 'Pools', Icon: Server },
+  { to: '/releases', title: 'Releases', Icon: Rocket },
   { to: '/fabric', title: 'Fabric', Icon: Network },
   { to: '/changes', title: 'Changes', Icon: GitCommitHorizontal },
   { to: '/settings', title: 'Settings', Icon: SlidersHorizontal }

@@ -22,6 +22,7 @@ const actions: readonly Entry[] = [
   { title: 'Services', kind: 'Page', to: '/services' },
   { title: 'Addresses', kind: 'Page', to: '/addresses' },
   { title: 'Pools', kind: 'Page', to: '/pools' },
+  { title: 'Releases', kind: 'Page', to: '/releases' },
   { title: 'Fabric', kind: 'Page', to: '/fabric' },
   { title: 'Changes', kind: 'Page', to: '/changes' },
   { title: 'Settings', kind: 'Page', to: '/settings' }
