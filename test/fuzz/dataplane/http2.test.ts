@@ -3,14 +3,17 @@ import { Duplex, duplexPair } from 'node:stream'
 import type { Socket } from 'node:net'
 import fc from 'fast-check'
 import t from 'tap'
-import { Connection, type ConnectionUser, type Stream } from '#engine/dataplane/http/http2/connection.ts'
+import { AcceptedConnection, type AcceptedUser } from '#engine/dataplane/http/http2/accepted.ts'
+import type { Stream } from '#engine/dataplane/http/http2/connection.ts'
 import { encodeBlock, HpackDecoder } from '#engine/dataplane/http/http2/hpack.ts'
+import { Buffers } from '#engine/dataplane/http/wire/parts.ts'
 import { data, frame, headers, ping, preface, pseudo, rstStream, settings, windowUpdate } from '#test/support/frames.ts'
 
 const seed = Number(process.env['WEIR_SEED'] ?? Date.now() % 1_000_000)
 t.comment(`seed ${seed}`)
 
 const scratch = Buffer.alloc(131_072)
+const parts = { buffers: new Buffers(), scratch }
 const bounds = { initialWindowBytes: 65_536, maxStreams: 8, maxControlFrames: 1_000, maxEmptyDataFrames: 100, maxHeaderBytes: 4_096 }
 
 interface Seen {
@@ -20,12 +23,12 @@ interface Seen {
 }
 
 /** A connection whose streams are answered at once. */
-function openConnection(): { client: Duplex; server: Connection; seen: Seen } {
+function openConnection(): { client: Duplex; server: AcceptedConnection; seen: Seen } {
   const [client, end] = duplexPair()
   const seen: Seen = { heads: [], bodies: [], isClosed: false }
   client.on('error', () => undefined).resume()
   end.on('error', () => undefined)
-  const user: ConnectionUser = {
+  const user: AcceptedUser = {
     onStream: (stream: Stream, fields) => {
       seen.heads.push(fields === null ? 'too large' : fields.join('|'))
       let body = ''
@@ -40,7 +43,7 @@ function openConnection(): { client: Duplex; server: Connection; seen: Seen } {
         onFlushed: () => undefined
       }
       stream.respond([':status', '200'], false)
-      stream.write(Buffer.from('ok'), [])
+      stream.write(Buffer.from('ok'), 0, 2, [])
     },
     onStreamClosed: () => undefined,
     onDraining: () => undefined,
@@ -48,7 +51,7 @@ function openConnection(): { client: Duplex; server: Connection; seen: Seen } {
     onClosed: () => (seen.isClosed = true),
     onBlocked: () => undefined
   }
-  return { client, server: new Connection(end as unknown as Socket, bounds, scratch, user), seen }
+  return { client, server: new AcceptedConnection(end as unknown as Socket, bounds, parts, user), seen }
 }
 
 const turn = (): Promise<void> => new Promise(resolve => setImmediate(resolve))

@@ -5,7 +5,6 @@
  *   each may go to ended by a fault
  */
 import { STATUS_CODES } from 'node:http'
-import { constants, type ClientHttp2Stream } from 'node:http2'
 import { Fault, type FaultCode } from '#engine/base/fault.ts'
 import type { Exchange } from '../../exchange/exchange.ts'
 import type { Destination, ForwardEvents } from '../../exchange/forwarder.ts'
@@ -13,20 +12,31 @@ import { stripHopByHop } from '../../exchange/headers.ts'
 import type { ClientSide, ServerSide } from '../sides.ts'
 import { EMPTY } from '../wire/bytes.ts'
 import { Timer } from '../wire/wheel.ts'
-import { passableTrailers, requestFields, trailerObject } from './fields.ts'
+import { LOST, type Stream, type StreamUser } from './connection.ts'
+import { passableTrailers, readAnswerHead, requestFields } from './fields.ts'
+import { codes } from './frames.ts'
 import type { ServerSession, SessionUser } from './sessions.ts'
 
 /** A server that says `processing` for ever answers nothing. */
 const MAX_INTERIM = 32
 
-export class StreamAttempt implements ServerSide, SessionUser {
+/** Codes that say, whoever says so, that one of both does not speak as it should. */
+const violations: ReadonlySet<number> = new Set([
+  codes.PROTOCOL_ERROR,
+  codes.FLOW_CONTROL_ERROR,
+  codes.STREAM_CLOSED,
+  codes.FRAME_SIZE_ERROR,
+  codes.COMPRESSION_ERROR
+])
+
+export class StreamAttempt implements ServerSide, SessionUser, StreamUser {
   readonly #client: ClientSide
   readonly #exchange: Exchange
   readonly #destination: Destination
   readonly #events: ForwardEvents
   readonly #timer = new Timer(() => this.#timedOut())
   #session: ServerSession | null = null
-  #stream: ClientHttp2Stream | null = null
+  #stream: Stream | null = null
   /** The response's head as text, until it is sent. */
   #text = ''
   #hasHead = false
@@ -34,8 +44,6 @@ export class StreamAttempt implements ServerSide, SessionUser {
   #length = -1
   #bytes = 0
   #interims = 0
-  #trailers: readonly string[] = []
-  #requestTrailers: readonly string[] = []
   #isStanding = false
   #isProven = false
   #isStalled = false
@@ -59,17 +67,20 @@ export class StreamAttempt implements ServerSide, SessionUser {
 
   start(): void {
     const { idle, parts } = this.#client
+    const session = idle.sessions.acquire(this.#destination, this, parts)
+    if (this.#isStanding || this.#isEnded) return
+    this.#session = session
     this.#arm(this.#destination.connectTimeoutMs)
-    const session = idle.sessions.acquire(this.#destination, this, parts.wheel)
-    this.#session ??= session
   }
 
   ready(session: ServerSession, isFresh: boolean): void {
+    if (this.#isEnded) return
     this.#session = session
-    this.#timer.disarm()
-    if (this.#isEnded) return session.release()
     this.#isProven = session.isProven
-    if (isFresh) this.#events.connected()
+    if (isFresh) {
+      this.#timer.disarm()
+      this.#events.connected()
+    }
     if (!this.#isEnded) this.#stand(session)
   }
 
@@ -81,26 +92,22 @@ export class StreamAttempt implements ServerSide, SessionUser {
     if (this.#isEnded) return
     if (this.#isResponseBegun) this.#client.cut(this.#isChunked || this.#length >= 0)
     if (this.#stream === null) this.#session?.leave(this)
-    else if (!this.#stream.closed) this.#stream.close(constants.NGHTTP2_CANCEL)
+    else this.#giveUp(this.#stream, fault.code === 'UPSTREAM_BAD_RESPONSE' ? codes.PROTOCOL_ERROR : codes.CANCEL)
     this.#end(fault)
   }
 
   sendBody(bytes: Buffer, from: number, to: number, isDone: boolean, trailers: readonly string[]): boolean {
     const stream = this.#stream
     const size = to - from
-    if (this.#isEnded || stream === null || stream.destroyed || stream.writableEnded || (size === 0 && !isDone)) return true
+    if (this.#isEnded || stream === null || stream.isLocalEnded || (size === 0 && !isDone)) return true
     this.#isBodyConsumed = true
     this.#exchange.bytesIn += size
-    // What is read may be in a buffer that the next read overwrites.
-    const chunk = size === 0 ? EMPTY : Buffer.from(bytes.subarray(from, to))
     if (isDone) {
-      this.#requestTrailers = passableTrailers(trailers)
-      if (size === 0) stream.end()
-      else stream.end(chunk)
+      stream.write(bytes, from, to, passableTrailers(trailers))
       this.#bodySent()
       return true
     }
-    const isFlowing = stream.write(chunk)
+    const isFlowing = stream.write(bytes, from, to, null)
     // A server that has begun to answer may wait for the rest of what it is asked.
     if (!isFlowing || this.#hasHead) this.#armStall()
     return isFlowing
@@ -115,42 +122,94 @@ export class StreamAttempt implements ServerSide, SessionUser {
     if (!this.#isEnded) this.#end(null)
   }
 
-  #stand(session: ServerSession): void {
-    const { request } = this.#exchange
-    const hasBody = request.framing !== 'none'
-    this.#isStanding = true
-    let stream: ClientHttp2Stream
-    try {
-      const fields = requestFields(request, this.#destination)
-      // Trailers or not: the library ends a stream that it is told to reset, unless trailers are due.
-      stream = session.library!.request(fields, { endStream: !hasBody, waitForTrailers: hasBody })
-    } catch (error) {
-      session.release()
-      return this.fail(new Fault('UPSTREAM_RESET_WHILE_IDLE', `${this.#where()}: no stream to be had`, { cause: error }))
+  // What the server says.
+
+  onHead(fields: readonly string[] | null, isEnd: boolean): boolean {
+    const head = fields === null ? new Fault('UPSTREAM_BAD_RESPONSE', 'a header that is too large') : readAnswerHead(fields)
+    if (head instanceof Fault) {
+      this.fail(head)
+      return true
     }
-    this.#stream = stream
-    this.#isRequestSent = true
-    stream.on('response', (_fields, flags, raw) => this.#onResponse(flags, raw as unknown as string[]))
-    stream.on('headers', (_fields, _flags, raw) => this.#onInterim(raw as unknown as string[]))
-    stream.on('trailers', (_fields, _flags, raw) => (this.#trailers = passableTrailers(raw as unknown as string[])))
-    stream.on('error', () => undefined)
-    stream.once('close', () => {
-      session.release()
-      this.#lost()
-    })
-    if (!hasBody) return this.#bodySent()
-    stream.once('wantTrailers', () => this.#sendTrailers(stream))
-    stream.on('drain', () => {
-      if (this.#isBodyDone) return
-      if (this.#hasHead) this.#armStall()
-      else this.#timer.disarm()
-      this.#client.resumeBody()
-    })
-    this.#client.flowBody()
+    if (head.status < 200) {
+      this.#interim(head.status, head.headers, isEnd)
+      return false
+    }
+    this.#respond(head.status, head.headers, head.length, isEnd)
+    return true
   }
 
-  #sendTrailers(stream: ClientHttp2Stream): void {
-    if (!stream.destroyed && !stream.closed) stream.sendTrailers(trailerObject(this.#requestTrailers))
+  /** A head that nothing follows for now is not held back; mostly a body is there already, and goes with it. */
+  onHeadAlone(): void {
+    if (!this.#isEnded && !this.#isResponseBegun) this.#send(EMPTY, 0, 0, null)
+  }
+
+  onData(bytes: Buffer, from: number, to: number): boolean {
+    if (this.#isEnded) return true
+    const size = to - from
+    this.#bytes += size
+    this.#exchange.bytesOut += size
+    if (this.#length >= 0 && this.#bytes > this.#length) {
+      this.fail(new Fault('UPSTREAM_BAD_RESPONSE', 'a body that is longer than its content-length'))
+      return true
+    }
+    const isFlowing = this.#send(bytes, from, to, null)
+    if (isFlowing) this.#armStall()
+    else this.#timer.disarm()
+    return isFlowing
+  }
+
+  onEnd(trailers: readonly string[]): void {
+    if (this.#isEnded) return
+    if (this.#length >= 0 && this.#bytes !== this.#length)
+      return this.fail(new Fault('UPSTREAM_RESET', `${this.#where()}: a body that is shorter than its content-length`))
+    this.#isResponseWhole = true
+    this.#timer.disarm()
+    this.#send(EMPTY, 0, 0, passableTrailers(trailers))
+    // An answer ahead of the request's end: the rest will not be sent.
+    if (this.#stream !== null && !this.#stream.isLocalEnded && this.#stream.trailers === null) this.#giveUp(this.#stream, codes.CANCEL)
+    this.#client.flush()
+  }
+
+  /** The stream is gone before its end: what that means depends on how far the attempt had come. */
+  onReset(code: number): void {
+    if (this.#isEnded || this.#isResponseWhole) return
+    const why = code === LOST ? 'the connection closed' : `the stream was closed (${code})`
+    const what = `${this.#where()}: ${why} before the answer was whole`
+    if (code === codes.REFUSED_STREAM && !this.#hasHead) {
+      // RFC 9113 §8.7: nothing was done with the request.
+      this.#isRequestSent = false
+      return this.fail(new Fault('UPSTREAM_STREAM_REFUSED', what))
+    }
+    if (violations.has(code)) return this.fail(new Fault('UPSTREAM_BAD_RESPONSE', what))
+    if (this.#hasHead) return this.fail(new Fault('UPSTREAM_RESET', what))
+    this.fail(new Fault(this.#isProven && code === LOST ? 'UPSTREAM_RESET_WHILE_IDLE' : 'UPSTREAM_RESET_UNANSWERED', what))
+  }
+
+  onDrain(): void {
+    if (this.#isBodyDone) return
+    if (this.#hasHead) this.#armStall()
+    else this.#timer.disarm()
+    this.#client.resumeBody()
+  }
+
+  onFlushed(): void {
+    // The answer tells more.
+  }
+
+  #stand(session: ServerSession): void {
+    const { request } = this.#exchange
+    const hasBody = request.framing !== 'none' && request.contentLength !== 0
+    this.#isStanding = true
+    this.#isRequestSent = true
+    this.#stream = session.ask(requestFields(request, this.#destination), !hasBody, this)
+    if (hasBody) this.#client.flowBody()
+    else this.#bodySent()
+  }
+
+  /** Our stream ends by us; nobody has to be told. */
+  #giveUp(stream: Stream, code: number): void {
+    stream.user = null
+    stream.reset(code)
   }
 
   #bodySent(): void {
@@ -162,30 +221,23 @@ export class StreamAttempt implements ServerSide, SessionUser {
     else this.#arm(responseTimeoutMs)
   }
 
-  #onInterim(fields: readonly string[]): void {
-    if (this.#isEnded || this.#hasHead) return
+  #interim(status: number, headers: string[], isEnd: boolean): void {
+    if (isEnd) return this.fail(new Fault('UPSTREAM_BAD_RESPONSE', 'an interim response that ends the stream'))
     if (++this.#interims > MAX_INTERIM) return this.fail(new Fault('UPSTREAM_BAD_RESPONSE', 'interim responses without end'))
-    const status = Number(fields[fields.indexOf(':status') + 1])
     // 100 was said by us, when it was asked for.
-    if (status === 100 || status === 101 || this.#exchange.request.version === '1.0') return
-    this.#client.interim({ status, reason: STATUS_CODES[status] ?? '', headers: headersOf(fields) })
+    if (status === 100 || this.#exchange.request.version === '1.0') return
+    stripHopByHop(headers)
+    this.#client.interim({ status, reason: STATUS_CODES[status] ?? '', headers })
   }
 
-  #onResponse(flags: number, fields: readonly string[]): void {
-    const stream = this.#stream
-    if (this.#isEnded || stream === null) return
-    if (this.#hasHead) return this.fail(new Fault('UPSTREAM_BAD_RESPONSE', 'a second response on one stream'))
-    const status = Number(fields[fields.indexOf(':status') + 1])
-    if (!(status >= 200 && status <= 599)) return this.fail(new Fault('UPSTREAM_BAD_RESPONSE', 'a status that is none'))
+  #respond(status: number, headers: string[], said: number, isAll: boolean): void {
+    const { method, version } = this.#exchange.request
+    const isBodyless = method === 'HEAD' || status === 204 || status === 304
+    if (isAll && said > 0 && !isBodyless) return this.fail(new Fault('UPSTREAM_BAD_RESPONSE', 'a content-length without a body'))
     this.#hasHead = true
     this.#timer.disarm()
     this.#session!.isProven = true
-    const { method, version } = this.#exchange.request
-    const headers = headersOf(fields)
-    const said = lengthOf(headers)
-    if (said instanceof Fault) return this.fail(said)
-    const isAll = (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0
-    const isBodyless = method === 'HEAD' || status === 204 || status === 304
+    stripHopByHop(headers)
     const response = { status, reason: STATUS_CODES[status] ?? '', headers }
     this.#exchange.response = response
     this.#events.responded(!this.#isBodyConsumed)
@@ -195,61 +247,14 @@ export class StreamAttempt implements ServerSide, SessionUser {
     const isDelimited = this.#isChunked || this.#length >= 0 || isBodyless
     this.#text = this.#client.head(response, { length: this.#length, isChunked: this.#isChunked }, this.#isBodyDone && isDelimited)
     if (isBodyless) this.#length = 0
-    stream.on('data', (chunk: Buffer) => this.#onData(chunk))
-    stream.on('end', () => this.#onEnd())
-    // A head that nothing follows for now is not held back; mostly a body is there already, and goes with it.
-    if (isAll) return
-    this.#armStall()
-    setImmediate(() => this.#sendHead())
+    if (!isAll) this.#armStall()
   }
 
-  #sendHead(): void {
-    if (!this.#isEnded && !this.#isResponseBegun) this.#send(EMPTY, null)
-  }
-
-  #onData(chunk: Buffer): void {
-    if (this.#isEnded) return
-    this.#bytes += chunk.length
-    this.#exchange.bytesOut += chunk.length
-    if (this.#length >= 0 && this.#bytes > this.#length)
-      return this.fail(new Fault('UPSTREAM_BAD_RESPONSE', 'a body that is longer than its content-length'))
-    if (this.#send(chunk, null)) return this.#armStall()
-    this.#timer.disarm()
-    this.#stream?.pause()
-  }
-
-  #onEnd(): void {
-    if (this.#isEnded || this.#isResponseWhole) return
-    // A stream that was reset ends too, for the library.
-    if (this.#stream?.rstCode !== constants.NGHTTP2_NO_ERROR || (this.#length >= 0 && this.#bytes !== this.#length)) return this.#lost()
-    this.#isResponseWhole = true
-    this.#timer.disarm()
-    this.#send(EMPTY, this.#trailers)
-    // An answer ahead of the request's end: the rest will not be sent.
-    if (!this.#isBodyDone) this.#stream?.close(constants.NGHTTP2_CANCEL)
-    this.#client.flush()
-  }
-
-  #send(chunk: Buffer, trailers: readonly string[] | null): boolean {
+  #send(bytes: Buffer, from: number, to: number, trailers: readonly string[] | null): boolean {
     const text = this.#text
     this.#text = ''
     this.#isResponseBegun = true
-    return this.#client.send(text, chunk, 0, chunk.length, this.#isChunked, trailers)
-  }
-
-  /** The stream is gone before its end: what that means depends on how far the attempt had come. */
-  #lost(): void {
-    if (this.#isEnded || this.#isResponseWhole) return
-    const code = this.#stream?.rstCode ?? constants.NGHTTP2_NO_ERROR
-    const what = `${this.#where()}: the stream was closed before the answer was whole (${code})`
-    if (code === constants.NGHTTP2_REFUSED_STREAM && !this.#hasHead) {
-      // RFC 9113 §8.7: nothing was done with the request.
-      this.#isRequestSent = false
-      return this.fail(new Fault('UPSTREAM_STREAM_REFUSED', what))
-    }
-    if (this.#isResponseBegun || this.#hasHead) return this.fail(new Fault('UPSTREAM_RESET', what))
-    if (code === constants.NGHTTP2_PROTOCOL_ERROR) return this.fail(new Fault('UPSTREAM_BAD_RESPONSE', what))
-    this.fail(new Fault(this.#isProven ? 'UPSTREAM_RESET_WHILE_IDLE' : 'UPSTREAM_RESET_UNANSWERED', what))
+    return this.#client.send(text, bytes, from, to, this.#isChunked, trailers)
   }
 
   #timedOut(): void {
@@ -287,22 +292,4 @@ export class StreamAttempt implements ServerSide, SessionUser {
     })
     if (fault === null) this.#client.next()
   }
-}
-
-function headersOf(fields: readonly string[]): string[] {
-  const headers: string[] = []
-  for (let i = 0; i < fields.length; i += 2) if (!fields[i]!.startsWith(':')) headers.push(fields[i]!, fields[i + 1]!)
-  stripHopByHop(headers)
-  return headers
-}
-
-/** -1 when nothing is said. */
-function lengthOf(headers: readonly string[]): number | Fault {
-  let length = -1
-  for (let i = 0; i < headers.length; i += 2) {
-    if (headers[i] !== 'content-length') continue
-    if (length >= 0 || !/^\d{1,15}$/.test(headers[i + 1]!)) return new Fault('UPSTREAM_BAD_RESPONSE', 'a content-length that is no length')
-    length = Number(headers[i + 1])
-  }
-  return length
 }

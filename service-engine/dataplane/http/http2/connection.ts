@@ -1,65 +1,49 @@
-/**
- * The server's end of a connection of HTTP/2: frames in and out, streams, windows. RFC 9113.
- *
- *   preface -> open -> draining (told to go away, streams may end) -> closing (nothing is read any more) -> closed
- */
+/** A connection of HTTP/2, whichever end is ours: frames in and out, streams, windows. RFC 9113. */
 import type { Socket } from 'node:net'
+import { EMPTY } from '../wire/bytes.ts'
+import type { Buffers } from '../wire/parts.ts'
 import { fieldName, fieldValue } from './fields.ts'
-import { encodeBlock, HpackDecoder } from './hpack.ts'
+import {
+  ACK,
+  codes,
+  CONTINUATION,
+  DATA,
+  DEFAULT_WINDOW,
+  END_HEADERS,
+  END_STREAM,
+  FRAME_HEAD,
+  GOAWAY,
+  HEADERS,
+  INITIAL_WINDOW,
+  MAX_FRAME,
+  MAX_FRAME_BYTES,
+  MAX_WINDOW,
+  PADDED,
+  PING,
+  PREFACE,
+  PRIORITY,
+  PUSH_PROMISE,
+  RST_STREAM,
+  SETTINGS,
+  WINDOW_UPDATE,
+  WITH_PRIORITY
+} from './frames.ts'
+import { HpackDecoder } from './hpack.ts'
+import { Output } from './output.ts'
 
-export const codes = {
-  NO_ERROR: 0,
-  PROTOCOL_ERROR: 1,
-  INTERNAL_ERROR: 2,
-  FLOW_CONTROL_ERROR: 3,
-  STREAM_CLOSED: 5,
-  FRAME_SIZE_ERROR: 6,
-  REFUSED_STREAM: 7,
-  CANCEL: 8,
-  COMPRESSION_ERROR: 9,
-  ENHANCE_YOUR_CALM: 11
-} as const
-
-const DATA = 0
-const HEADERS = 1
-const PRIORITY = 2
-const RST_STREAM = 3
-const SETTINGS = 4
-const PUSH_PROMISE = 5
-const PING = 6
-const GOAWAY = 7
-const WINDOW_UPDATE = 8
-const CONTINUATION = 9
-
-const ACK = 1
-const END_STREAM = 1
-const END_HEADERS = 4
-const PADDED = 8
-const WITH_PRIORITY = 32
-
-const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'latin1')
-const FRAME_HEAD = 9
-/** The least that every peer takes, and the most that we do. */
-const MAX_FRAME_BYTES = 16_384
-const MAX_WINDOW = 0x7fff_ffff
-const DEFAULT_WINDOW = 65_535
 /** What all streams together may have under way to us. */
 const CONNECTION_WINDOW = 1_048_576
 /** CONTINUATION frames of one block; a block that needs more is an attack (CVE-2024-27983 and its like). */
 const MAX_CONTINUATIONS = 32
-/** Streams that we reset and the client may not know of yet: what comes on them is passed over. */
-const MAX_REMEMBERED = 128
 /** Settings said at once: each may change the window of every stream. */
 const MAX_SETTINGS = 32
 /** WINDOW_UPDATE frames beyond those that what we send explains. */
 const SPARE_UPDATES = 1_000
-/** A batch is written at once when it is so large. */
-const BATCH_BYTES = 65_536
-const EMPTY = Buffer.alloc(0)
+/** The least that is set aside for what waits to be read. */
+const HELD_BYTES = 4_096
 
 export interface ConnectionLimits {
   readonly initialWindowBytes: number
-  readonly maxStreams: number
   /** Of PING, SETTINGS and the like beyond what streams account for; 0: without bound. */
   readonly maxControlFrames: number
   /** 0: without bound. */
@@ -67,49 +51,69 @@ export interface ConnectionLimits {
   readonly maxHeaderBytes: number
 }
 
+/** What connections of a worker share. */
+export interface ConnectionParts {
+  readonly buffers: Buffers
+  /** What blocks are decoded in. */
+  readonly scratch: Buffer
+}
+
 export interface ConnectionUser {
-  /** A request's head; null when it was larger than the limit. */
-  readonly onStream: (stream: Stream, fields: readonly string[] | null, hasBody: boolean) => void
   /** A stream is over; `isBroken`: by a reset, whoever sent it. */
   readonly onStreamClosed: (isBroken: boolean) => void
-  /** It is told to open no more streams: `drain` again says which was the last. */
+  /** No stream is begun any more. */
   readonly onDraining: () => void
   /** Nothing is read any more, and the end is on its way. */
   readonly onClosing: () => void
   readonly onClosed: () => void
-  /** The client takes nothing for now; or again. */
+  /** The peer takes nothing for now; or again. */
   readonly onBlocked: (isBlocked: boolean) => void
 }
 
-/** What the one who answers a stream is told. */
+/** What the one who uses a stream is told. */
 export interface StreamUser {
-  /** More of the request's body; bytes are not kept. False: no more for now. */
+  /**
+   * Of who asks: a head of the answer; null when it was larger than the limit.
+   *
+   * Returns whether it was the last, not an interim one
+   */
+  readonly onHead?: (fields: readonly string[] | null, isEnd: boolean) => boolean
+  /** Of who asks: a head came, and of a body nothing for now. */
+  readonly onHeadAlone?: () => void
+  /** More of the peer's body; bytes are not kept. False: no more for now. */
   readonly onData: (bytes: Buffer, from: number, to: number) => boolean
   readonly onEnd: (trailers: readonly string[]) => void
-  /** The stream is gone before its end. */
-  readonly onReset: () => void
+  /** The stream is gone before its end, by a code of RFC 9113 §7 or `LOST`. */
+  readonly onReset: (code: number) => void
   /** What was written is on its way: more can be taken. */
   readonly onDrain: () => void
-  /** The whole response is on its way. */
+  /** All that we had to say is on its way. */
   readonly onFlushed: () => void
 }
+
+/** In place of a code: the connection is gone. */
+export const LOST = -1
 
 export class Stream {
   readonly id: number
   user: StreamUser | null = null
-  /** What the client still takes. */
+  /** What the peer still takes. */
   sendWindow: number
   receiveWindow: number
-  /** Taken by the user, and not told to the client yet. */
+  /** Taken by the user, and not told to the peer yet. */
   credit = 0
   isPaused = false
   /** Came while it was paused. */
   held: Buffer[] = []
-  /** The client has said all. */
+  /** Of the last of them, what is used. */
+  heldSize = 0
+  /** The peer may send a body: its head is here. */
+  hasRemoteHead = false
+  /** The peer has said all. */
   isRemoteEnded = false
   /** It has, and its user knows. */
   isEndTold = false
-  requestTrailers: readonly string[] = []
+  remoteTrailers: readonly string[] = []
   isHeadSent = false
   /** What waits to be sent, from `outAt` of the first on. */
   out: Buffer[] = []
@@ -135,12 +139,12 @@ export class Stream {
   }
 
   /**
-   * More of the body, and its end when there are trailers, which may be none. The bytes are the stream's from now on.
+   * More of the body, and its end when there are trailers, which may be none. What cannot be sent at once is copied.
    *
    * Returns false when no more should come for now
    */
-  write(bytes: Buffer, trailers: readonly string[] | null): boolean {
-    return this.isClosed || this.#connection.sendBody(this, bytes, trailers)
+  write(bytes: Buffer, from: number, to: number, trailers: readonly string[] | null): boolean {
+    return this.isClosed || this.#connection.sendBody(this, bytes, from, to, trailers)
   }
 
   reset(code: number): void {
@@ -162,21 +166,35 @@ export class Stream {
   }
 }
 
-export class Connection {
-  readonly #socket: Socket
-  readonly #limits: ConnectionLimits
+/**
+ * What both ends have in common.
+ *
+ *   open -> draining (no new streams, those that there are may end) -> closing (nothing is read any more) -> closed
+ */
+export abstract class Connection {
+  /** Frames of streams that came, so that silence can be told; wraps. */
+  heard = 0
+  protected readonly socket: Socket
+  protected readonly limits: ConnectionLimits
+  protected readonly out: Output
+  protected readonly streams = new Map<number, Stream>()
+  /** The last one that was begun, by whoever begins them. */
+  protected lastStream = 0
+  protected initialSendWindow = DEFAULT_WINDOW
+  protected isReading = false
+  protected isGoing = false
+  protected isClosing = false
+  /** Bytes of bodies that wait for who reads them. */
+  protected heldBytes = 0
+  protected maxHeldBytes = Infinity
+  protected controlFrames = 0
+  protected hasPreface = true
   readonly #user: ConnectionUser
   readonly #decoder: HpackDecoder
-  readonly #streams = new Map<number, Stream>()
-  readonly #remembered = new Set<number>()
   /** Streams that have something to say and no window or no room for it. */
   readonly #waiting = new Set<Stream>()
   #bytes: Buffer = EMPTY
-  #hasPreface = false
   #hasSettings = false
-  #lastStream = 0
-  /** Above it nothing is begun any more. */
-  #lastAccepted = MAX_WINDOW
   /** A block that is not whole: its stream, its parts, whether the stream ends with it. */
   #blockStream = 0
   #block: Buffer[] = []
@@ -186,109 +204,110 @@ export class Connection {
   #sendWindow = DEFAULT_WINDOW
   #receiveWindow = CONNECTION_WINDOW
   #credit = 0
-  #initialSendWindow = DEFAULT_WINDOW
-  #isFirstBlock = true
-  #batch: Buffer[] = []
-  #batchBytes = 0
   #ended: Stream[] = []
   #isFlushDue = false
-  #isReading = false
-  #isBlocked = false
-  #isDraining = false
-  /** The client knows which stream was the last. */
-  #isLastTold = false
-  #isClosing = false
   #isClosed = false
-  #controlFrames = 0
   #emptyFrames = 0
   #updates = 0
-  #dataFramesSent = 0
+  #explainedUpdates = SPARE_UPDATES
 
-  constructor(socket: Socket, limits: ConnectionLimits, scratch: Buffer, user: ConnectionUser) {
-    this.#socket = socket
-    this.#limits = limits
+  constructor(socket: Socket, limits: ConnectionLimits, parts: ConnectionParts, user: ConnectionUser) {
+    this.socket = socket
+    this.limits = limits
     this.#user = user
-    this.#decoder = new HpackDecoder(limits.maxHeaderBytes, scratch)
-    socket.on('data', this.#onBytes)
+    this.out = new Output(socket, parts.buffers)
+    this.#decoder = new HpackDecoder(limits.maxHeaderBytes, parts.scratch)
     socket.on('drain', () => this.#onDrain())
-    socket.on('end', () => this.#onEnd())
     socket.once('close', () => this.#onClosed())
-    this.#sendSettings()
   }
 
   get openStreams(): number {
-    return this.#streams.size
+    return this.streams.size
   }
 
   get isDraining(): boolean {
-    return this.#isDraining || this.#isClosing
+    return this.isGoing || this.isClosing
   }
 
   get isBlocked(): boolean {
-    return this.#isBlocked
+    return this.out.isBlocked
   }
 
-  /**
-   * Tells the client to open no more streams; what is under way may end, and then the connection does. As long as there is
-   * something under way streams that cross the message are still begun, until this is called again.
-   *
-   * Source  RFC 9113 §6.8
-   */
-  drain(): void {
-    if (this.#isClosing || this.#isLastTold) return
-    const isFirst = !this.#isDraining && this.#streams.size > 0
-    this.#isDraining = true
-    this.#isLastTold = !isFirst
-    if (!isFirst) this.#lastAccepted = this.#lastStream
-    this.#sendGoaway(codes.NO_ERROR, this.#lastAccepted)
-    this.#schedule()
-    if (isFirst) this.#user.onDraining()
-    else if (this.#streams.size === 0) this.#close()
+  /** Bytes that the kernel has not taken yet. */
+  get waitingBytes(): number {
+    return this.out.unwrittenBytes
   }
+
+  /** No new streams; what is under way may end, and then the connection does. */
+  abstract drain(): void
 
   /** The connection's end, said with a code; streams are cut. */
   fail(code: number): void {
-    if (this.#isClosing) return
-    this.#sendGoaway(code, this.#lastStream)
-    this.#close()
+    if (this.isClosing) return
+    this.sendGoaway(code, this.lastPeerStream())
+    // Whoever is hurt by it: it was the peer.
+    this.close(codes.PROTOCOL_ERROR)
   }
 
   destroy(): void {
-    this.#socket.destroy()
+    this.socket.destroy()
   }
+
+  // What differs between the ends.
+
+  /** The last stream of the peer's that we have begun to serve. */
+  protected abstract lastPeerStream(): number
+  /** A block of fields; null when they are beyond the limit. */
+  protected abstract onFields(id: number, fields: readonly string[] | null, isEnd: boolean): void
+  /** DATA where there should be none: on a stream that is over (undefined), without a head, or behind the end. */
+  protected abstract onStray(stream: Stream | undefined, id: number): void
+  protected abstract onResetFrame(id: number, code: number): void
+  protected abstract onGoaway(lastStream: number): void
+  protected abstract onPong(): void
+  /** Returns the code of the error that the setting is. */
+  protected abstract onSetting(key: number, value: number): number
+  /** The last stream of a connection that is to end is over. */
+  protected abstract onEmpty(): void
+  /** Whether its user has nothing to fear from a stream's end any more. */
+  protected abstract isServed(stream: Stream): boolean
 
   // What streams ask for.
 
   sendHead(stream: Stream, fields: readonly string[], isEnd: boolean, isInterim: boolean): void {
     if (stream.isLocalEnded || (stream.isHeadSent && !isInterim)) return
     if (!isInterim) stream.isHeadSent = true
-    this.#pushBlock(stream.id, fields, isEnd)
-    if (isEnd) this.#endLocal(stream)
-    this.#schedule()
+    this.#explainedUpdates++
+    this.out.block(stream.id, fields, isEnd)
+    if (isEnd) this.endLocal(stream)
+    this.schedule()
   }
 
-  sendBody(stream: Stream, bytes: Buffer, trailers: readonly string[] | null): boolean {
+  sendBody(stream: Stream, bytes: Buffer, from: number, to: number, trailers: readonly string[] | null): boolean {
     if (stream.isLocalEnded || stream.trailers !== null) return true
-    if (bytes.length > 0) {
-      stream.out.push(bytes)
-      stream.outBytes += bytes.length
-    }
     stream.trailers = trailers
-    this.#pump(stream)
-    this.#schedule()
+    const at = stream.outBytes === 0 ? this.#sendData(stream, bytes, from, to, true) : from
+    if (at < to) {
+      stream.out.push(Buffer.from(bytes.subarray(at, to)))
+      stream.outBytes += to - at
+      stream.isWaiting = true
+      this.#waiting.add(stream)
+    } else if (trailers !== null && stream.outBytes === 0 && !stream.isLocalEnded) this.#sendEnd(stream, trailers)
+    this.schedule()
     return stream.outBytes === 0
   }
 
   reset(stream: Stream, code: number): void {
-    this.#pushFrame(RST_STREAM, 0, stream.id, number(code))
-    this.#remember(stream.id)
-    this.#closeStream(stream, code !== codes.NO_ERROR)
-    this.#schedule()
+    this.out.number(RST_STREAM, stream.id, code)
+    this.onResetSent(stream)
+    this.closeStream(stream, code !== codes.NO_ERROR, code)
+    this.schedule()
   }
+
+  protected abstract onResetSent(stream: Stream): void
 
   /** The response is whole: what is left of the request is not wanted (RFC 9113 §8.1), or was none. */
   finish(stream: Stream, isBroken: boolean): void {
-    if (stream.isRemoteEnded) this.#closeStream(stream, isBroken)
+    if (stream.isRemoteEnded) this.closeStream(stream, isBroken, codes.NO_ERROR)
     else this.reset(stream, isBroken ? codes.PROTOCOL_ERROR : codes.NO_ERROR)
   }
 
@@ -297,46 +316,60 @@ export class Connection {
     this.#give(stream)
     while (!stream.isPaused && stream.held.length > 0) {
       const chunk = stream.held.shift()!
-      this.#deliver(stream, chunk, 0, chunk.length)
+      const size = stream.held.length === 0 ? stream.heldSize : chunk.length
+      this.heldBytes -= size
+      this.#deliver(stream, chunk, 0, size)
     }
-    if (!stream.isPaused) this.#tellEnd(stream)
-    this.#schedule()
+    if (!stream.isPaused) this.tellEnd(stream)
+    this.#giveConnection()
+    this.schedule()
   }
 
-  // What the client sends.
+  // What the peer sends.
 
-  readonly #onBytes = (chunk: Buffer): void => {
-    if (this.#isClosing) return
-    this.#bytes = this.#bytes.length === 0 ? chunk : Buffer.concat([this.#bytes, chunk])
-    this.#isReading = true
-    this.#readAll()
-    this.#isReading = false
-    this.#flush()
+  /** Reads what came; `bytes` may be overwritten afterwards. */
+  receive(bytes: Buffer, size: number): void {
+    if (this.isClosing) return
+    let input = bytes
+    let to = size
+    if (this.#bytes.length > 0) {
+      input = Buffer.concat([this.#bytes, size === bytes.length ? bytes : bytes.subarray(0, size)])
+      to = input.length
+      this.#bytes = EMPTY
+    }
+    this.isReading = true
+    const at = this.#readAll(input, to)
+    if (!this.isClosing && at < to) this.#bytes = Buffer.from(input.subarray(at, to))
+    this.isReading = false
   }
 
-  #readAll(): void {
-    const bytes = this.#bytes
+  /** Returns the offset of the first byte that is of no whole frame. */
+  #readAll(bytes: Buffer, to: number): number {
     let at = 0
-    if (!this.#hasPreface) {
-      const length = Math.min(bytes.length, PREFACE.length)
-      if (bytes.compare(PREFACE, 0, length, 0, length) !== 0) return this.fail(codes.PROTOCOL_ERROR)
-      if (length < PREFACE.length) return
-      this.#hasPreface = true
+    if (!this.hasPreface) {
+      const length = Math.min(to, PREFACE.length)
+      if (bytes.compare(PREFACE, 0, length, 0, length) !== 0) {
+        this.fail(codes.PROTOCOL_ERROR)
+        return to
+      }
+      if (length < PREFACE.length) return 0
+      this.hasPreface = true
       at = PREFACE.length
     }
-    while (!this.#isClosing && bytes.length - at >= FRAME_HEAD) {
+    while (!this.isClosing && to - at >= FRAME_HEAD) {
       const length = (bytes[at]! << 16) | (bytes[at + 1]! << 8) | bytes[at + 2]!
-      if (length > MAX_FRAME_BYTES) return this.fail(codes.FRAME_SIZE_ERROR)
-      const end = at + FRAME_HEAD + length
-      if (end > bytes.length) break
-      const type = bytes[at + 3]!
-      const stream = bytes.readUInt32BE(at + 5) & MAX_WINDOW
+      if (length > MAX_FRAME_BYTES) {
+        this.fail(codes.FRAME_SIZE_ERROR)
+        return to
+      }
       const from = at + FRAME_HEAD
+      const end = from + length
+      if (end > to) break
+      const stream = ((bytes[at + 5]! & 127) << 24) | (bytes[at + 6]! << 16) | (bytes[at + 7]! << 8) | bytes[at + 8]!
+      this.#onFrame(bytes[at + 3]!, bytes[at + 4]!, stream, bytes, from, end)
       at = end
-      this.#onFrame(type, bytes[from - 5]!, stream, bytes, from, end)
     }
-    // A small rest does not keep a large chunk.
-    this.#bytes = this.#isClosing || at === bytes.length ? EMPTY : at === 0 ? bytes : Buffer.from(bytes.subarray(at))
+    return at
   }
 
   #onFrame(type: number, flags: number, stream: number, bytes: Buffer, from: number, to: number): void {
@@ -350,9 +383,11 @@ export class Connection {
       case PRIORITY:
         if (stream === 0) return this.fail(codes.PROTOCOL_ERROR)
         if (to - from !== 5) return this.fail(codes.FRAME_SIZE_ERROR)
-        return this.#onControl()
+        return this.onControl()
       case RST_STREAM:
-        return this.#onReset(stream, to - from)
+        if (stream === 0 || this.isIdle(stream)) return this.fail(codes.PROTOCOL_ERROR)
+        if (to - from !== 4) return this.fail(codes.FRAME_SIZE_ERROR)
+        return this.onResetFrame(stream, bytes.readUInt32BE(from))
       case SETTINGS:
         return this.#onSettings(flags, stream, bytes, from, to)
       case PUSH_PROMISE:
@@ -360,24 +395,26 @@ export class Connection {
       case PING:
         if (stream !== 0) return this.fail(codes.PROTOCOL_ERROR)
         if (to - from !== 8) return this.fail(codes.FRAME_SIZE_ERROR)
-        this.#onControl()
-        if ((flags & ACK) === 0) this.#pushFrame(PING, ACK, 0, bytes.subarray(from, to))
-        return
+        this.onControl()
+        if ((flags & ACK) !== 0) return this.onPong()
+        this.out.head(PING, ACK, 0, 8)
+        return this.out.bytes(bytes, from, to)
       case GOAWAY:
         if (stream !== 0) return this.fail(codes.PROTOCOL_ERROR)
         if (to - from < 8) return this.fail(codes.FRAME_SIZE_ERROR)
-        return this.drain()
+        return this.onGoaway(bytes.readUInt32BE(from) & MAX_WINDOW)
       case WINDOW_UPDATE:
         return this.#onWindowUpdate(stream, bytes, from, to)
       case CONTINUATION:
         return this.#onContinuation(flags, stream, bytes, from, to)
       default:
-        return this.#onControl()
+        return this.onControl()
     }
   }
 
   #onDataFrame(flags: number, id: number, bytes: Buffer, start: number, end: number): void {
-    if (id === 0 || this.#isIdle(id)) return this.fail(codes.PROTOCOL_ERROR)
+    if (id === 0 || this.isIdle(id)) return this.fail(codes.PROTOCOL_ERROR)
+    this.heard = (this.heard + 1) | 0
     const size = end - start
     let from = start
     let to = end
@@ -390,27 +427,25 @@ export class Connection {
     this.#receiveWindow -= size
     if (this.#receiveWindow < 0) return this.fail(codes.FLOW_CONTROL_ERROR)
     this.#credit += size
-    if (this.#credit >= CONNECTION_WINDOW / 2) {
-      this.#pushFrame(WINDOW_UPDATE, 0, 0, number(this.#credit))
-      this.#receiveWindow += this.#credit
-      this.#credit = 0
-    }
+    this.#giveConnection()
     const isEnd = (flags & END_STREAM) !== 0
-    const { maxEmptyDataFrames } = this.#limits
+    const { maxEmptyDataFrames } = this.limits
     if (from === to && !isEnd && ++this.#emptyFrames > maxEmptyDataFrames && maxEmptyDataFrames > 0)
       return this.fail(codes.ENHANCE_YOUR_CALM)
-    const stream = this.#streams.get(id)
-    if (stream === undefined || stream.isRemoteEnded) return this.#onStray(stream, id)
+    const stream = this.streams.get(id)
+    if (stream === undefined || stream.isRemoteEnded || !stream.hasRemoteHead) return this.onStray(stream, id)
     stream.receiveWindow -= size
     if (stream.receiveWindow < 0) return this.reset(stream, codes.FLOW_CONTROL_ERROR)
     stream.credit += size - (to - from)
     stream.isRemoteEnded = isEnd
     if (from < to) {
-      if (this.#controlFrames > 0) this.#controlFrames--
-      if (stream.isPaused || stream.user === null) stream.held.push(Buffer.from(bytes.subarray(from, to)))
-      else this.#deliver(stream, bytes, from, to)
+      if (this.controlFrames > 0) this.controlFrames--
+      if (stream.isPaused || stream.user === null) {
+        hold(stream, bytes, from, to)
+        this.heldBytes += to - from
+      } else this.#deliver(stream, bytes, from, to)
     }
-    if (isEnd && !stream.isPaused) this.#tellEnd(stream)
+    if (isEnd && !stream.isPaused) this.tellEnd(stream)
   }
 
   #onHeaders(flags: number, id: number, bytes: Buffer, start: number, end: number): void {
@@ -437,7 +472,7 @@ export class Connection {
     if (id === 0 || id !== this.#blockStream) return this.fail(codes.PROTOCOL_ERROR)
     this.#blockBytes += to - from
     // In the clear fields are hardly shorter than in a block; what is beyond that is not waited for.
-    if (++this.#blockFrames > MAX_CONTINUATIONS || this.#blockBytes > this.#limits.maxHeaderBytes + MAX_FRAME_BYTES)
+    if (++this.#blockFrames > MAX_CONTINUATIONS || this.#blockBytes > this.limits.maxHeaderBytes + MAX_FRAME_BYTES)
       return this.fail(codes.ENHANCE_YOUR_CALM)
     this.#block.push(Buffer.from(bytes.subarray(from, to)))
     if ((flags & END_HEADERS) === 0) return
@@ -451,58 +486,21 @@ export class Connection {
   #onBlock(id: number, isEnd: boolean, bytes: Buffer, from: number, to: number): void {
     const result = this.#decoder.decode(bytes, from, to)
     if (result === 'broken') return this.fail(codes.COMPRESSION_ERROR)
-    const { fields } = this.#decoder
-    const known = this.#streams.get(id)
-    if (known !== undefined) return this.#onTrailers(known, fields, isEnd && result === 'fields')
-    if (id <= this.#lastStream) {
-      // Never opened, or over; one that we reset may still get its trailers.
-      if (!this.#remembered.has(id)) this.fail(codes.STREAM_CLOSED)
-      return
-    }
-    this.#lastStream = id
-    if (id > this.#lastAccepted) return
-    if (this.#controlFrames > 0) this.#controlFrames--
-    if (this.#streams.size >= this.#limits.maxStreams) {
-      this.#pushFrame(RST_STREAM, 0, id, number(codes.REFUSED_STREAM))
-      this.#remember(id)
-      return this.#user.onStreamClosed(true)
-    }
-    const stream = new Stream(id, this, this.#initialSendWindow, this.#limits.initialWindowBytes)
-    stream.isRemoteEnded = isEnd
-    stream.isEndTold = isEnd
-    this.#streams.set(id, stream)
-    this.#user.onStream(stream, result === 'fields' ? fields : null, !isEnd)
+    this.heard = (this.heard + 1) | 0
+    this.onFields(id, result === 'fields' ? this.#decoder.fields : null, isEnd)
   }
 
-  #onTrailers(stream: Stream, fields: readonly string[], isSound: boolean): void {
-    if (stream.isRemoteEnded) return this.#onStray(stream, stream.id)
-    if (!isSound || !areTrailers(fields)) return this.reset(stream, codes.PROTOCOL_ERROR)
+  protected onTrailers(stream: Stream, fields: readonly string[] | null, isEnd: boolean): void {
+    if (!isEnd || fields === null || !areTrailers(fields)) return this.reset(stream, codes.PROTOCOL_ERROR)
     stream.isRemoteEnded = true
-    stream.requestTrailers = fields
-    if (!stream.isPaused) this.#tellEnd(stream)
-  }
-
-  /** On a stream whose client has ended it, or that is over. */
-  #onStray(stream: Stream | undefined, id: number): void {
-    if (stream !== undefined) return this.reset(stream, codes.STREAM_CLOSED)
-    if (this.#remembered.has(id)) return this.#onControl()
-    this.#pushFrame(RST_STREAM, 0, id, number(codes.STREAM_CLOSED))
-    this.#remember(id)
-    this.#user.onStreamClosed(true)
-  }
-
-  #onReset(id: number, size: number): void {
-    if (id === 0 || this.#isIdle(id)) return this.fail(codes.PROTOCOL_ERROR)
-    if (size !== 4) return this.fail(codes.FRAME_SIZE_ERROR)
-    const stream = this.#streams.get(id)
-    if (stream === undefined) return this.#onControl()
-    this.#closeStream(stream, true)
+    stream.remoteTrailers = fields
+    if (!stream.isPaused) this.tellEnd(stream)
   }
 
   #onSettings(flags: number, id: number, bytes: Buffer, from: number, to: number): void {
     if (id !== 0) return this.fail(codes.PROTOCOL_ERROR)
     const size = to - from
-    this.#onControl()
+    this.onControl()
     if ((flags & ACK) !== 0) return size === 0 ? undefined : this.fail(codes.FRAME_SIZE_ERROR)
     if (size % 6 !== 0) return this.fail(codes.FRAME_SIZE_ERROR)
     if (size > 6 * MAX_SETTINGS) return this.fail(codes.ENHANCE_YOUR_CALM)
@@ -513,19 +511,18 @@ export class Connection {
       const code = this.#onSetting(key, value)
       if (code !== codes.NO_ERROR) return this.fail(code)
     }
-    this.#pushFrame(SETTINGS, ACK, 0, EMPTY)
+    this.out.head(SETTINGS, ACK, 0, 0)
     this.#pumpAll()
   }
 
-  /** RFC 9113 §6.5.2; the sizes of frames and tables that the client takes are never used up. */
+  /** RFC 9113 §6.5.2; the sizes of frames and tables that the peer takes are never used up. */
   #onSetting(key: number, value: number): number {
-    if ((key === 2 || key === 8) && value > 1) return codes.PROTOCOL_ERROR
-    if (key === 5 && (value < MAX_FRAME_BYTES || value > 16_777_215)) return codes.PROTOCOL_ERROR
-    if (key !== 4) return codes.NO_ERROR
+    if (key === MAX_FRAME && (value < MAX_FRAME_BYTES || value > 16_777_215)) return codes.PROTOCOL_ERROR
+    if (key !== INITIAL_WINDOW) return this.onSetting(key, value)
     if (value > MAX_WINDOW) return codes.FLOW_CONTROL_ERROR
-    const change = value - this.#initialSendWindow
-    this.#initialSendWindow = value
-    for (const stream of this.#streams.values()) {
+    const change = value - this.initialSendWindow
+    this.initialSendWindow = value
+    for (const stream of this.streams.values()) {
       stream.sendWindow += change
       if (stream.sendWindow > MAX_WINDOW) return codes.FLOW_CONTROL_ERROR
     }
@@ -534,8 +531,8 @@ export class Connection {
 
   #onWindowUpdate(id: number, bytes: Buffer, from: number, to: number): void {
     if (to - from !== 4) return this.fail(codes.FRAME_SIZE_ERROR)
-    if (id !== 0 && this.#isIdle(id)) return this.fail(codes.PROTOCOL_ERROR)
-    if (++this.#updates > SPARE_UPDATES + 4 * this.#dataFramesSent) return this.fail(codes.ENHANCE_YOUR_CALM)
+    if (id !== 0 && this.isIdle(id)) return this.fail(codes.PROTOCOL_ERROR)
+    if (++this.#updates > this.#explainedUpdates) return this.fail(codes.ENHANCE_YOUR_CALM)
     const increment = bytes.readUInt32BE(from) & MAX_WINDOW
     if (id === 0) {
       if (increment === 0) return this.fail(codes.PROTOCOL_ERROR)
@@ -543,7 +540,7 @@ export class Connection {
       if (this.#sendWindow > MAX_WINDOW) return this.fail(codes.FLOW_CONTROL_ERROR)
       return this.#pumpAll()
     }
-    const stream = this.#streams.get(id)
+    const stream = this.streams.get(id)
     if (stream === undefined) return
     if (increment === 0) return this.reset(stream, codes.PROTOCOL_ERROR)
     stream.sendWindow += increment
@@ -552,16 +549,16 @@ export class Connection {
   }
 
   /** Told to go once there were many, cut off when it goes on. */
-  #onControl(): void {
-    const { maxControlFrames } = this.#limits
-    this.#controlFrames++
-    if (maxControlFrames === 0 || this.#controlFrames < maxControlFrames) return
-    if (this.#controlFrames > 2 * maxControlFrames) this.fail(codes.ENHANCE_YOUR_CALM)
-    else if (!this.#isDraining) this.drain()
+  protected onControl(): void {
+    const { maxControlFrames } = this.limits
+    this.controlFrames++
+    if (maxControlFrames === 0 || this.controlFrames < maxControlFrames) return
+    if (this.controlFrames > 2 * maxControlFrames) this.fail(codes.ENHANCE_YOUR_CALM)
+    else if (!this.isGoing) this.drain()
   }
 
-  #isIdle(id: number): boolean {
-    return (id & 1) === 0 || id > this.#lastStream
+  protected isIdle(id: number): boolean {
+    return (id & 1) === 0 || id > this.lastStream
   }
 
   // Bodies in.
@@ -574,57 +571,73 @@ export class Connection {
 
   /** Tells the client that it may send as much as was taken. */
   #give(stream: Stream): void {
-    if (stream.isClosed || stream.isRemoteEnded || stream.credit < this.#limits.initialWindowBytes / 2) return
-    this.#pushFrame(WINDOW_UPDATE, 0, stream.id, number(stream.credit))
+    if (stream.isClosed || stream.isRemoteEnded || stream.credit < this.limits.initialWindowBytes / 2) return
+    this.out.number(WINDOW_UPDATE, stream.id, stream.credit)
     stream.receiveWindow += stream.credit
     stream.credit = 0
   }
 
-  #tellEnd(stream: Stream): void {
+  /** What may be read of all streams together, as long as what was read is not too much already. */
+  #giveConnection(): void {
+    if (this.#credit < CONNECTION_WINDOW / 2 || this.heldBytes > this.maxHeldBytes || this.isClosing) return
+    this.out.number(WINDOW_UPDATE, 0, this.#credit)
+    this.#receiveWindow += this.#credit
+    this.#credit = 0
+  }
+
+  protected tellEnd(stream: Stream): void {
     if (!stream.isRemoteEnded || stream.isEndTold || stream.held.length > 0 || stream.user === null) return
     stream.isEndTold = true
-    stream.user.onEnd(stream.requestTrailers)
-    if (stream.isLocalEnded) this.#closeStream(stream, false)
+    stream.user.onEnd(stream.remoteTrailers)
+    if (stream.isLocalEnded) this.closeStream(stream, false, codes.NO_ERROR)
   }
 
   // Out.
 
+  /** Sends of a part of a body what windows and the socket let through; returns the offset behind it. */
+  #sendData(stream: Stream, bytes: Buffer, from: number, to: number, isLastPart: boolean): number {
+    let at = from
+    while (at < to && !this.out.isBlocked) {
+      const size = Math.min(to - at, stream.sendWindow, this.#sendWindow, MAX_FRAME_BYTES)
+      if (size <= 0) break
+      const isLast = isLastPart && at + size === to && stream.trailers?.length === 0
+      this.out.head(DATA, isLast ? END_STREAM : 0, stream.id, size)
+      this.out.bytes(bytes, at, at + size)
+      this.#explainedUpdates += 4
+      if (this.controlFrames > 0) this.controlFrames--
+      stream.sendWindow -= size
+      this.#sendWindow -= size
+      at += size
+      if (isLast) this.endLocal(stream)
+    }
+    if (this.out.isBlocked) this.#blocked()
+    return at
+  }
+
+  #sendEnd(stream: Stream, trailers: readonly string[]): void {
+    if (trailers.length > 0) this.out.block(stream.id, trailers, true)
+    else this.out.head(DATA, END_STREAM, stream.id, 0)
+    this.endLocal(stream)
+  }
+
   /** Sends what waits on a stream as far as windows and the socket let it. */
   #pump(stream: Stream): void {
-    let isHeld = false
     while (stream.outBytes > 0) {
-      const size = Math.min(stream.outBytes, stream.sendWindow, this.#sendWindow, MAX_FRAME_BYTES)
-      if (size <= 0 || this.#isBlocked) {
-        isHeld = true
-        break
-      }
       const chunk = stream.out[0]!
-      const part = Math.min(size, chunk.length - stream.outAt)
-      const isLast = part === stream.outBytes && stream.trailers?.length === 0
-      this.#pushHead(DATA, isLast ? END_STREAM : 0, stream.id, part)
-      this.#push(stream.outAt === 0 && part === chunk.length ? chunk : chunk.subarray(stream.outAt, stream.outAt + part))
-      this.#dataFramesSent++
-      stream.outAt += part
-      stream.outBytes -= part
-      stream.sendWindow -= part
-      this.#sendWindow -= part
-      if (stream.outAt === chunk.length) {
-        stream.out.shift()
-        stream.outAt = 0
+      const at = this.#sendData(stream, chunk, stream.outAt, chunk.length, stream.out.length === 1)
+      if (stream.isClosed) return
+      stream.outBytes -= at - stream.outAt
+      stream.outAt = at
+      if (at < chunk.length) {
+        this.#waiting.add(stream)
+        return
       }
-      if (isLast) return this.#endLocal(stream)
-    }
-    if (isHeld) {
-      stream.isWaiting = true
-      this.#waiting.add(stream)
-      return
+      stream.out.shift()
+      stream.outAt = 0
     }
     this.#waiting.delete(stream)
-    if (stream.trailers !== null && !stream.isLocalEnded) {
-      if (stream.trailers.length > 0) this.#pushBlock(stream.id, stream.trailers, true)
-      else this.#pushHead(DATA, END_STREAM, stream.id, 0)
-      return this.#endLocal(stream)
-    }
+    if (stream.isLocalEnded) return
+    if (stream.trailers !== null) return this.#sendEnd(stream, stream.trailers)
     if (!stream.isWaiting) return
     stream.isWaiting = false
     stream.user?.onDrain()
@@ -632,135 +645,98 @@ export class Connection {
 
   #pumpAll(): void {
     for (const stream of Array.from(this.#waiting)) {
-      if (this.#sendWindow <= 0 || this.#isBlocked) break
+      if (this.#sendWindow <= 0 || this.out.isBlocked) break
       if (stream.isClosed || stream.sendWindow <= 0) continue
       // At the back, so that all get their turn.
       this.#waiting.delete(stream)
       this.#pump(stream)
     }
-    this.#schedule()
+    this.schedule()
   }
 
-  #endLocal(stream: Stream): void {
+  protected endLocal(stream: Stream): void {
     stream.isLocalEnded = true
     stream.isWaiting = false
     this.#waiting.delete(stream)
     this.#ended.push(stream)
-    if (stream.isEndTold) this.#closeStream(stream, false)
+    if (stream.isEndTold) this.closeStream(stream, false, codes.NO_ERROR)
   }
 
-  #closeStream(stream: Stream, isBroken: boolean): void {
+  /** Nothing more is said on a stream, and nobody wants to hear it. */
+  protected stopSending(stream: Stream): void {
+    stream.out = []
+    stream.outAt = 0
+    stream.outBytes = 0
+    stream.isLocalEnded = true
+    stream.isWaiting = false
+    this.#waiting.delete(stream)
+  }
+
+  protected closeStream(stream: Stream, isBroken: boolean, code: number): void {
     if (stream.isClosed) return
+    const isServed = this.isServed(stream)
     stream.isClosed = true
+    for (const [i, chunk] of stream.held.entries()) this.heldBytes -= i === stream.held.length - 1 ? stream.heldSize : chunk.length
     stream.out = []
     stream.held = []
     stream.outBytes = 0
     this.#waiting.delete(stream)
-    this.#streams.delete(stream.id)
-    if (isBroken && !stream.isLocalEnded) stream.user?.onReset()
+    this.streams.delete(stream.id)
+    if (isBroken && !isServed) stream.user?.onReset(code)
     this.#user.onStreamClosed(isBroken)
-    if (this.#isDraining && this.#streams.size === 0) {
-      if (this.#isLastTold) this.#close()
-      else this.drain()
-    }
+    if (this.isGoing && this.streams.size === 0) this.onEmpty()
   }
 
-  #remember(id: number): void {
-    this.#remembered.add(id)
-    if (this.#remembered.size <= MAX_REMEMBERED) return
-    for (const oldest of this.#remembered) {
-      this.#remembered.delete(oldest)
-      break
-    }
+  protected sendGoaway(code: number, lastStream: number): void {
+    const payload = Buffer.allocUnsafe(8)
+    payload.writeUInt32BE(lastStream, 0)
+    payload.writeUInt32BE(code, 4)
+    this.out.frame(GOAWAY, 0, 0, payload)
   }
 
-  #sendSettings(): void {
-    const { maxStreams, initialWindowBytes, maxHeaderBytes } = this.#limits
-    const pairs = [
-      [3, maxStreams],
-      [4, initialWindowBytes],
-      [6, maxHeaderBytes]
-    ] as const
+  /** Settings and window with which a connection begins. */
+  protected sendSettings(pairs: readonly (readonly [key: number, value: number])[]): void {
     const payload = Buffer.allocUnsafe(pairs.length * 6)
     for (const [i, [key, value]] of pairs.entries()) {
       payload.writeUInt16BE(key, i * 6)
       payload.writeUInt32BE(value, i * 6 + 2)
     }
-    this.#pushFrame(SETTINGS, 0, 0, payload)
-    this.#pushFrame(WINDOW_UPDATE, 0, 0, number(CONNECTION_WINDOW - DEFAULT_WINDOW))
-    this.#schedule()
-  }
-
-  #sendGoaway(code: number, lastStream: number): void {
-    const payload = Buffer.allocUnsafe(8)
-    payload.writeUInt32BE(lastStream, 0)
-    payload.writeUInt32BE(code, 4)
-    this.#pushFrame(GOAWAY, 0, 0, payload)
-  }
-
-  #pushBlock(id: number, fields: readonly string[], isEnd: boolean): void {
-    const block = encodeBlock(fields, this.#isFirstBlock)
-    this.#isFirstBlock = false
-    const end = isEnd ? END_STREAM : 0
-    if (block.length <= MAX_FRAME_BYTES) return this.#pushFrame(HEADERS, end | END_HEADERS, id, block)
-    this.#pushFrame(HEADERS, end, id, block.subarray(0, MAX_FRAME_BYTES))
-    for (let at = MAX_FRAME_BYTES; at < block.length; at += MAX_FRAME_BYTES) {
-      const part = block.subarray(at, at + MAX_FRAME_BYTES)
-      this.#pushFrame(CONTINUATION, at + part.length === block.length ? END_HEADERS : 0, id, part)
-    }
-  }
-
-  #pushFrame(type: number, flags: number, id: number, payload: Buffer): void {
-    this.#pushHead(type, flags, id, payload.length)
-    if (payload.length > 0) this.#push(payload)
-  }
-
-  #pushHead(type: number, flags: number, id: number, size: number): void {
-    const head = Buffer.allocUnsafe(FRAME_HEAD)
-    head[0] = size >> 16
-    head[1] = (size >> 8) & 255
-    head[2] = size & 255
-    head[3] = type
-    head[4] = flags
-    head.writeUInt32BE(id, 5)
-    this.#push(head)
-  }
-
-  #push(bytes: Buffer): void {
-    this.#batch.push(bytes)
-    this.#batchBytes += bytes.length
-    if (this.#batchBytes >= BATCH_BYTES && !this.#isBlocked) this.#write()
+    this.out.frame(SETTINGS, 0, 0, payload)
+    this.out.number(WINDOW_UPDATE, 0, CONNECTION_WINDOW - DEFAULT_WINDOW)
+    this.schedule()
   }
 
   /** What one turn of the loop has to say goes out in one write. */
-  #schedule(): void {
-    if (this.#isFlushDue || this.#isReading) return
+  protected schedule(): void {
+    if (this.#isFlushDue || this.isReading) return
     this.#isFlushDue = true
-    setImmediate(() => {
-      this.#isFlushDue = false
-      this.#flush()
-    })
+    setImmediate(this.#onTurn)
   }
 
-  #flush(): void {
-    if (this.#isReading) return
-    if (this.#batchBytes > 0 && !this.#isBlocked) this.#write()
-    if (!this.#isBlocked && !this.#isClosing) this.#tellFlushed()
-    if (this.#isClosing && !this.#isBlocked) this.#socket.end()
+  readonly #onTurn = (): void => {
+    this.#isFlushDue = false
+    this.flush()
   }
 
-  #write(): void {
-    const batch = this.#batch
-    if (batch.length === 0 || this.#socket.destroyed) return
-    // The bytes of a frame's head go out with what follows.
-    const bytes = batch.length === 1 ? batch[0]! : Buffer.concat(batch, this.#batchBytes)
-    this.#batch = []
-    this.#batchBytes = 0
-    if (this.#socket.write(bytes)) return
-    this.#isBlocked = true
-    // Who does not read is not read from: what it asks for would only pile up.
-    this.#socket.pause()
+  protected flush(): void {
+    if (this.isReading) return
+    this.out.flush()
+    if (this.out.isBlocked) return this.#blocked()
+    if (this.isClosing) return void this.socket.end()
+    this.#tellFlushed()
+  }
+
+  /** Behind what the socket has, more than it takes. */
+  protected onBlocked(): void {
     this.#user.onBlocked(true)
+  }
+
+  #isBlockedTold = false
+
+  #blocked(): void {
+    if (this.#isBlockedTold) return
+    this.#isBlockedTold = true
+    this.onBlocked()
   }
 
   #tellFlushed(): void {
@@ -771,44 +747,57 @@ export class Connection {
   }
 
   #onDrain(): void {
-    if (!this.#isBlocked) return
-    this.#isBlocked = false
+    if (!this.out.isBlocked) return
+    this.out.isBlocked = false
+    this.#isBlockedTold = false
     this.#user.onBlocked(false)
     this.#pumpAll()
-    this.#flush()
-    if (!this.#isBlocked) this.#socket.resume()
+    this.flush()
+    if (!this.out.isBlocked) this.onUnblocked()
   }
 
-  #onEnd(): void {
-    // Nobody is there to read an answer.
-    this.#socket.destroy()
-  }
+  /** The socket takes more. */
+  protected abstract onUnblocked(): void
 
-  #close(): void {
-    if (this.#isClosing) return
-    this.#isClosing = true
+  /** The end: streams that are not over hear of it by that code. */
+  protected close(code: number): void {
+    if (this.isClosing) return
+    this.isClosing = true
     this.#bytes = EMPTY
     this.#block = []
-    for (const stream of Array.from(this.#streams.values())) this.#closeStream(stream, true)
+    this.closeStreams(code)
     this.#user.onClosing()
-    if (!this.#isReading) this.#schedule()
+    setImmediate(this.#onTurn)
+  }
+
+  protected closeStreams(code: number): void {
+    for (const stream of Array.from(this.streams.values())) this.closeStream(stream, true, code)
   }
 
   #onClosed(): void {
     if (this.#isClosed) return
     this.#isClosed = true
-    this.#isClosing = true
-    this.#batch = []
-    for (const stream of Array.from(this.#streams.values())) this.#closeStream(stream, true)
+    this.isClosing = true
+    this.out.drop()
+    this.closeStreams(LOST)
     this.#tellFlushed()
     this.#user.onClosed()
   }
 }
 
-function number(value: number): Buffer {
-  const bytes = Buffer.allocUnsafe(4)
-  bytes.writeUInt32BE(value)
-  return bytes
+/** Keeps what came too early; frames of a few bytes share a piece, or their pieces would weigh more than they do. */
+function hold(stream: Stream, bytes: Buffer, from: number, to: number): void {
+  const last = stream.held.at(-1)
+  let at = from
+  if (last !== undefined && stream.heldSize < last.length) {
+    const size = bytes.copy(last, stream.heldSize, at, to)
+    stream.heldSize += size
+    at += size
+  }
+  if (at === to) return
+  const piece = Buffer.allocUnsafeSlow(Math.max(HELD_BYTES, to - at))
+  stream.heldSize = bytes.copy(piece, 0, at, to)
+  stream.held.push(piece)
 }
 
 function areTrailers(fields: readonly string[]): boolean {

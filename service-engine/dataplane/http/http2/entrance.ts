@@ -10,8 +10,10 @@ import type { WireParts } from '../wire/parts.ts'
 import { ReaderWatch, watchParts, type WatchParts } from '../wire/reader-watch.ts'
 import { IdleServers } from '../wire/server.ts'
 import { Timer, type Lane } from '../wire/wheel.ts'
-import { codes, Connection, type ConnectionLimits, type ConnectionUser, type Stream } from './connection.ts'
+import { AcceptedConnection, type AcceptedLimits, type AcceptedUser } from './accepted.ts'
+import type { ConnectionParts, Stream } from './connection.ts'
 import { readStreamHead, type StreamHead } from './fields.ts'
+import { codes } from './frames.ts'
 import { ClientStream, type StreamParts } from './stream.ts'
 
 /** The longest that a first request is waited for, whatever the profile says. */
@@ -39,14 +41,13 @@ export const http2Defaults: Http2Spec = {
 
 interface SessionParts {
   readonly limits: HttpSpec
-  readonly bounds: ConnectionLimits
+  readonly bounds: AcceptedLimits
   readonly maxRequests: number
   readonly spine: EntranceSpine
   readonly parts: WireParts
   readonly idle: IdleServers
   readonly streams: Omit<StreamParts, 'idle'>
-  /** What a block is decoded in. */
-  readonly scratch: Buffer
+  readonly connection: ConnectionParts
   readonly watch: WatchParts
   readonly first: Lane
   readonly keepAlive: Lane
@@ -57,8 +58,8 @@ interface SessionParts {
 /**
  *   first -> busy <-> idle -> draining (told to go away, streams may end) -> closed
  */
-class ClientSession implements ConnectionUser {
-  readonly #connection: Connection
+class ClientSession implements AcceptedUser {
+  readonly #connection: AcceptedConnection
   readonly #downstream: Downstream
   readonly #shared: SessionParts
   readonly #streams: StreamParts
@@ -76,7 +77,7 @@ class ClientSession implements ConnectionUser {
     const idle = shared.limits.isConnectionMultiplexed ? shared.idle : new IdleServers()
     this.#streams = { ...shared.streams, idle }
     this.#reader = new ReaderWatch(socket, shared.watch, () => this.destroy())
-    this.#connection = new Connection(socket, shared.bounds, shared.scratch, this)
+    this.#connection = new AcceptedConnection(socket, shared.bounds, shared.connection, this)
     shared.first.arm(this.#timer)
   }
 
@@ -194,7 +195,7 @@ export function openHttp2Entrance(limits: HttpSpec, spine: EntranceSpine, parts:
         reader: wheel.lane(pace.graceMs / 2)
       }
     },
-    scratch: Buffer.allocUnsafeSlow(2 * (limits.maxHeaderBytes + SPARE_BLOCK_BYTES)),
+    connection: { buffers: parts.buffers, scratch: Buffer.allocUnsafeSlow(2 * (limits.maxHeaderBytes + SPARE_BLOCK_BYTES)) },
     watch: watchParts(parts, pace),
     first: wheel.lane(Math.min(limits.headerTimeoutMs, limits.acceptTimeoutMs ?? PATIENCE_MS, PATIENCE_MS)),
     keepAlive: wheel.lane(limits.keepAliveTimeoutMs),

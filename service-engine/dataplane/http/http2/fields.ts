@@ -11,6 +11,9 @@ const bad = (what: string): Fault => new Fault('DOWNSTREAM_BAD_REQUEST', what)
 export const fieldName = /^[!#$%&'*+.^_`|~0-9a-z-]+$/
 export const fieldValue = /^(?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?$/
 
+/** Of a head; a server that has more to say is up to something. */
+const MAX_FIELDS = 4_096
+
 /** RFC 9113 §8.2.2: they say how a connection of HTTP/1.1 is used, and are none of a message here. */
 const connectionSpecific = new Set(['connection', 'proxy-connection', 'keep-alive', 'transfer-encoding', 'upgrade', 'http2-settings'])
 
@@ -125,6 +128,49 @@ export function requestFields(request: RequestHead, destination: Destination): s
   return fields
 }
 
+const badAnswer = (what: string): Fault => new Fault('UPSTREAM_BAD_RESPONSE', what)
+
+export interface StreamAnswer {
+  readonly status: number
+  readonly headers: string[]
+  /** What is said of the body; -1 for nothing. */
+  readonly length: number
+}
+
+/**
+ * A head that a server has answered with, interim ones too. What would become another message in HTTP/1.1 is a fault, never
+ * left out.
+ *
+ * Shapes  fields: flat, as received
+ * Source  RFC 9113 §8.2, §8.3.2, §8.6 (no 101)
+ */
+export function readAnswerHead(fields: readonly string[]): StreamAnswer | Fault {
+  const headers: string[] = []
+  let status = 0
+  let length = -1
+  if (fields.length > 2 * MAX_FIELDS) return badAnswer('more header fields than anybody needs')
+  for (let i = 0; i < fields.length; i += 2) {
+    const name = fields[i]!
+    const value = fields[i + 1]!
+    if (name.startsWith(':')) {
+      if (name !== ':status') return badAnswer('a pseudo-header field that is not known')
+      if (headers.length > 0) return badAnswer('a pseudo-header field after a header field')
+      if (status !== 0) return badAnswer('a status twice')
+      if (!/^[1-5]\d\d$/.test(value) || value === '101') return badAnswer('a status that is none')
+      status = Number(value)
+      continue
+    }
+    if (!fieldName.test(name) || !fieldValue.test(value)) return badAnswer('a header field that is not well formed')
+    if (connectionSpecific.has(name)) return badAnswer(`${name} in HTTP/2`)
+    if (name === 'content-length') {
+      if (length >= 0 || !/^\d{1,15}$/.test(value)) return badAnswer('a content-length that is no length')
+      length = Number(value)
+    }
+    headers.push(name, value)
+  }
+  return status === 0 ? badAnswer('an answer without a status') : { status, headers, length }
+}
+
 /** What a trailer may not say: where a message ends, for whom it is, who asks (RFC 9110 §6.5.1). */
 const neverTrailing = new Set([
   ...connectionSpecific,
@@ -151,18 +197,6 @@ export function passableTrailers(fields: readonly string[]): string[] {
     if (fieldName.test(name) && fieldValue.test(value) && !neverTrailing.has(name)) kept.push(name, value)
   }
   return kept
-}
-
-/** As `sendTrailers` wants them. */
-export function trailerObject(fields: readonly string[]): Record<string, string | string[]> {
-  const object: Record<string, string | string[]> = Object.create(null) as Record<string, string | string[]>
-  for (let i = 0; i < fields.length; i += 2) {
-    const name = fields[i]!
-    const value = fields[i + 1]!
-    const known = object[name]
-    object[name] = known === undefined ? value : Array.isArray(known) ? [...known, value] : [known, value]
-  }
-  return object
 }
 
 /** Whether a request is a call of gRPC, which is answered in its own way. */

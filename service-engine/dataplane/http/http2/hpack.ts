@@ -213,16 +213,28 @@ for (const [i, [name, value]] of staticFields.entries()) {
   if (value !== '') indexOfField.set(`${name} ${value}`, i + 1)
 }
 
+/** The most bytes that a block of these fields takes. */
+export function blockRoom(fields: readonly string[]): number {
+  let room = 1
+  for (let i = 0; i < fields.length; i++) room += fields[i]!.length + 5
+  return room
+}
+
+/** As `putBlock`, into a buffer of its own. */
+export function encodeBlock(fields: readonly string[], isFirst: boolean): Buffer {
+  const out = Buffer.allocUnsafe(blockRoom(fields))
+  return out.subarray(0, putBlock(out, 0, fields, isFirst))
+}
+
 /**
  * A block of fields that asks its reader to keep nothing: static names, values as they are.
  *
- * Shapes  fields: flat, well formed, latin1. isFirst: of the connection; says that no table is used, whatever its size
+ * Shapes  out: has `blockRoom` behind `from`. fields: flat, well formed, latin1. isFirst: of the connection; says that no
+ *         table is used, whatever its size
+ * Returns the offset behind the block
  */
-export function encodeBlock(fields: readonly string[], isFirst: boolean): Buffer {
-  let room = 1
-  for (let i = 0; i < fields.length; i++) room += fields[i]!.length + 5
-  const out = Buffer.allocUnsafe(room)
-  let at = 0
+export function putBlock(out: Buffer, from: number, fields: readonly string[], isFirst: boolean): number {
+  let at = from
   if (isFirst) out[at++] = 0x20
   for (let i = 0; i < fields.length; i += 2) {
     const name = fields[i]!
@@ -239,12 +251,18 @@ export function encodeBlock(fields: readonly string[], isFirst: boolean): Buffer
     } else at = putInteger(out, at, known, 4)
     at = putString(out, at, value)
   }
-  return out.subarray(0, at)
+  return at
 }
 
+/** Up to so many bytes a loop is faster than the way into the runtime. */
+const SHORT = 24
+
 function putString(out: Buffer, from: number, text: string): number {
-  const at = putInteger(out, from, text.length, 7)
-  return at + out.write(text, at, 'latin1')
+  const { length } = text
+  const at = putInteger(out, from, length, 7)
+  if (length > SHORT) return at + out.write(text, at, 'latin1')
+  for (let i = 0; i < length; i++) out[at + i] = text.charCodeAt(i)
+  return at + length
 }
 
 function putInteger(out: Buffer, from: number, value: number, bits: number): number {

@@ -1,11 +1,13 @@
 /** Connections of HTTP/2 to servers: many exchanges on each. */
-import { connect as http2Connect, type ClientHttp2Session } from 'node:http2'
-import { connect as netConnect, type Socket } from 'node:net'
+import { connect as netConnect, type OnReadOpts, type Socket } from 'node:net'
 import { connect as tlsConnect, type TLSSocket } from 'node:tls'
 import type { FaultCode } from '#engine/base/fault.ts'
 import type { Destination } from '../../exchange/forwarder.ts'
 import { upstreamTlsOptions } from '../../upstream/tls.ts'
-import { Timer, type Wheel } from '../wire/wheel.ts'
+import type { WireParts } from '../wire/parts.ts'
+import { Timer, type Lane } from '../wire/wheel.ts'
+import type { ConnectionLimits, Stream, StreamUser } from './connection.ts'
+import { OpenedConnection, STREAMS_UNTIL_TOLD, type OpenedUser } from './opened.ts'
 
 /** Whom a connection serves: an attempt. */
 export interface SessionUser {
@@ -14,43 +16,67 @@ export interface SessionUser {
   readonly unable: (code: FaultCode, cause: Error | undefined) => void
 }
 
-/** Streams on a connection whose server has not said yet how many it takes: RFC 9113 §6.5.2 asks for no fewer. */
-const STREAMS_UNTIL_TOLD = 100
 /** Servers are trusted with more than clients, but not without end. */
-const MAX_HEADER_BYTES = 65_536
-const MAX_FIELDS = 4_096
-const MAX_SESSION_MB = 64
-const STREAM_WINDOW_BYTES = 262_144
-const CONNECTION_WINDOW_BYTES = 1_048_576
+const limits: ConnectionLimits = {
+  initialWindowBytes: 262_144,
+  maxControlFrames: 1_000,
+  maxEmptyDataFrames: 10_000,
+  maxHeaderBytes: 65_536
+}
+/** Beyond the limit on fields, for a frame of them. */
+const SPARE_BLOCK_BYTES = 32_768
+/** What blocks of servers are decoded in: 8/5 of the largest. */
+export const SCRATCH_BYTES: number = 2 * (limits.maxHeaderBytes + SPARE_BLOCK_BYTES)
+/** A server that says nothing on its streams for so long is asked whether it is there, and has as long to answer. */
+const SILENCE_MS = 30_000
+/** From then on it is asked at every so many silences: servers of gRPC take offence at more than one question in 5 minutes. */
+const SILENCES_BETWEEN = 11
+/** A server that takes nothing at all for so long is gone, whatever its connection says. */
+const STALL_MS = 60_000
+/** How long a connection that is told to end may take to do so. */
+const LINGER_MS = 1_000
 
 /**
  *   connecting -> (securing ->) standing: busy <-> idle -> draining (nothing new) -> closed
  */
-export class ServerSession {
+export class ServerSession implements OpenedUser {
   readonly destination: Destination
   readonly #pool: SessionPool
-  readonly #wheel: Wheel
-  readonly #timer = new Timer(() => this.close())
+  readonly #parts: WireParts
   readonly #socket: Socket
-  #session: ClientHttp2Session | null = null
+  readonly #timer = new Timer(() => this.#expired())
+  readonly #watch = new Timer(() => this.#watched())
+  readonly #stall = new Timer(() => this.#stalled())
+  #connection: OpenedConnection | null = null
   #waiting: SessionUser[] = []
-  #open = 0
   #isSecuring = false
   #isDraining = false
   /** It answered somebody before. */
   isProven = false
+  #heard = 0
+  #silences = 0
+  #isAsked = false
+  #untaken = 0
 
-  constructor(destination: Destination, pool: SessionPool, wheel: Wheel) {
+  constructor(destination: Destination, pool: SessionPool, parts: WireParts) {
     this.destination = destination
     this.#pool = pool
-    this.#wheel = wheel
+    this.#parts = parts
     const { tls } = destination
+    const onread: OnReadOpts = {
+      buffer: parts.readBuffer,
+      callback: (size, bytes) => {
+        this.#connection?.receive(bytes as Buffer, size)
+        return true
+      }
+    }
     const where = {
       host: destination.address(),
       port: destination.port,
       noDelay: true,
       keepAlive: true,
-      keepAliveInitialDelay: 60_000
+      keepAliveInitialDelay: 60_000,
+      onread
     }
     let error: Error | undefined
     destination.connectionOpened()
@@ -63,26 +89,32 @@ export class ServerSession {
         socket.destroy(new Error('the server does not speak HTTP/2'))
       })
     }
+    // Nobody is there to take a request.
+    socket.on('end', () => socket.destroy())
     socket.on('error', (cause: Error) => (error = cause))
     socket.once('close', () => this.#closed(error))
     this.#socket = socket
   }
 
-  hasPlace(): boolean {
-    if (this.#isDraining || this.#session?.closed === true) return false
-    const limit = this.#session?.remoteSettings?.maxConcurrentStreams ?? STREAMS_UNTIL_TOLD
-    return this.#open + this.#waiting.length < Math.min(limit, 0x7fff_ffff)
+  get isStanding(): boolean {
+    return this.#connection !== null
   }
 
-  get library(): ClientHttp2Session | null {
-    return this.#session
+  hasPlace(): boolean {
+    if (this.#isDraining) return false
+    return this.#connection === null ? this.#waiting.length < STREAMS_UNTIL_TOLD : this.#connection.hasPlace(1)
   }
 
   /** Serves at once, or when the connection stands. */
   serve(user: SessionUser): void {
-    if (this.#session === null) return void this.#waiting.push(user)
-    this.#take()
-    user.ready(this, false)
+    if (this.#connection === null) this.#waiting.push(user)
+    else user.ready(this, false)
+  }
+
+  /** Begins a stream, for whom it is `ready`. */
+  ask(fields: readonly string[], isEnd: boolean, user: StreamUser): Stream {
+    this.#timer.disarm()
+    return this.#connection!.ask(fields, isEnd, user)
   }
 
   /** Who waits does so no more; a connection that nobody waits for is given up. */
@@ -90,63 +122,97 @@ export class ServerSession {
     const index = this.#waiting.indexOf(user)
     if (index < 0) return
     this.#waiting.splice(index, 1)
-    if (this.#waiting.length === 0 && this.#session === null) this.#socket.destroy()
-  }
-
-  /** A stream is over. */
-  release(): void {
-    this.#open--
-    if (this.#open > 0) return
-    if (this.#isDraining) return this.#session?.close()
-    this.#wheel.lane(this.destination.idleTimeoutMs).arm(this.#timer)
+    if (this.#waiting.length === 0 && this.#connection === null) this.#socket.destroy()
   }
 
   /** Nothing new; closes when its streams are over. */
   close(): void {
     this.#isDraining = true
-    this.#timer.disarm()
-    if (this.#session === null && this.#waiting.length === 0) this.#socket.destroy()
-    else if (this.#open === 0) this.#session?.close()
+    if (this.#connection !== null) this.#connection.drain()
+    else if (this.#waiting.length === 0) this.#socket.destroy()
   }
 
-  #take(): void {
-    this.#open++
-    this.#timer.disarm()
+  onStreamClosed(): void {
+    if (this.#connection?.openStreams === 0 && !this.#isDraining) this.#idle()
+  }
+
+  onDraining(): void {
+    this.#isDraining = true
+    this.#pool.remove(this)
+  }
+
+  onClosing(): void {
+    this.onDraining()
+    this.#lane(LINGER_MS).arm(this.#timer)
+  }
+
+  onClosed(): void {
+    // The socket says so too.
+  }
+
+  onBlocked(isBlocked: boolean): void {
+    if (!isBlocked) return this.#stall.disarm()
+    this.#untaken = this.#connection!.waitingBytes
+    this.#lane(STALL_MS).arm(this.#stall)
+  }
+
+  onPong(): void {
+    this.#isAsked = false
   }
 
   #stand(): void {
     if (this.#socket.destroyed) return
-    const options = {
-      createConnection: () => this.#socket,
-      maxHeaderListPairs: MAX_FIELDS,
-      maxSessionMemory: MAX_SESSION_MB,
-      strictSingleValueFields: false,
-      peerMaxConcurrentStreams: STREAMS_UNTIL_TOLD,
-      settings: { enablePush: false, initialWindowSize: STREAM_WINDOW_BYTES, maxHeaderListSize: MAX_HEADER_BYTES }
-    }
-    const session = http2Connect(`${this.destination.tls === null ? 'http' : 'https'}://${this.destination.serverId}`, options)
-    this.#session = session
-    session.on('error', () => undefined)
-    session.once('connect', () => {
-      if (!session.destroyed) session.setLocalWindowSize(CONNECTION_WINDOW_BYTES)
-    })
-    session.on('goaway', () => (this.#isDraining = true))
-    session.once('close', () => {
-      this.#isDraining = true
-      this.#pool.remove(this)
-    })
+    this.#connection = new OpenedConnection(this.#socket, limits, this.#parts, this)
+    this.#lane(SILENCE_MS).arm(this.#watch)
     const waiting = this.#waiting
     this.#waiting = []
-    for (const user of waiting) {
-      this.#take()
-      user.ready(this, true)
+    for (const user of waiting) user.ready(this, true)
+    if (this.#connection.openStreams > 0) return
+    if (this.#isDraining) this.#connection.drain()
+    else this.#idle()
+  }
+
+  #idle(): void {
+    this.#lane(this.destination.idleTimeoutMs).arm(this.#timer)
+  }
+
+  #expired(): void {
+    if (this.#connection === null || this.#connection.isDraining) this.#socket.destroy()
+    else this.close()
+  }
+
+  /** Streams may be silent for long; a server that does not answer a question is gone. */
+  #watched(): void {
+    const connection = this.#connection!
+    this.#lane(SILENCE_MS).arm(this.#watch)
+    if (connection.openStreams === 0 || connection.heard !== this.#heard) {
+      this.#heard = connection.heard
+      this.#silences = 0
+      this.#isAsked = false
+      return
     }
-    if (this.#open === 0) this.#wheel.lane(this.destination.idleTimeoutMs).arm(this.#timer)
+    if (this.#isAsked) return void this.#socket.destroy(new Error('the server does not answer a ping'))
+    if (this.#silences++ % SILENCES_BETWEEN !== 0) return
+    this.#isAsked = true
+    connection.ping()
+  }
+
+  #stalled(): void {
+    const { waitingBytes } = this.#connection!
+    if (waitingBytes >= this.#untaken) return void this.#socket.destroy(new Error('the server does not read'))
+    this.#untaken = waitingBytes
+    this.#lane(STALL_MS).arm(this.#stall)
+  }
+
+  #lane(delayMs: number): Lane {
+    return this.#parts.wheel.lane(delayMs)
   }
 
   #closed(error: Error | undefined): void {
     this.#isDraining = true
     this.#timer.disarm()
+    this.#watch.disarm()
+    this.#stall.disarm()
     this.#pool.remove(this)
     this.destination.connectionClosed()
     const waiting = this.#waiting
@@ -160,14 +226,16 @@ export class SessionPool {
   readonly #sessions = new Map<Destination, ServerSession[]>()
 
   /** A place on a connection: the first that has one is filled before the next. */
-  acquire(destination: Destination, user: SessionUser, wheel: Wheel): ServerSession {
+  acquire(destination: Destination, user: SessionUser, parts: WireParts): ServerSession {
     let list = this.#sessions.get(destination)
     if (list === undefined) this.#sessions.set(destination, (list = []))
-    let session = list.find(one => one.hasPlace())
-    if (session === undefined) {
-      session = new ServerSession(destination, this, wheel)
-      list.push(session)
+    for (const session of list) {
+      if (!session.hasPlace()) continue
+      session.serve(user)
+      return session
     }
+    const session = new ServerSession(destination, this, parts)
+    list.push(session)
     session.serve(user)
     return session
   }

@@ -12,8 +12,9 @@ import { Pace } from '../wire/pace.ts'
 import type { WireParts } from '../wire/parts.ts'
 import type { IdleServers } from '../wire/server.ts'
 import { Timer, type Lane } from '../wire/wheel.ts'
-import { codes, type Stream, type StreamUser } from './connection.ts'
+import type { Stream, StreamUser } from './connection.ts'
 import { grpcFields, isGrpc, passableTrailers, responseFields, type StreamHead } from './fields.ts'
+import { codes } from './frames.ts'
 
 /** What the streams of one connection share. */
 export interface StreamParts {
@@ -117,7 +118,7 @@ export class ClientStream implements Wire, ClientSide, StreamUser {
     const length = headerOf(response.headers, 'content-length')
     const fields = responseFields(response, length === undefined ? -1 : Number(length), this.parts.dates.now())
     this.#stream.respond(fields, body.length === 0)
-    if (body.length > 0 && !this.#stream.write(body, [])) this.#blocked()
+    if (body.length > 0 && !this.#stream.write(body, 0, body.length, [])) this.#blocked()
   }
 
   serve(exchange: Exchange, onSent: (fault: Fault | null) => void): void {
@@ -161,8 +162,7 @@ export class ClientStream implements Wire, ClientSide, StreamUser {
       this.#stream.respond(fields, isAll)
       if (isAll) return true
     }
-    // What is read is in a buffer that the next read overwrites.
-    return this.#stream.write(from === to ? EMPTY : Buffer.from(bytes.subarray(from, to)), passed) || this.#blocked()
+    return this.#stream.write(bytes, from, to, passed) || this.#blocked()
   }
 
   /** `onFlushed` comes from below, once all of it is on its way. */

@@ -14,6 +14,8 @@ export interface WireParts {
   readonly readBuffer: Buffer
   readonly readers: Readers
   readonly buffers: Buffers
+  /** Blocks of fields of servers are decoded in it. */
+  readonly scratch: Buffer
   /** A head is read in one go, and used up before the next is. */
   readonly responses: ResponseReader
   readonly queues: SendQueues

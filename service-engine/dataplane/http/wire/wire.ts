@@ -4,6 +4,7 @@ import type { HttpSpec } from '#model/snapshot/snapshot.ts'
 import type { Entrance, EntranceSpine, Forwarder } from '../../exchange/forwarder.ts'
 import { joinEntrances } from '../entrances.ts'
 import { openHttp2Entrance } from '../http2/entrance.ts'
+import { SCRATCH_BYTES } from '../http2/sessions.ts'
 import { Nobody } from '../nobody.ts'
 import { makeResponseReader } from './attempt.ts'
 import { ClientConnection, type EntranceParts } from './client.ts'
@@ -35,6 +36,7 @@ export function makeWireForwarder(options: { readonly clock: Clock }): Forwarder
     readBuffer: Buffer.allocUnsafeSlow(READ_BYTES),
     readers: new Readers(Buffer.allocUnsafeSlow(READ_BYTES)),
     buffers: new Buffers(),
+    scratch: Buffer.allocUnsafeSlow(SCRATCH_BYTES),
     responses: makeResponseReader(),
     queues: new SendQueues(clock),
     sessions: new WeakMap()
