@@ -33,6 +33,7 @@ import type { ChangeOrder, ChangeResult, ChangeView, Expectation, Write, WriteVi
 import { patched } from './patch.ts'
 import { patternViolation } from './pattern.ts'
 import { resolveReference } from './reference.ts'
+import { makeScriptJudge, type ScriptJudge } from './script.ts'
 import { makeSecretKeeper } from './secret.ts'
 import { View } from './view.ts'
 
@@ -71,13 +72,13 @@ export class ChangeBusy extends Error {
 export function makeChange(options: ChangeOptions): Change {
   let last: Promise<unknown> = Promise.resolve()
   let waiting = 0
-  const listening = new Listening(options.store)
+  const kept = { listening: new Listening(options.store), judge: makeScriptJudge() }
   const apply = async (order: ChangeOrder): Promise<ChangeResult> => {
     if (waiting >= WAITING_MAX) throw new ChangeBusy('too many changes at once')
     waiting += 1
     const mine = last.then(
-      () => carryOut(options, order, listening),
-      () => carryOut(options, order, listening)
+      () => carryOut(options, order, kept),
+      () => carryOut(options, order, kept)
     )
     last = mine
     try {
@@ -89,9 +90,16 @@ export function makeChange(options: ChangeOptions): Change {
   return { apply }
 }
 
-async function carryOut(options: ChangeOptions, order: ChangeOrder, listening: Listening): Promise<ChangeResult> {
+/** What lasts longer than one order. */
+interface Kept {
+  readonly listening: Listening
+  readonly judge: ScriptJudge
+}
+
+async function carryOut(options: ChangeOptions, order: ChangeOrder, kept: Kept): Promise<ChangeResult> {
   const { store } = options
-  const work = new Work(options, order, listening)
+  if (order.writes.some(({ kind }) => kind === 'vsdatascriptset')) await kept.judge.ready()
+  const work = new Work(options, order, kept)
   work.draftAll()
   work.resolveAll()
   work.checkAll()
@@ -123,6 +131,7 @@ async function carryOut(options: ChangeOptions, order: ChangeOrder, listening: L
 class Work {
   readonly #options: ChangeOptions
   readonly #order: ChangeOrder
+  readonly #judge: ScriptJudge
   readonly #view: View
   readonly #secrets
   readonly #listening: Listening
@@ -139,10 +148,11 @@ class Work {
   readonly #broken = new Set<string>()
   readonly warnings: Violation[] = []
 
-  constructor(options: ChangeOptions, order: ChangeOrder, listening: Listening) {
+  constructor(options: ChangeOptions, order: ChangeOrder, { listening, judge }: Kept) {
     this.#listening = listening
     this.#options = options
     this.#order = order
+    this.#judge = judge
     this.#view = new View(options.store)
     this.#secrets = makeSecretKeeper(options.seal, options.randomBytes, options.passwordCost)
   }
@@ -319,7 +329,8 @@ class Work {
           ...new Set(this.#view.referrersOf(id).flatMap(({ from }) => (from.kind === of ? from : [])))
         ],
         listening: (where: Parameters<CheckContext['listening']>[0]) => this.#view.listening(where, this.#listening),
-        pattern: patternViolation
+        pattern: patternViolation,
+        script: this.#judge.problem
       }
       const opened = this.#secrets.opened(draft)
       const checked = checkResource(kind, opened, context)

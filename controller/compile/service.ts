@@ -11,6 +11,7 @@ import { limitOf } from './limit.ts'
 import { matchOf, statusRanges } from './match.ts'
 import { targetOf } from './pool.ts'
 import { CannotBuild } from './resources.ts'
+import { scriptsOf } from './script.ts'
 import type { Read, Reader } from './resources.ts'
 import { httpRules, networkRules } from './rules.ts'
 import { clientAuthOf, clientTls } from './tls.ts'
@@ -68,6 +69,7 @@ export function servicePart(
     ...(hosting === undefined ? {} : { hosting: hosting.spec }),
     ...limitsOf(uuid, body),
     ...stepsOf(reader, body),
+    ...scriptsOf(reader, isHttp ? body.vs_datascripts : undefined),
     ...compressionOf(reader, isHttp ? profile?.http_profile : undefined),
     ...(isHttp ? clientCertificateOf(reader, body, profile?.http_profile) : {}),
     ...cacheOf(reader, isHttp ? profile?.http_profile : undefined)

@@ -29,6 +29,7 @@ import { systemconfiguration } from './systemconfiguration.ts'
 import { tenant } from './tenant.ts'
 import { user } from './user.ts'
 import { virtualservice } from './virtualservice.ts'
+import { vsdatascriptset } from './vsdatascriptset.ts'
 import { vsvip } from './vsvip.ts'
 import { webhook } from './webhook.ts'
 import {
@@ -72,6 +73,7 @@ const catalogue = {
   errorpagebody,
   ipaddrgroup,
   stringgroup,
+  vsdatascriptset,
   analyticsprofile,
   systemconfiguration,
   user,

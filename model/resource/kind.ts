@@ -30,6 +30,7 @@ export const kindNames = [
   'errorpagebody',
   'ipaddrgroup',
   'stringgroup',
+  'vsdatascriptset',
   'analyticsprofile',
   'systemconfiguration',
   'user',
@@ -57,6 +58,8 @@ export interface CheckContext {
   readonly listening: (where: readonly { readonly address: string; readonly port: number }[]) => readonly Other[]
   /** Why engines would refuse a regular expression; undefined when they would not. Not judged where it is left out. */
   readonly pattern?: (source: string, isCaseSensitive: boolean) => string | undefined
+  /** Why engines would refuse a script, and where in it; line 0 is the whole. Not judged where it is left out. */
+  readonly script?: (source: string) => { readonly line: number; readonly column: number; readonly message: string } | undefined
 }
 
 /**

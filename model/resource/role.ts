@@ -130,6 +130,7 @@ export const permissionOf: Readonly<Record<KindName, PermissionName>> = {
   errorpagebody: 'PERMISSION_ERRORPAGEBODY',
   ipaddrgroup: 'PERMISSION_IPADDRGROUP',
   stringgroup: 'PERMISSION_STRINGGROUP',
+  vsdatascriptset: 'PERMISSION_VSDATASCRIPTSET',
   analyticsprofile: 'PERMISSION_ANALYTICSPROFILE',
   systemconfiguration: 'PERMISSION_SYSTEMCONFIGURATION',
   user: 'PERMISSION_USER',

@@ -79,6 +79,11 @@ export const httpPolicies = shape('policy', {
   http_policy_set_ref: ref('httppolicyset', 'The policy.', { required: true })
 })
 
+export const scriptSets = shape('script set', {
+  index: integer('Order among the script sets, lowest first.', { required: true }),
+  vs_datascript_set_ref: ref('vsdatascriptset', 'The script set.', { required: true })
+})
+
 export const mirrorTo = shape('mirror', {
   pool_ref: ref('pool', 'The pool.', { required: true }),
   percent: integer('Share of the requests.', { default: 100, min: 0, max: 100, unit: 'percent' })
@@ -106,6 +111,7 @@ const fields = {
   ),
   ssl_profile_ref: ref('sslprofile', 'TLS versions and ciphers; System-Standard when left out.', {}),
   http_policies: list(each(httpPolicies), 'Rules for requests and responses.', { maxItems: 100 }),
+  vs_datascripts: list(each(scriptSets), 'Scripts, after the rules.', { maxItems: 20 }),
   network_security_policy_ref: ref('networksecuritypolicy', 'Clients that may connect.', {}),
   timeouts: nested(timeouts, 'How long it waits for what. Not a field of Avi.', {}),
   fault: nested(faultInjection, 'Failures made on purpose. Not a field of Avi.', {}),
@@ -203,7 +209,6 @@ export const virtualservice = defineKind({
     use_vip_as_snat: false,
     vip: [],
     vrf_context_ref: '',
-    vs_datascripts: [],
     waf_policy_ref: '',
     weight: 1
   },
@@ -318,6 +323,8 @@ function ownRules(body: FilledVirtualService, context: CheckContext): Violation[
   }
   if (type !== 'APPLICATION_PROFILE_TYPE_HTTP' && (body.http_policies ?? []).length > 0)
     say('/http_policies', 'needs an HTTP application profile')
+  if (type !== 'APPLICATION_PROFILE_TYPE_HTTP' && (body.vs_datascripts ?? []).length > 0)
+    say('/vs_datascripts', 'needs an HTTP application profile')
   violations.push(
     ...rateViolations(body.requests_rate_limit, '/requests_rate_limit', false),
     ...rateViolations(body.connections_rate_limit, '/connections_rate_limit', true),
@@ -331,11 +338,13 @@ function ownRules(body: FilledVirtualService, context: CheckContext): Violation[
   if (type !== 'APPLICATION_PROFILE_TYPE_HTTP' && body.requests_rate_limit !== undefined)
     say('/requests_rate_limit', 'needs an HTTP application profile')
   violations.push(...kernelRules(body, context, type))
-  const indexes = new Map<number, number>()
-  for (const [i, { index }] of (body.http_policies ?? []).entries()) {
-    const other = indexes.get(index)
-    if (other !== undefined) say(`/http_policies/${i}/index`, `is the same as that of /http_policies/${other}`)
-    indexes.set(index, i)
+  for (const list of ['http_policies', 'vs_datascripts'] as const) {
+    const indexes = new Map<number, number>()
+    for (const [i, { index }] of (body[list] ?? []).entries()) {
+      const other = indexes.get(index)
+      if (other !== undefined) say(`/${list}/${i}/index`, `is the same as that of /${list}/${other}`)
+      indexes.set(index, i)
+    }
   }
   return violations
 }

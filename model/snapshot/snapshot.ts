@@ -92,7 +92,26 @@ export interface VirtualServicePart {
   readonly cache?: CacheSpec
   /** For an exchange as a whole, from its head to the last byte of its answer; left out: unlimited. */
   readonly requestTimeoutMs?: number
+  /** In order. */
+  readonly scripts?: readonly ScriptSetSpec[]
 }
+
+/** Scripts, with what they may choose and ask by its name. */
+export interface ScriptSetSpec {
+  readonly id: string
+  readonly name: string
+  /** Whether an exchange goes on when a script of it fails. */
+  readonly failsOpen: boolean
+  /** Processor time of one run. */
+  readonly timeLimitMs: number
+  readonly programs: readonly { readonly event: ScriptEvent; readonly source: string }[]
+  readonly pools: Readonly<Record<string, TargetSpec>>
+  readonly poolGroups: Readonly<Record<string, TargetSpec>>
+  readonly stringGroups: Readonly<Record<string, Readonly<Record<string, string>>>>
+  readonly ipGroups: Readonly<Record<string, readonly string[]>>
+}
+
+export type ScriptEvent = 'request' | 'response' | 'lb-failed'
 
 /** Virtual services without listeners of their own. Names in lower case; `*.shop.test` stands for all below. */
 export interface HostingSpec {

@@ -44,6 +44,7 @@ export const minimal: { readonly [K in KindName]: WrittenKind[K] } = {
   webhook: { name: 'ops', callback_url: 'https://ops.test/weir' },
   ipaddrgroup: { name: 'office' },
   stringgroup: { name: 'words', type: 'SG_TYPE_STRING' },
+  vsdatascriptset: { name: 'scripts', datascript: [{ evt: 'VS_DATASCRIPT_EVT_HTTP_REQ', script: 'weir.log(weir.request.path)' }] },
   analyticsprofile: { name: 'analytics' },
   systemconfiguration: {},
   user: { name: 'alice' },

@@ -126,6 +126,7 @@ const longWords: Readonly<Record<string, string>> = {
   sslprofile: 'TLS profile',
   str: 'string',
   stringgroup: 'string group',
+  vsdatascriptset: 'script set',
   svr: 'server',
   systemconfiguration: 'system configuration',
   sz: 'size',

@@ -13,6 +13,7 @@ export const kindGroups: readonly { readonly title: string; readonly kinds: read
       { kind: 'applicationprofile', plural: 'Application profiles', what: 'how HTTP or TCP is handled' },
       { kind: 'networkprofile', plural: 'Network profiles', what: 'how connections are handled' },
       { kind: 'httppolicyset', plural: 'HTTP policy sets', what: 'rules by path, host and header' },
+      { kind: 'vsdatascriptset', plural: 'Script sets', what: 'scripts that decide where rules do not reach' },
       { kind: 'errorpageprofile', plural: 'Error pages', what: 'pages instead of plain error answers' },
       { kind: 'errorpagebody', plural: 'Error page bodies', what: 'the text of an error page' },
       { kind: 'networksecuritypolicy', plural: 'Network security policies', what: 'which clients may connect' },
