@@ -4,6 +4,7 @@ import { parentPort, workerData } from 'node:worker_threads'
 import { makeLog } from '#model/base/log.ts'
 import type { WorkerSetup } from './generation/orders.ts'
 import { startWorker } from './generation/serve.ts'
+import { readQuickJs } from './quickjs-file.ts'
 
 if (parentPort === null) throw new Error('worker.ts runs as a worker thread only')
 // A pattern of a rule that runs wild on a stranger's path is taken over by the engine that needs linear time only.
@@ -12,4 +13,7 @@ setFlagsFromString('--enable-experimental-regexp-engine-on-excessive-backtracks'
 // refer to until the next full collection. What an exchange is made of dies young, so that collecting it costs next to nothing.
 setFlagsFromString('--no-allocation-site-pretenuring')
 const setup = workerData as WorkerSetup
-startWorker(parentPort, setup, { log: makeLog(line => process.stderr.write(line), { fields: { part: 'worker', worker: setup.worker } }) })
+startWorker(parentPort, setup, {
+  readWasm: readQuickJs,
+  log: makeLog(line => process.stderr.write(line), { fields: { part: 'worker', worker: setup.worker } })
+})

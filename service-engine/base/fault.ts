@@ -25,6 +25,7 @@ const rows = {
   DOWNSTREAM_IDLE: { origin: 'downstream', status: 408, replay: 'never' },
   ENGINE_BUG: { origin: 'engine', status: 500, replay: 'never' },
   DENIED_BY_RULE: { origin: 'engine', status: 403, replay: 'never' },
+  SCRIPT_FAILED: { origin: 'engine', status: 500, replay: 'never' },
   SERVER_WITHDRAWN: { origin: 'engine', status: 503, replay: 'never' },
   NO_TARGET: { origin: 'engine', status: 503, replay: 'never' },
   NO_AVAILABLE_SERVER: { origin: 'engine', status: 503, replay: 'never' },

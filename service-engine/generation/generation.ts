@@ -17,6 +17,8 @@ import { CacheStore } from '../dataplane/filter/cache/store.ts'
 import { explainRequest, notHere } from '../dataplane/http/explain.ts'
 import type { SpineServices } from '../dataplane/http/exchange.ts'
 import { DatagramListener } from '../dataplane/listen/datagrams.ts'
+import { Sandbox } from '../dataplane/filter/script/sandbox.ts'
+import { ScriptSets, type ScriptStats } from '../dataplane/filter/script/sets.ts'
 import { Listener } from '../dataplane/listen/listener.ts'
 import type { Site } from '../dataplane/http/site.ts'
 import type { TicketKeys } from '../dataplane/listen/tickets.ts'
@@ -42,6 +44,8 @@ export interface DataPlaneServices {
   readonly invalidated?: (virtualServiceId: string, url: string) => void
   /** 48 secret bytes, the same in all workers, for as long as a snapshot brings none; null: each its own. */
   readonly ticketKeys: Buffer | null
+  /** The bytes of what scripts run in, read when the first one is to run. */
+  readonly readWasm: () => Uint8Array
 }
 
 /** What runs, whole. */
@@ -82,6 +86,8 @@ export interface DataPlane {
   readonly explain: (question: RequestQuestion) => Explanation
   /** Takes answers out that a virtual service keeps. Returns how many. */
   readonly purge: (virtualServiceId: string, purge: CachePurge) => number
+  /** What became of the runs of scripts, since the start. */
+  readonly scripts: () => readonly ScriptStats[]
   /** Closes the listeners, lets exchanges and flows end until the deadline, then cuts. */
   readonly stop: (deadlineMs: number) => Promise<void>
   /** What is bound, with the real port where 0 was asked for. */
@@ -106,12 +112,16 @@ class RunningDataPlane implements DataPlane {
   readonly #stores = new Map<string, CacheStore>()
   readonly #spine: SpineServices
   readonly #ticketKeys: TicketKeys
+  readonly #scriptSets: ScriptSets
   #current: Generation = nothing
   #queue: Promise<unknown> = Promise.resolve()
 
   constructor(services: DataPlaneServices) {
     this.#services = services
     this.#ticketKeys = { current: [services.ticketKeys ?? randomBytes(48)] }
+    const { clock, log } = services
+    const sandbox = new Sandbox({ readWasm: services.readWasm, cpuMs, log: log.warn })
+    this.#scriptSets = new ScriptSets({ sandbox, nowMs: clock.nowMs, nowEpochMs: clock.nowEpochMs, log: log.warn })
     this.#spine = {
       clock: services.clock,
       random: services.random,
@@ -145,7 +155,15 @@ class RunningDataPlane implements DataPlane {
     const plan = this.#current.plans.get(question.virtualServiceId)
     if (plan === undefined) return notHere
     const partOf = (id: string): VirtualServicePart | undefined => this.#current.plans.get(id)?.part
-    return explainRequest(question, plan.part, { poolOf: this.#spine.poolOf, partOf })
+    return explainRequest(question, plan.part, {
+      poolOf: this.#spine.poolOf,
+      partOf,
+      scriptsOf: id => this.#current.plans.get(id)?.scripts
+    })
+  }
+
+  scripts(): readonly ScriptStats[] {
+    return this.#scriptSets.allStats()
   }
 
   purge(virtualServiceId: string, purge: CachePurge): number {
@@ -207,6 +225,17 @@ class RunningDataPlane implements DataPlane {
       if (pool !== undefined) pools.set(part.id, pool)
     }
     const plans = new Map<string, ServicePlan>()
+    const scripted = snapshot.virtualServices.find(({ scripts = [] }) => scripts.length > 0)
+    if (scripted !== undefined) {
+      try {
+        await this.#scriptSets.sandbox.ready()
+      } catch (error) {
+        violations.push({
+          pointer: `/virtual-service/${scripted.id}/scripts`,
+          message: `must have what scripts run in: ${messageOf(error)}`
+        })
+      }
+    }
     for (const part of snapshot.virtualServices) {
       const turn = letOthersRun()
       if (turn !== undefined) await turn
@@ -290,7 +319,8 @@ class RunningDataPlane implements DataPlane {
         after: clock.after,
         poolOf: this.#spine.poolOf,
         storeOf: (id, maxBytes) => this.#storeOf(id, maxBytes),
-        invalidated: this.#services.invalidated ?? (() => undefined)
+        invalidated: this.#services.invalidated ?? (() => undefined),
+        scriptSets: this.#scriptSets
       })
     } catch (error) {
       violations.push({ pointer, message: messageOf(error) })
@@ -380,6 +410,7 @@ class RunningDataPlane implements DataPlane {
       this.#running.set(id, service)
     }
     this.#fresh.clear()
+    this.#scriptSets.keepOnly(new Set([...next.plans.values()].flatMap(({ scripts }) => scripts?.stats ?? [])))
     for (const [key, { listener, spec, plan, terminator }] of next.doors) {
       const service = this.#running.get(plan.part.id)!
       if (listener instanceof Listener) listener.acceptor = socket => service.accept(socket, spec, terminator)
@@ -472,6 +503,12 @@ class RunningDataPlane implements DataPlane {
   #isResting(poolId: string, server: UpstreamServer): boolean {
     return this.#current.pools.get(poolId)?.pool.resting().includes(server) === true
   }
+}
+
+/** Of this thread: a run is not blamed for what others on the machine do. */
+function cpuMs(): number {
+  const { user, system } = process.threadCpuUsage()
+  return (user + system) / 1000
 }
 
 /** How long building may hold up traffic at a stretch. */

@@ -25,6 +25,12 @@ export interface WorkerOptions {
   readonly clock?: Clock
   readonly log?: Log
   readonly forwarder?: Forwarder
+  /** The bytes of what scripts run in; without it none can. */
+  readonly readWasm?: () => Uint8Array
+}
+
+function withoutScripts(): never {
+  throw new Error('this worker was started without what scripts run in')
 }
 
 /** Ids of exchanges: no two workers, and no two starts of one, have any in common. */
@@ -38,7 +44,12 @@ function makeIds(prefix: string): () => string {
  * `stopped`, closes the port, and nothing of it keeps the thread alive.
  */
 export function startWorker(port: OrderPort, setup: WorkerSetup, options: WorkerOptions = {}): void {
-  const { clock = systemClock, log = silentLog, forwarder = makeForwarder(setup.forwarder ?? 'wire', { clock }) } = options
+  const {
+    clock = systemClock,
+    log = silentLog,
+    forwarder = makeForwarder(setup.forwarder ?? 'wire', { clock }),
+    readWasm = withoutScripts
+  } = options
   const tell = (fact: WorkerFact): void => port.postMessage(fact, [])
   const waiting = new RecordLines()
   /** Left since the last interval began. */
@@ -62,6 +73,7 @@ export function startWorker(port: OrderPort, setup: WorkerSetup, options: Worker
     random: Math.random,
     makeId: makeIds(randomBytes(8).toString('hex')),
     reusePort: setup.reusePort,
+    readWasm,
     ticketKeys: Buffer.from(setup.ticketKeys),
     invalidated: setup.workers === 1 ? () => undefined : (virtualServiceId, url) => tell({ type: 'invalidated', virtualServiceId, url }),
     rates: openRates(setup.rates, () => process.hrtime.bigint()),

@@ -15,6 +15,8 @@ import { HttpCache } from '../dataplane/filter/cache/cache.ts'
 import type { CacheStore } from '../dataplane/filter/cache/store.ts'
 import { filtersFor, type OwnSteps } from '../dataplane/filter/catalog.ts'
 import type { Filter } from '../dataplane/filter/filter.ts'
+import { compileScripts, type Scripts } from '../dataplane/filter/script/script.ts'
+import type { ScriptSets } from '../dataplane/filter/script/sets.ts'
 import { compileErrorPages } from '../dataplane/http/error-page.ts'
 import { recordRefusal, runExchange, type SpineServices } from '../dataplane/http/exchange.ts'
 import { makeMirror } from '../dataplane/http/mirror.ts'
@@ -31,6 +33,7 @@ import type { TicketKeys } from '../dataplane/listen/tickets.ts'
 import { compileText } from '../dataplane/route/text.ts'
 import { compileHosting, type Hosted } from '../dataplane/route/hosting.ts'
 import { compileMatch, compileString } from '../dataplane/route/match.ts'
+import { normalizeTarget } from '../dataplane/route/path.ts'
 import { compileConnectionLimit, compileRateLimit } from '../dataplane/route/rate-limit.ts'
 import { compileRules } from '../dataplane/route/rules.ts'
 import type { Pool } from '../dataplane/upstream/pool.ts'
@@ -49,6 +52,8 @@ export interface ServicePlan {
   /** Two plans with one key are the same. */
   readonly key: string
   readonly site: Site
+  /** Undefined where it has none. */
+  readonly scripts: Scripts | undefined
   /** Null where it has no children. */
   readonly hosted: ((request: RequestHead, downstream: Downstream) => Hosted) | null
   readonly denies: (clientIp: string, port: number) => string | undefined
@@ -88,6 +93,7 @@ export interface PlanServices {
   readonly storeOf: (id: string, maxBytes: number) => CacheStore
   /** Other workers that keep answers of it hear that those of an address are out of date. */
   readonly invalidated: (virtualServiceId: string, url: string) => void
+  readonly scriptSets: ScriptSets
 }
 
 /** `address|port`, with its protocol where that is not TCP: what a listener is known by. */
@@ -108,20 +114,23 @@ export function planService(
 ): ServicePlan {
   const { rates } = services
   const { connectionLimit } = part
+  const scripts = scriptsOf(part, services)
   const site: Site = {
     id: part.id,
     name: part.name,
     part,
     target: part.target,
-    filters: part.application === 'http' ? filtersFor(part, compileRules(part, rates), ownSteps(part, services)) : [],
+    filters: part.application === 'http' ? filtersFor(part, compileRules(part, rates), ownSteps(part, scripts, services)) : [],
     meter: memory.virtualServiceMeter(part.id),
     ...(part.cache === undefined ? {} : { cache: cacheOf(part.id, part.cache, memory, services) }),
-    errorPage: part.errorPages === undefined ? undefined : compileErrorPages(part.errorPages)
+    errorPage: part.errorPages === undefined ? undefined : compileErrorPages(part.errorPages),
+    unserved: scripts?.has('lb-failed') === true ? (exchange, fault) => scripts.decide('lb-failed', exchange, fault) : undefined
   }
   return {
     part,
     key,
     site,
+    scripts,
     hosted: part.hosting === undefined ? null : compileHosting(part.hosting),
     certificates,
     denies: compileNetworkRules(part.networkRules),
@@ -146,8 +155,19 @@ function cacheOf(id: string, spec: CacheSpec, memory: WorkerMemory, { clock, sto
   })
 }
 
+function scriptsOf({ id, application, scripts }: VirtualServicePart, { scriptSets, poolOf }: PlanServices): Scripts | undefined {
+  if (application !== 'http' || scripts === undefined) return undefined
+  return compileScripts(id, scripts, {
+    sets: scriptSets,
+    normalize: normalizeTarget,
+    serverOf: (poolId, address, port) =>
+      poolOf(poolId)?.part.servers.find(server => server.host === address && (port === 0 || server.port === port))?.id
+  })
+}
+
 function ownSteps(
   { requestLimit, fault, mirror, clientCertificate }: VirtualServicePart,
+  scripts: Scripts | undefined,
   { rates, random, after, poolOf }: PlanServices
 ): OwnSteps {
   const faultTests = fault === undefined || fault.match === null ? [] : compileMatch(fault.match, false)
@@ -162,6 +182,7 @@ function ownSteps(
     requestLimit: requestLimit === undefined ? undefined : compileRateLimit(requestLimit, rates),
     fault:
       fault === undefined ? undefined : { spec: fault, matches: exchange => faultTests.every(({ test }) => test(exchange)), random, after },
+    scripts,
     mirror: mirror === undefined ? undefined : { percent: mirror.percent, random, begin: makeMirror(mirror.poolId, poolOf) }
   }
 }

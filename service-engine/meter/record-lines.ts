@@ -30,11 +30,15 @@ export function formatRecord(record: AccessRecord, at: string = new Date(record.
   const what = `,"method":${quote(record.method)},"scheme":"${record.scheme}","host":${quote(record.host)},"path":${quote(record.path)},"protocol":"${record.protocol}","status":${record.status}`
   const where = `,"rule":${quote(record.rule)},"poolName":${quote(record.poolName)},"server":${quote(record.server)}`
   const how = `,"bytesIn":${record.bytesIn},"bytesOut":${record.bytesOut},"connectUs":${record.connectUs},"firstByteUs":${record.firstByteUs},"totalUs":${record.totalUs}`
-  return `${who}${what}${where}${how},"requestId":${quote(record.requestId)},"userAgent":${quote(record.userAgent)},"fault":"${record.fault}"${cacheOf(record)}}\n`
+  return `${who}${what}${where}${how},"requestId":${quote(record.requestId)},"userAgent":${quote(record.userAgent)},"fault":"${record.fault}"${cacheOf(record)}${notesOf(record)}}\n`
 }
 
 function cacheOf({ cache = '' }: AccessRecord): string {
   return cache === '' ? '' : `,"cache":"${cache}"`
+}
+
+function notesOf({ notes = '' }: AccessRecord): string {
+  return notes === '' ? '' : `,"notes":${quote(notes)}`
 }
 
 /** A line is rarely longer; one that is waits for an empty buffer. */

@@ -127,6 +127,8 @@ export interface AccessRecord {
   readonly fault: string
   /** HIT and the like where answers are kept; '' or nothing where they are not. */
   readonly cache?: string
+  /** What scripts said of it, and how they failed. */
+  readonly notes?: string
 }
 
 /** What runs: the ids that need a slot. */

@@ -21,6 +21,7 @@ import type { Snapshot } from '#model/snapshot/snapshot.ts'
 import type { Forwarder, ForwarderKind } from '#engine/dataplane/exchange/forwarder.ts'
 import { makeForwarder } from '#engine/dataplane/http/forwarders.ts'
 import { openDataPlane, type DataPlane } from '#engine/generation/generation.ts'
+import { readQuickJs } from '#engine/quickjs-file.ts'
 import { makeRates, openRates } from '#engine/meter/rates.ts'
 import { attachMemory, makeMemory, type AccessRecord, type Memory } from '#engine/meter/shared.ts'
 
@@ -54,6 +55,7 @@ export function openTestPlane(
     record: record => records.push(record),
     reusePort: options.reusePort ?? false,
     ticketKeys: null,
+    readWasm: readQuickJs,
     rates: openRates(makeRates([1, 2]), () => process.hrtime.bigint())
   })
   t.teardown(() => plane.stop(0))

@@ -22,6 +22,8 @@ export interface Question {
   readonly uri: string
   /** A request header's first value; '' when there is none. */
   readonly header: (lowerCaseName: string) => string
+  /** Id of the server that was chosen already; '' for none. */
+  readonly wantedServer?: string
 }
 
 export interface Balancer {

@@ -90,6 +90,10 @@ export interface Exchange {
   target: TargetSpec | null
   /** Name of the rule that decided, '' for none. */
   rule: string
+  /** What scripts said of it, and how they failed; '' for nothing. */
+  notes: string
+  /** Id of the server that a script chose; '' leaves it to the pool. */
+  wantedServer: string
   /** A rule that asks to be logged matched. */
   isLogged: boolean
   poolId: string
@@ -194,6 +198,8 @@ export function makeExchange(
     response: null,
     target: site.target,
     rule: '',
+    notes: '',
+    wantedServer: '',
     isLogged: false,
     poolId: '',
     poolName: '',

@@ -12,6 +12,7 @@ import { mirror, type MirrorSettings } from './mirror/mirror.ts'
 import { networkSecurity, type NetworkSecuritySettings } from './network-security/network-security.ts'
 import { policy, type PolicySettings } from './policy/policy.ts'
 import { rateLimit, type RateLimitSettings } from './rate-limit/rate-limit.ts'
+import { scriptRequest, scriptResponse, type Scripts, type ScriptsSettings } from './script/script.ts'
 import { serverHeader, type ServerHeaderSettings } from './server-header/server-header.ts'
 import { strictTransport, type StrictTransportSettings } from './strict-transport/strict-transport.ts'
 
@@ -24,6 +25,8 @@ export interface FilterSettings {
   readonly 'rate-limit': RateLimitSettings
   readonly cors: CorsSettings
   readonly policy: PolicySettings
+  readonly 'script-request': ScriptsSettings
+  readonly 'script-response': ScriptsSettings
   readonly fault: FaultSettings
   readonly compression: CompressionSettings
   readonly mirror: MirrorSettings
@@ -41,6 +44,8 @@ const catalog: { readonly [K in FilterKind]: (settings: FilterSettings[K]) => Fi
   'rate-limit': rateLimit,
   cors,
   policy,
+  'script-request': scriptRequest,
+  'script-response': scriptResponse,
   fault,
   compression,
   mirror,
@@ -58,6 +63,7 @@ export interface OwnSteps {
   readonly requestLimit?: RateLimitSettings['refused'] | undefined
   readonly fault?: FaultSettings | undefined
   readonly mirror?: MirrorSettings | undefined
+  readonly scripts?: Scripts | undefined
 }
 
 /**
@@ -85,7 +91,10 @@ export function filtersFor(part: VirtualServicePart, rules: RuleBook, own: OwnSt
   if (http.isHttpToHttps) chain.push(makeFilter('https-redirect', { port: tlsPort ?? 443 }))
   if (own.requestLimit !== undefined) chain.push(makeFilter('rate-limit', { refused: own.requestLimit }))
   if (part.cors !== undefined) chain.push(makeFilter('cors', part.cors))
+  // Answers go the other way: scripts see what rules made of them.
+  if (own.scripts?.has('response') === true) chain.push(makeFilter('script-response', { scripts: own.scripts }))
   if (part.requestRules.length > 0 || part.responseRules.length > 0) chain.push(makeFilter('policy', { rules }))
+  if (own.scripts?.has('request') === true) chain.push(makeFilter('script-request', { scripts: own.scripts }))
   if (own.fault !== undefined) chain.push(makeFilter('fault', own.fault))
   // What servers get is settled: the copy is of that.
   if (part.compression !== undefined) chain.push(makeFilter('compression', part.compression))

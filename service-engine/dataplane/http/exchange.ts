@@ -84,6 +84,8 @@ class ExchangeLife implements ForwardEvents {
   #cancelDeadline: (() => void) | null = null
   #lastFault: Fault | null = null
   #isOverdue = false
+  /** A script was asked what to do without a server. */
+  #wasUnserved = false
   #isWaiting = false
   /** Where answers are kept: what this exchange has to do with them. */
   #visit: Visit | null = null
@@ -198,25 +200,37 @@ class ExchangeLife implements ForwardEvents {
     const exchange = this.#exchange
     const { targets, poolOf } = this.#services
     const choice = exchange.target === null ? undefined : targets.choose(exchange.target, poolOf)
-    if (choice === undefined) return this.#rescue(this.#lastFault ?? new Fault('NO_TARGET', 'no rule and no pool for this request'))
+    if (choice === undefined) {
+      const fault = this.#lastFault ?? new Fault('NO_TARGET', 'no rule and no pool for this request')
+      return this.#unserved(fault) ? undefined : this.#rescue(fault)
+    }
     if (choice.is === 'fail') {
       exchange.poolName = choice.name
-      return this.#failAction(
-        choice.action,
-        this.#lastFault ?? new Fault('NO_AVAILABLE_SERVER', `no server of ${choice.name} is available`)
-      )
+      const fault = this.#lastFault ?? new Fault('NO_AVAILABLE_SERVER', `no server of ${choice.name} is available`)
+      return this.#unserved(fault) ? undefined : this.#failAction(choice.action, fault)
     }
     const { pool } = choice
     exchange.poolId = pool.part.id
     exchange.poolName = pool.part.name
     const lease = pool.lease(questionOf(exchange), this.#tried)
     if (lease === 'none') {
-      this.#failAction(
-        pool.part.failAction,
-        this.#lastFault ?? new Fault('NO_AVAILABLE_SERVER', `no server of ${pool.part.name} is available`)
-      )
+      const fault = this.#lastFault ?? new Fault('NO_AVAILABLE_SERVER', `no server of ${pool.part.name} is available`)
+      if (!this.#unserved(fault)) this.#failAction(pool.part.failAction, fault)
     } else if (lease === 'full') this.#wait(pool)
     else this.#forward(lease)
+  }
+
+  /** True when a script took care of it: once, so that what it chooses cannot lead here again. */
+  #unserved(fault: Fault): boolean {
+    const { unserved } = this.#site
+    if (unserved === undefined || this.#wasUnserved) return false
+    this.#wasUnserved = true
+    const exchange = this.#exchange
+    const before = exchange.target
+    const verdict = unserved(exchange, fault)
+    if (verdict.is === 'pass' && exchange.target === before) return false
+    this.#decided(verdict)
+    return true
   }
 
   #wait(pool: Pool): void {
@@ -309,7 +323,14 @@ class ExchangeLife implements ForwardEvents {
       }
     } else this.#site.cache?.changed(exchange)
     lease.pool.answered(exchange, lease.serverId)
-    runResponse(this.#site.filters, exchange)
+    try {
+      runResponse(this.#site.filters, exchange)
+    } catch (error) {
+      // A script that must not fail did: nothing of this answer goes out.
+      const fault = faultIn(error)
+      if (fault?.code !== 'SCRIPT_FAILED') throw error
+      return this.#wire.abandon(fault)
+    }
     exchange.bytesOut = 16 + headerBytes(exchange.response!.headers)
   }
 
@@ -501,6 +522,7 @@ function keepRecord(services: SpineServices, site: Site, exchange: Exchange, sta
     requestId: exchange.id,
     userAgent: headerOf(request.headers, 'user-agent') ?? '',
     fault: exchange.fault?.code ?? '',
-    cache: exchange.cacheStatus
+    cache: exchange.cacheStatus,
+    notes: exchange.notes
   })
 }

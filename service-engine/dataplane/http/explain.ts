@@ -4,6 +4,7 @@ import type { Explanation, RequestQuestion } from '#model/message/message.ts'
 import type { BalanceSpec, VirtualServicePart } from '#model/snapshot/snapshot.ts'
 import { Fault } from '#engine/base/fault.ts'
 import { makeExchange, type Exchange, type Verdict } from '../exchange/exchange.ts'
+import type { Scripts } from '../filter/script/script.ts'
 import { headerOf } from '../exchange/headers.ts'
 import { compileNetworkRules } from '../exchange/network-rules.ts'
 import { compileHosting } from '../route/hosting.ts'
@@ -20,6 +21,7 @@ export const notHere: Explanation = { ...nothing, reason: 'this engine does not 
 export interface Running {
   readonly poolOf: (id: string) => Pool | undefined
   readonly partOf: (id: string) => VirtualServicePart | undefined
+  readonly scriptsOf?: (id: string) => Scripts | undefined
 }
 
 type Step = Explanation['steps'][number]
@@ -53,6 +55,18 @@ export function explainRequest(question: RequestQuestion, part: VirtualServicePa
   const walked = compileRules(part, { open: () => () => 0 }).explain(exchange)
   steps.push(...walked.steps)
   if (walked.verdict.is !== 'pass') return { ...nothing, steps, ...ended(walked.verdict, exchange.rule) }
+  const scripted = running.scriptsOf?.(part.id)?.explain(exchange)
+  for (const { name, error, action } of scripted?.steps ?? [])
+    steps.push({ rule: `script ${name}`, isMatched: error === '', failedOn: error, action })
+  if (scripted !== undefined && scripted.verdict.is !== 'pass') {
+    const last = scripted.steps.at(-1)
+    return {
+      ...nothing,
+      steps,
+      ...ended(scripted.verdict, exchange.rule),
+      ...(last === undefined ? {} : { reason: `script ${last.name} ${last.action}` })
+    }
+  }
   return { ...nothing, steps, ...forwarded(exchange, running.poolOf) }
 }
 

@@ -9,6 +9,7 @@ export function questionOf(exchange: Exchange): Question {
     clientIp: downstream.clientIp,
     clientPort: downstream.clientPort,
     uri: request.target,
-    header: name => headerOf(request.headers, name) ?? ''
+    header: name => headerOf(request.headers, name) ?? '',
+    wantedServer: exchange.wantedServer
   }
 }

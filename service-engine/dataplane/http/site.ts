@@ -1,7 +1,8 @@
 /** A virtual service as the spine runs it. */
 import type { TargetSpec, VirtualServicePart } from '#model/snapshot/snapshot.ts'
+import type { Fault } from '#engine/base/fault.ts'
 import type { TrafficMeter } from '#engine/meter/shared.ts'
-import type { Answer } from '../exchange/exchange.ts'
+import type { Answer, Exchange, Verdict } from '../exchange/exchange.ts'
 import type { HttpCache } from '../filter/cache/cache.ts'
 import type { Filter } from '../filter/filter.ts'
 
@@ -16,4 +17,6 @@ export interface Site {
   readonly cache?: HttpCache | undefined
   /** Dresses our own error answers; undefined leaves them plain. */
   readonly errorPage?: ((answer: Answer) => Answer) | undefined
+  /** Asked when no server can be chosen; may choose another target and pass. Undefined where no script wants to know. */
+  readonly unserved?: ((exchange: Exchange, fault: Fault) => Verdict) | undefined
 }

@@ -236,6 +236,14 @@ export class Pool {
   }
 
   #lease(question: Question, tried: readonly string[] | null): HeldLease | Refusal {
+    const { wantedServer = '' } = question
+    if (wantedServer !== '' && tried === null) {
+      const member = this.#memberById.get(wantedServer)
+      if (member !== undefined && this.#look(false).includes(member)) {
+        const wanted = this.#take(member)
+        if (wanted !== undefined) return wanted
+      }
+    }
     const persistence = this.#persistence
     if (persistence === null) return this.#leaseAny(this.#balancer, question, tried)
     const bound = tried === null ? this.#leaseBound(persistence, question) : undefined

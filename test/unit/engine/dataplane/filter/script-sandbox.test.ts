@@ -1,0 +1,124 @@
+import t from 'tap'
+import { carryOut, BadOrder, type OrderServices } from '#engine/dataplane/filter/script/orders.ts'
+import { MAX_ENTRIES, ScriptTable } from '#engine/dataplane/filter/script/table.ts'
+import { normalizeTarget } from '#engine/dataplane/route/path.ts'
+import { anExchange } from '#test/support/exchange.ts'
+import { aProgram, factsOf, openSandbox } from '#test/support/scripts.ts'
+
+t.test('a program tells what it decided, and sees what it changed', async t => {
+  const sandbox = await openSandbox()
+  const run = (source: string): unknown => {
+    const ran = aProgram(sandbox, source).run(factsOf())
+    return ran.is === 'done' ? JSON.parse(ran.orders || '[]') : ran
+  }
+  t.same(run(''), [])
+  t.same(run('// nothing'), [])
+  t.same(run('weir.log(weir.request.cookie("b"), { a: 1 }, weir.tls)'), [['log', '2 {"a":1} null']])
+  t.same(run('const h = weir.request.headers; h.set("X-A", 1); h.add("x-a", 2); weir.log(h.all("x-A").join())'), [
+    ['request-set', 'x-a', '1'],
+    ['request-add', 'x-a', '2'],
+    ['log', '1,2']
+  ])
+  t.same(run('weir.request.headers.remove("cookie"); weir.log(weir.request.headers.names())'), [
+    ['request-remove', 'cookie'],
+    ['log', '["user-agent"]']
+  ])
+  t.same(run('class Own extends Error { constructor (m) { super(m) } }; try { throw new Own("x") } catch (e) { weir.log(e.message) }'), [
+    ['log', 'x']
+  ])
+})
+
+t.test('the line of an error is the line of the script', async t => {
+  const sandbox = await openSandbox()
+  t.match(aProgram(sandbox, '\n\nnothing.here()').run(factsOf()), { is: 'failed', line: 3 })
+  t.match(aProgram(sandbox, 'nothing.here()').run(factsOf()), { is: 'failed', line: 1 })
+  t.match(aProgram(sandbox, 'const f = () => {\n  throw new Error("x")\n}\nf()').run(factsOf()), { is: 'failed', line: 2 })
+})
+
+t.test('100,000 runs hold no more memory than the first thousand', async t => {
+  const sandbox = await openSandbox()
+  const program = aProgram(
+    sandbox,
+    `const all = weir.request.headers.names().map(name => ({ name, value: weir.request.headers.get(name) }))
+     weir.table.get('x')
+     if (all.length > 1) weir.request.headers.set('x-a', all[0].value)`
+  )
+  const failing = aProgram(sandbox, 'const o = { a: weir }; o.o = o; throw new Error(weir.request.path)')
+  const facts = factsOf()
+  for (let i = 0; i < 1_000; i++) {
+    program.run(facts)
+    failing.run(facts)
+  }
+  const before = sandbox.memoryBytes
+  const startedUs = process.threadCpuUsage().user
+  for (let i = 0; i < 100_000; i++) if (program.run(facts).is !== 'done') t.fail('a run failed')
+  t.comment(`${((process.threadCpuUsage().user - startedUs) / 100_000).toFixed(1)} us of processor time a run`)
+  for (let i = 0; i < 10_000; i++) failing.run(facts)
+  t.equal(sandbox.memoryBytes, before)
+  t.equal(sandbox.count, 2)
+})
+
+t.test('runtimes are bounded: the one that was not used for the longest time is made anew', async t => {
+  const sandbox = await openSandbox()
+  const programs = Array.from({ length: 70 }, (_, i) => aProgram(sandbox, `weir.log(${i})`))
+  for (const [i, program] of programs.entries()) t.match(program.run(factsOf()), { is: 'done', orders: `[["log","${i}"]]` })
+  t.equal(sandbox.count, 64)
+  t.match(programs[0]?.run(factsOf()), { is: 'done', orders: '[["log","0"]]' })
+  t.equal(sandbox.count, 64)
+})
+
+t.test('ScriptTable keeps so many texts for a time', async t => {
+  let nowMs = 0
+  const table = new ScriptTable(() => nowMs)
+  table.set('a', '1', 10)
+  t.equal(table.get('a'), '1')
+  t.equal(table.increment('n', 2, 10), 2)
+  nowMs = 9_000
+  t.equal(table.increment('n', 3, 10), 5)
+  nowMs = 10_001
+  t.equal(table.get('a'), undefined)
+  t.equal(table.increment('n', 1, 10), 1, 'as long as its first addition said')
+  for (let i = 0; i < MAX_ENTRIES + 5; i++) table.set(`k${i}`, '', 60)
+  t.equal(table.size, MAX_ENTRIES)
+  t.equal(table.get('k0'), undefined)
+  for (const seconds of [0, -1, Number.NaN, 86_401]) t.throws(() => table.set('a', '', seconds), RangeError)
+  t.throws(() => table.increment('n', Number.NaN, 1), RangeError)
+})
+
+t.test('carryOut believes nothing that comes out of a sandbox', async t => {
+  const services: OrderServices = {
+    set: { name: 's', pools: {}, poolGroups: {} },
+    normalize: normalizeTarget,
+    serverOf: () => undefined,
+    log: () => undefined,
+    count: () => undefined
+  }
+  const wrong = [
+    ['unknown'],
+    ['request-set', 'x-a', 'a\r\nb'],
+    ['request-set', 'X-A', 'a'],
+    ['request-set', 'transfer-encoding', 'chunked'],
+    ['request-set', 'host', 'a b'],
+    ['request-remove', 'content-length'],
+    ['path', '/../..'],
+    ['path', 'x'],
+    ['query', 'a b'],
+    ['pool', '__proto__'],
+    ['pool', 'constructor'],
+    ['group', 'toString'],
+    ['server', '127.0.0.1', 1],
+    ['respond', 99, [], ''],
+    ['respond', 200, 'x', ''],
+    ['respond', 200, [['a\n', 'b']], ''],
+    ['respond', 200, [['connection', 'b']], ''],
+    ['respond', 200, [], 5],
+    ['log', 5]
+  ]
+  for (const order of wrong) t.throws(() => carryOut(JSON.stringify([order]), anExchange(), services), BadOrder, JSON.stringify(order))
+  const answered = anExchange()
+  answered.response = { status: 204, reason: '', headers: [] }
+  t.throws(() => carryOut('[["status",200]]', answered, services), BadOrder)
+  answered.response = { status: 200, reason: '', headers: [] }
+  t.throws(() => carryOut('[["status",304]]', answered, services), BadOrder)
+  t.throws(() => carryOut('[["response-set","upgrade","x"]]', answered, services), BadOrder)
+})
