@@ -129,7 +129,9 @@ export async function buildPackage(options: PackageOptions): Promise<void> {
     strip(options.nodeBinary, join(work, 'node'), say)
     // Names without a folder: they end up in the file, and the folder's name is another one each time.
     const sea = { main: 'main.mjs', mainFormat: 'module', executable: 'node', output: 'weir-engine', disableExperimentalSEAWarning: true }
-    writeFileSync(join(work, 'sea.json'), JSON.stringify({ ...sea, assets: { 'worker.mjs': 'worker.mjs' } }))
+    copyFileSync(new URL(import.meta.resolve('@jitl/quickjs-wasmfile-release-sync/wasm')), join(work, 'quickjs.wasm'))
+    const assets = { 'worker.mjs': 'worker.mjs', 'quickjs.wasm': 'quickjs.wasm' }
+    writeFileSync(join(work, 'sea.json'), JSON.stringify({ ...sea, assets }))
     execFileSync(options.nodeBinary, ['--build-sea', 'sea.json'], { cwd: work, stdio: ['ignore', 'ignore', 'inherit'] })
     chmodSync(join(work, 'weir-engine'), 0o755)
 
