@@ -6,7 +6,7 @@
  */
 import type { Clock } from '#model/base/clock.ts'
 import type { Log } from '#model/base/log.ts'
-import type { CachePurge, Explanation, RequestQuestion } from '#model/message/message.ts'
+import type { CachePurge, Explanation, RequestQuestion, RequestTrace, TraceOrder } from '#model/message/message.ts'
 import type { Violation } from '#model/resource/violation.ts'
 import type { Snapshot } from '#model/snapshot/snapshot.ts'
 import type { WorkerFact, WorkerOrder } from './generation/orders.ts'
@@ -32,6 +32,7 @@ export interface CrewOptions {
   /** Called before a dead worker's successor starts. */
   readonly gone: (worker: number) => void
   readonly record: (batch: RecordBatch, dropped: number) => void
+  readonly traced?: (id: string, trace: RequestTrace) => void
   /** A worker that does not answer within it is ended and replaced. */
   readonly answerWithinMs?: number
 }
@@ -52,6 +53,8 @@ export interface Crew {
   readonly explain: (question: RequestQuestion) => Promise<Explanation | undefined>
   /** Takes out answers that are kept, in all workers. Returns how many; a worker that does not answer in time is not waited for. */
   readonly purge: (virtualServiceId: string, purge: CachePurge) => Promise<number>
+  /** All workers trace requests as they come; no more than the order's count are told. */
+  readonly trace: (order: TraceOrder) => void
   /** What is bound, as the first worker told it last. */
   readonly bound: () => Bound
   readonly serving: () => number
@@ -65,6 +68,7 @@ const STEADY_MS = 30_000
 /** After its deadline a worker has this long to say that it stopped. */
 const STOP_GRACE_MS = 2_000
 
+const MAX_TRACE_ORDERS = 64
 /** Nobody waits longer for an explanation. */
 const EXPLAIN_WITHIN_MS = 2_000
 
@@ -88,6 +92,8 @@ export function openCrew(options: CrewOptions): Crew {
   let sequence = 0
   let isStopping = false
   const purges = new Map<number, (objects: number) => void>()
+  /** With the count that is left. */
+  const tracesLeft = new Map<string, TraceOrder>()
   const questions = new Map<number, (explanation: Explanation | undefined) => void>()
   /** Loads and replacements, one after another: a successor never misses a load that runs meanwhile. */
   let queue: Promise<unknown> = Promise.resolve()
@@ -111,11 +117,31 @@ export function openCrew(options: CrewOptions): Crew {
       if (seat !== from) seat.thread?.postMessage({ type: 'purge', sequence: 0, virtualServiceId, purge: { by: 'url', value: url } })
   }
 
+  const trace = (order: TraceOrder): void => {
+    tracesLeft.delete(order.id)
+    if (order.count > 0) {
+      // Orders that never had all their requests.
+      if (tracesLeft.size >= MAX_TRACE_ORDERS) tracesLeft.delete(tracesLeft.keys().next().value!)
+      tracesLeft.set(order.id, order)
+    }
+    for (const { thread } of seats) thread?.postMessage({ type: 'trace', order })
+  }
+
+  const heardTrace = (id: string, found: RequestTrace): void => {
+    const order = tracesLeft.get(id)
+    if (order === undefined) return
+    const left = { ...order, count: order.count - 1 }
+    if (left.count > 0) tracesLeft.set(id, left)
+    else trace(left)
+    options.traced?.(id, found)
+  }
+
   const hear = (seat: Seat, fact: WorkerFact): void => {
     if (fact.type === 'records') record(fact.batch, fact.dropped)
     else if (fact.type === 'stopped') seat.stopped()
     else if (fact.type === 'purged') purges.get(fact.sequence)?.(fact.objects)
     else if (fact.type === 'invalidated') tellOthers(seat, fact.virtualServiceId, fact.url)
+    else if (fact.type === 'traced') heardTrace(fact.id, fact.trace)
     else if (fact.type === 'explained') questions.get(fact.sequence)?.(fact.explanation)
     else if (fact.type === 'loaded' && seat.waiting?.sequence === fact.sequence) seat.waiting.answer(fact)
   }
@@ -243,6 +269,7 @@ export function openCrew(options: CrewOptions): Crew {
       )
       return objects.reduce((sum, count) => sum + count, 0)
     },
+    trace,
     bound: () => bound,
     serving: () => seats.filter(seat => seat.thread !== null).length,
     stop: deadlineMs => {

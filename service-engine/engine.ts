@@ -100,6 +100,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     log,
     start: worker => options.startWorker({ buffer: memory.buffer, worker, workers, reusePort: true, ticketKeys, rates, forwarder }),
     gone: memory.workerGone,
+    traced: (id, trace) => agent?.requestTraced?.(id, trace),
     record: (batch, dropped) => {
       accessLog.add(batch)
       droppedRecords += dropped
@@ -211,6 +212,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       abilities: [`http-${forwarder}`, ...ABILITIES, ...(forwarding === null ? [] : ['l4-kernel'])]
     }),
     explain: crew.explain,
+    trace: crew.trace,
     shareLimits: limits.share,
     purge: crew.purge,
     standDown: async reason => {

@@ -15,6 +15,7 @@ import type { Planner } from './plan.ts'
 import type { FleetPort, StateChange } from './port.ts'
 import { Pusher } from './push.ts'
 import { Questions } from './questions.ts'
+import { Traces } from './traces.ts'
 import { Roster } from './roster.ts'
 import type { Engine } from './roster.ts'
 import { makeRuntime } from './runtime.ts'
@@ -76,6 +77,7 @@ export async function openFleet(options: FleetOptions): Promise<Fleet> {
   const runtime = makeRuntime({ store, clock, telemetry, roster, planner, limitsOf: uuid => limits.runtime(uuid), announce })
 
   const questions = new Questions(clock)
+  const traces = new Traces(clock)
   /** Sessions that have not said hello. */
   const waiting = new Set<Session>()
 
@@ -181,6 +183,8 @@ export async function openFleet(options: FleetOptions): Promise<Fleet> {
         return runtime.judged(engine, message.servers)
       case 'RequestExplained':
         return questions.answered(engine.uuid, message)
+      case 'RequestTraced':
+        return traces.heard(engine, message)
       case 'RenewCertificate':
         void renew(engine, session, message).catch((error: unknown) => log.warn('a renewal was refused', { engine: engine.uuid, error }))
     }
@@ -255,6 +259,12 @@ export async function openFleet(options: FleetOptions): Promise<Fleet> {
       standDown(engine, reason)
     },
     explain: question => questions.ask(roster.engines, question),
+    traces: {
+      start: wanted => traces.start(roster.engines, wanted),
+      end: id => traces.end(id),
+      get: id => traces.get(id),
+      find: requestId => traces.find(requestId)
+    },
     engineRuntime: runtime.engine,
     virtualServiceRuntime: runtime.virtualService,
     poolRuntime: runtime.pool,
@@ -266,6 +276,7 @@ export async function openFleet(options: FleetOptions): Promise<Fleet> {
       pusher.stop()
       for (const session of waiting) session.end('stopped', 1001, 'the controller stops')
       for (const engine of roster.engines) engine.session?.end('stopped', 1001, 'the controller stops')
+      traces.stop()
       roster.stop()
       runtime.stop()
       limits.stop()

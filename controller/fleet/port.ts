@@ -1,5 +1,5 @@
 /** What the rest of the controller may ask of the fleet. */
-import type { Explanation, RequestQuestion } from '#model/message/message.ts'
+import type { Explanation, RequestQuestion, RequestTrace, TraceOrder } from '#model/message/message.ts'
 import type { ServiceEngineRuntime, VirtualServiceRuntime, PoolRuntime } from '#model/resource/runtime.ts'
 
 export interface FleetPort {
@@ -11,10 +11,37 @@ export interface FleetPort {
   readonly poolRuntime: (uuid: string) => PoolRuntime | undefined
   /** Asks an engine that runs the virtual service; undefined when none is there or answers in time. */
   readonly explain?: (question: RequestQuestion) => Promise<{ readonly engineUuid: string; readonly explanation: Explanation } | undefined>
+  /** Traces of live requests. */
+  readonly traces?: TracesPort
   /** Ends an engine's trust: its socket closes, its services move, it cannot come back with this identity. */
   readonly revoke: (engineUuid: string, reason: string) => Promise<void>
   /** Called at once when a state changes (engine up or down, server up or down, placed, applied). Returns the way to stop. */
   readonly onStateChange: (listener: (change: StateChange) => void) => () => void
+}
+
+export type WantedTrace = Omit<TraceOrder, 'id'>
+
+export interface TracesPort {
+  /** Undefined when no engine that runs the virtual service is connected, or too much is traced already. */
+  readonly start: (wanted: WantedTrace) => LiveTrace | undefined
+  /** What was traced stays for a while. */
+  readonly end: (id: string) => void
+  readonly get: (id: string) => LiveTrace | undefined
+  /** The newest trace of the request with this id, and the one that it belongs to. */
+  readonly find: (requestId: string) => { readonly trace: LiveTrace; readonly request: FoundRequest } | undefined
+}
+
+export interface LiveTrace {
+  readonly id: string
+  readonly wanted: WantedTrace
+  readonly untilEpochMs: number
+  readonly isRunning: boolean
+  /** Oldest first. */
+  readonly requests: readonly FoundRequest[]
+}
+
+export interface FoundRequest extends RequestTrace {
+  readonly engineUuid: string
 }
 
 export interface StateChange {

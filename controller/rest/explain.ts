@@ -4,7 +4,7 @@ import { isIP } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import type { Json, JsonObject } from '#model/resource/kind.ts'
 import type { Violation } from '#model/resource/violation.ts'
-import type { RequestQuestion } from '#model/message/message.ts'
+import type { Explanation, RequestQuestion } from '#model/message/message.ts'
 import { resolveReference } from '#controller/change/reference.ts'
 import { callerOf, type Caller } from './caller.ts'
 import { isObject, objectBody } from './json.ts'
@@ -18,6 +18,22 @@ const text = { type: 'string' } as const
 const step: JsonObject = {
   type: 'object',
   properties: { rule: text, matched: { type: 'boolean' }, failed_on: text, action: text }
+}
+
+export const explanationDoc: JsonObject = {
+  type: 'object',
+  properties: {
+    virtualservice: text,
+    serviceengine: text,
+    steps: { type: 'array', items: step },
+    verdict: { type: 'string', enum: ['forward', 'answer', 'close', 'refused'] },
+    status: { type: 'integer' },
+    location: text,
+    pool: text,
+    pool_name: text,
+    server: text,
+    reason: text
+  }
 }
 
 const doc = {
@@ -37,21 +53,7 @@ const doc = {
       scheme: { type: 'string', enum: ['http', 'https'], description: 'http where the virtual service speaks it, when left out.' }
     }
   },
-  answer: {
-    type: 'object',
-    properties: {
-      virtualservice: text,
-      serviceengine: text,
-      steps: { type: 'array', items: step },
-      verdict: { type: 'string', enum: ['forward', 'answer', 'close', 'refused'] },
-      status: { type: 'integer' },
-      location: text,
-      pool: text,
-      pool_name: text,
-      server: text,
-      reason: text
-    }
-  }
+  answer: explanationDoc
 }
 
 export function useExplain(app: FastifyInstance, services: RestServices): void {
@@ -64,20 +66,26 @@ export function useExplain(app: FastifyInstance, services: RestServices): void {
     const answer = await fleet.explain?.(question)
     if (answer === undefined)
       throw new Problem(503, 'NO_ENGINE', 'no engine that runs the virtual service is connected', { headers: { 'retry-after': '5' } })
-    const { explanation } = answer
-    return {
-      virtualservice: question.virtualServiceId,
-      serviceengine: answer.engineUuid,
-      steps: explanation.steps.map(({ rule, isMatched, failedOn, action }) => ({ rule, matched: isMatched, failed_on: failedOn, action })),
-      verdict: explanation.verdict,
-      status: explanation.status,
-      location: explanation.location,
-      pool: explanation.poolId,
-      pool_name: explanation.poolName,
-      server: explanation.serverId,
-      reason: explanation.reason
-    }
+    return explanationToJson(answer, question.virtualServiceId)
   })
+}
+
+export function explanationToJson(
+  { engineUuid, explanation }: { readonly engineUuid: string; readonly explanation: Explanation },
+  virtualServiceId: string
+): JsonObject {
+  return {
+    virtualservice: virtualServiceId,
+    serviceengine: engineUuid,
+    steps: explanation.steps.map(({ rule, isMatched, failedOn, action }) => ({ rule, matched: isMatched, failed_on: failedOn, action })),
+    verdict: explanation.verdict,
+    status: explanation.status,
+    location: explanation.location,
+    pool: explanation.poolId,
+    pool_name: explanation.poolName,
+    server: explanation.serverId,
+    reason: explanation.reason
+  }
 }
 
 /** Throws Problem 422 with everything that is wrong. */
@@ -108,7 +116,8 @@ function questionIn({ store }: RestServices, caller: Caller, body: JsonObject): 
   return { virtualServiceId: service, method, host, path, headers, clientIp, scheme: scheme as RequestQuestion['scheme'] }
 }
 
-function resolveService(store: RestServices['store'], caller: Caller, given: string, say: (message: string) => void): string {
+/** The uuid that a reference leads to; '' where it leads nowhere, which is said. */
+export function resolveService(store: RestServices['store'], caller: Caller, given: string, say: (message: string) => void): string {
   if (given === '') return ''
   const found = resolveReference(
     store,

@@ -11,6 +11,7 @@ import { useAnalytics } from './analytics.ts'
 import { useCaller } from './caller.ts'
 import { useCrud } from './crud.ts'
 import { useExplain } from './explain.ts'
+import { useTrace } from './trace.ts'
 import { useHealth } from './health.ts'
 import { useIdempotency } from './idempotency.ts'
 import { useJoin } from './join.ts'
@@ -150,6 +151,7 @@ export async function openRest(options: RestOptions): Promise<Rest> {
   useJoin(app, options, { enrolmentsPerMinute })
   useRevision(app, options)
   useExplain(app, options)
+  useTrace(app, options)
   useRelease(app, options)
   useOpenapi(app, routes, options.version)
   await useUi(app, options)

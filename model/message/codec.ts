@@ -18,10 +18,12 @@ import type {
   LimitShare,
   LimitUse,
   RequestQuestion,
+  RequestTrace,
   Sample,
   ServerJudgement,
   ServerSample,
   Totals,
+  TraceOrder,
   TrafficSample,
   Verdict
 } from './message.ts'
@@ -248,6 +250,39 @@ const explanation = object<Explanation>({
   reason: text(4_096)
 })
 
+const traceOrder = object<TraceOrder>({
+  id: name,
+  virtualServiceId: name,
+  clientIp: name,
+  method: name,
+  pathPrefix: text(16_384),
+  requestId: name,
+  count: whole,
+  durationMs: count
+})
+
+const trace = object<RequestTrace>({
+  requestId: name,
+  atEpochMs: finite,
+  clientIp: name,
+  clientPort: whole,
+  method: name,
+  scheme: name,
+  host: name,
+  path: text(16_384),
+  protocol: name,
+  attempts: whole,
+  bytesIn: count,
+  bytesOut: count,
+  sentUs: count,
+  connectUs: count,
+  firstByteUs: count,
+  totalUs: count,
+  fault: name,
+  faultReason: text(4_096),
+  explanation
+})
+
 type Shapes<Message extends { readonly type: string }> = {
   readonly [T in Message['type']]: Read<Extract<Message, { readonly type: T }>>
 }
@@ -270,6 +305,7 @@ const hubShapes: Shapes<HubMessage> = {
   CertificateRenewed: object({ type: one('CertificateRenewed'), certificatePem: pem, caPem: pem }),
   StandDown: object({ type: one('StandDown'), reason: text(4_096) }),
   ExplainRequest: object({ type: one('ExplainRequest'), id: name, question }),
+  TraceRequests: object({ type: one('TraceRequests'), order: traceOrder }),
   ShareLimits: object({ type: one('ShareLimits'), shares: list(object<LimitShare>({ ...bucket, owedMs: count }), 200_000) }),
   PurgeCache: object({ type: one('PurgeCache'), sequence: whole, virtualServiceId: name, purge })
 }
@@ -299,6 +335,7 @@ const agentShapes: Shapes<AgentMessage> = {
   SampleTaken: object({ type: one('SampleTaken'), sample }),
   ServersJudged: object({ type: one('ServersJudged'), servers: list(judgement, 200_000) }),
   RequestExplained: object({ type: one('RequestExplained'), id: name, explanation }),
+  RequestTraced: object({ type: one('RequestTraced'), id: name, trace }),
   LimitsUsed: object({
     type: one('LimitsUsed'),
     limits: list(object<LimitUse>({ ...bucket, asked: whole, owedMs: count }), LIMIT_USES_MAX)

@@ -14,7 +14,16 @@ export const HEARTBEAT_TIMEOUT_MS = 2_000
 
 // --- controller to agent ------------------------------------------------------------------------------------------
 
-export type HubMessage = Welcome | ApplySnapshot | HubHeartbeat | CertificateRenewed | StandDown | ExplainRequest | ShareLimits | PurgeCache
+export type HubMessage =
+  | Welcome
+  | ApplySnapshot
+  | HubHeartbeat
+  | CertificateRenewed
+  | StandDown
+  | ExplainRequest
+  | ShareLimits
+  | PurgeCache
+  | TraceRequests
 
 export interface Welcome {
   readonly type: 'Welcome'
@@ -54,6 +63,25 @@ export interface ExplainRequest {
   readonly type: 'ExplainRequest'
   readonly id: string
   readonly question: RequestQuestion
+}
+
+/** Trace requests as they come; each is told by `RequestTraced` with the order's id. */
+export interface TraceRequests {
+  readonly type: 'TraceRequests'
+  readonly order: TraceOrder
+}
+
+export interface TraceOrder {
+  readonly id: string
+  readonly virtualServiceId: string
+  /** What a request must be like; '' for any. */
+  readonly clientIp: string
+  readonly method: string
+  readonly pathPrefix: string
+  readonly requestId: string
+  /** So many at most; 0 ends it. */
+  readonly count: number
+  readonly durationMs: number
 }
 
 export interface RequestQuestion {
@@ -109,6 +137,7 @@ export type AgentMessage =
   | SampleTaken
   | ServersJudged
   | RequestExplained
+  | RequestTraced
   | LimitsUsed
   | CachePurged
 
@@ -343,4 +372,35 @@ export interface Explanation {
   readonly serverId: string
   /** Why it ends where it ends, in words. */
   readonly reason: string
+}
+
+export interface RequestTraced {
+  readonly type: 'RequestTraced'
+  readonly id: string
+  readonly trace: RequestTrace
+}
+
+/** What became of one request. Times are since it began; 0: it did not come to that. */
+export interface RequestTrace {
+  readonly requestId: string
+  readonly atEpochMs: number
+  readonly clientIp: string
+  readonly clientPort: number
+  readonly method: string
+  readonly scheme: string
+  readonly host: string
+  /** With its query. */
+  readonly path: string
+  readonly protocol: string
+  readonly attempts: number
+  readonly bytesIn: number
+  readonly bytesOut: number
+  readonly sentUs: number
+  readonly connectUs: number
+  readonly firstByteUs: number
+  readonly totalUs: number
+  /** Why it ended as it did: a code, '' when all went well; and in words. */
+  readonly fault: string
+  readonly faultReason: string
+  readonly explanation: Explanation
 }

@@ -9,7 +9,7 @@ import type { Log } from '#model/base/log.ts'
 import { backoffMs } from '#model/base/random.ts'
 import type { Random } from '#model/base/random.ts'
 import { PROTOCOL } from '#model/message/message.ts'
-import type { Hello, HubMessage, Sample } from '#model/message/message.ts'
+import type { Hello, HubMessage, Sample, RequestTrace } from '#model/message/message.ts'
 import type { Violation } from '#model/resource/violation.ts'
 import { manifestText } from '#model/snapshot/canonical.ts'
 import { SNAPSHOT_VERSION } from '#model/snapshot/snapshot.ts'
@@ -120,6 +120,11 @@ class Agent implements AgentSide {
     this.#flushSamples()
   }
 
+  /** Whoever asked is there, or it is of no use. */
+  requestTraced(id: string, trace: RequestTrace): void {
+    if (this.#link?.isLive) this.#link.send({ type: 'RequestTraced', id, trace })
+  }
+
   serversJudged(judgements: Parameters<AgentSide['serversJudged']>[0]): void {
     // Lost while there is no link: after a Welcome all of them go.
     if (this.#link?.isLive) this.#link.send({ type: 'ServersJudged', servers: judgements })
@@ -217,6 +222,7 @@ class Agent implements AgentSide {
     else if (message.type === 'ExplainRequest') void this.#explain(message)
     else if (message.type === 'ShareLimits') this.#options.engineSide.shareLimits?.(message.shares)
     else if (message.type === 'PurgeCache') void this.#purge(message)
+    else if (message.type === 'TraceRequests') this.#options.engineSide.trace?.(message.order)
     else void this.#renewed(message)
   }
 

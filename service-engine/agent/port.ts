@@ -9,8 +9,10 @@ import type {
   LimitShare,
   LimitUse,
   RequestQuestion,
+  RequestTrace,
   Sample,
-  ServerJudgement
+  ServerJudgement,
+  TraceOrder
 } from '#model/message/message.ts'
 import type { Violation } from '#model/resource/violation.ts'
 import type { Snapshot } from '#model/snapshot/snapshot.ts'
@@ -28,6 +30,8 @@ export interface EngineSide {
   readonly shareLimits?: (shares: readonly LimitShare[]) => void
   /** Takes out answers that are kept. Returns how many. */
   readonly purge?: (virtualServiceId: string, purge: CachePurge) => Promise<number>
+  /** Traces requests as they come; each is handed to `requestTraced`. */
+  readonly trace?: (order: TraceOrder) => void
   /** No longer trusted: listeners close. */
   readonly standDown: (reason: string) => Promise<void>
 }
@@ -39,6 +43,7 @@ export interface AgentSide {
   readonly serversJudged: (judgements: readonly ServerJudgement[]) => void
   /** Lost while there is no link: what was asked then is nobody's concern. */
   readonly limitsUsed: (limits: readonly LimitUse[]) => void
+  readonly requestTraced?: (id: string, trace: RequestTrace) => void
   readonly status: () => LinkStatus
   readonly stop: () => Promise<void>
 }

@@ -7,7 +7,7 @@ import { compileRevocation } from '#model/base/crl.ts'
 import type { Clock } from '#model/base/clock.ts'
 import type { Log } from '#model/base/log.ts'
 import type { Random } from '#model/base/random.ts'
-import type { CachePurge, Explanation, RequestQuestion } from '#model/message/message.ts'
+import type { CachePurge, Explanation, RequestQuestion, RequestTrace, TraceOrder } from '#model/message/message.ts'
 import type { Violation } from '#model/resource/violation.ts'
 import type { CertificatePart, ListenerSpec, Part, PoolPart, Snapshot, VirtualServicePart } from '#model/snapshot/snapshot.ts'
 import type { AccessRecord, WorkerMemory } from '#engine/meter/shared.ts'
@@ -15,6 +15,7 @@ import type { DestinationTls, Forwarder } from '../dataplane/exchange/forwarder.
 import type { Rates } from '../dataplane/exchange/rates.ts'
 import { CacheStore } from '../dataplane/filter/cache/store.ts'
 import { explainRequest, notHere } from '../dataplane/http/explain.ts'
+import { Tracer, type Tracing } from '../dataplane/http/trace.ts'
 import type { SpineServices } from '../dataplane/http/exchange.ts'
 import { DatagramListener } from '../dataplane/listen/datagrams.ts'
 import { Sandbox } from '../dataplane/filter/script/sandbox.ts'
@@ -36,6 +37,8 @@ export interface DataPlaneServices {
   readonly forwarder: Forwarder
   /** Must not wait and not throw. */
   readonly record: (record: AccessRecord) => void
+  /** A request that a trace order is for was over; nobody hears of it when left out. */
+  readonly traced?: (id: string, trace: RequestTrace) => void
   /** True where several workers share the ports. */
   readonly reusePort: boolean
   /** Where rate limits count. */
@@ -88,6 +91,8 @@ export interface DataPlane {
   readonly purge: (virtualServiceId: string, purge: CachePurge) => number
   /** What became of the runs of scripts, since the start. */
   readonly scripts: () => readonly ScriptStats[]
+  /** Starts to trace requests as they come, or ends it. */
+  readonly trace: (order: TraceOrder) => void
   /** Closes the listeners, lets exchanges and flows end until the deadline, then cuts. */
   readonly stop: (deadlineMs: number) => Promise<void>
   /** What is bound, with the real port where 0 was asked for. */
@@ -111,6 +116,8 @@ class RunningDataPlane implements DataPlane {
   /** By virtual service. */
   readonly #stores = new Map<string, CacheStore>()
   readonly #spine: SpineServices
+  readonly #tracing: Tracing = { tracer: null }
+  readonly #tracer: Tracer
   readonly #ticketKeys: TicketKeys
   readonly #scriptSets: ScriptSets
   #current: Generation = nothing
@@ -118,6 +125,7 @@ class RunningDataPlane implements DataPlane {
 
   constructor(services: DataPlaneServices) {
     this.#services = services
+    this.#tracer = new Tracer(this.#tracing, services.clock, services.traced ?? (() => undefined))
     this.#ticketKeys = { current: [services.ticketKeys ?? randomBytes(48)] }
     const { clock, log } = services
     const sandbox = new Sandbox({ readWasm: services.readWasm, cpuMs, log: log.warn })
@@ -128,6 +136,7 @@ class RunningDataPlane implements DataPlane {
       makeId: services.makeId,
       targets: this.#targets,
       record: services.record,
+      tracing: this.#tracing,
       poolOf: id => this.#current.pools.get(id)?.pool,
       ...(services.forwarder.fetch === undefined ? {} : { fetch: services.forwarder.fetch }),
       bug: error => services.log.error('an exchange broke', { error })
@@ -178,6 +187,10 @@ class RunningDataPlane implements DataPlane {
     const store = new CacheStore(maxBytes)
     this.#stores.set(id, store)
     return store
+  }
+
+  trace(order: TraceOrder): void {
+    this.#tracer.order(order)
   }
 
   async stop(deadlineMs: number): Promise<void> {

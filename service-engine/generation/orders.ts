@@ -1,5 +1,5 @@
 /** What the agent thread and a data-plane worker say to each other over their port. An order is answered by a fact of its kind. */
-import type { CachePurge, Explanation, RequestQuestion } from '#model/message/message.ts'
+import type { CachePurge, Explanation, RequestQuestion, RequestTrace, TraceOrder } from '#model/message/message.ts'
 import type { Violation } from '#model/resource/violation.ts'
 import type { Snapshot } from '#model/snapshot/snapshot.ts'
 import type { ForwarderKind } from '../dataplane/exchange/forwarder.ts'
@@ -12,6 +12,7 @@ export type WorkerOrder =
   | { readonly type: 'resolve'; readonly addresses: Readonly<Record<string, readonly string[]>> }
   | { readonly type: 'explain'; readonly sequence: number; readonly question: RequestQuestion }
   | { readonly type: 'purge'; readonly sequence: number; readonly virtualServiceId: string; readonly purge: CachePurge }
+  | { readonly type: 'trace'; readonly order: TraceOrder }
   | { readonly type: 'stop'; readonly deadlineMs: number }
 
 export type WorkerFact =
@@ -30,6 +31,7 @@ export type WorkerFact =
   | { readonly type: 'purged'; readonly sequence: number; readonly objects: number }
   /** Answers of an address are out of date; other workers may keep them too. */
   | { readonly type: 'invalidated'; readonly virtualServiceId: string; readonly url: string }
+  | { readonly type: 'traced'; readonly id: string; readonly trace: RequestTrace }
   | { readonly type: 'stopped' }
 
 /** Handed to a worker when it starts (`workerData`). */

@@ -77,6 +77,7 @@ export function startWorker(port: OrderPort, setup: WorkerSetup, options: Worker
     ticketKeys: Buffer.from(setup.ticketKeys),
     invalidated: setup.workers === 1 ? () => undefined : (virtualServiceId, url) => tell({ type: 'invalidated', virtualServiceId, url }),
     rates: openRates(setup.rates, () => process.hrtime.bigint()),
+    traced: (id, trace) => tell({ type: 'traced', id, trace }),
     record: record => {
       if (left + waiting.count >= MAX_WAITING_RECORDS) dropped++
       else if (!waiting.add(record)) {
@@ -122,6 +123,7 @@ export function startWorker(port: OrderPort, setup: WorkerSetup, options: Worker
     else if (order.type === 'explain') tell({ type: 'explained', sequence: order.sequence, explanation: plane.explain(order.question) })
     else if (order.type === 'purge')
       tell({ type: 'purged', sequence: order.sequence, objects: plane.purge(order.virtualServiceId, order.purge) })
+    else if (order.type === 'trace') plane.trace(order.order)
     else void stop(order.deadlineMs)
   })
   tell({ type: 'ready' })

@@ -29,7 +29,7 @@ export function formatRecord(record: AccessRecord, at: string = new Date(record.
   const who = `{"at":"${at}","virtualServiceId":${quote(record.virtualServiceId)},"virtualServiceName":${quote(record.virtualServiceName)},"clientIp":${quote(record.clientIp)},"clientPort":${record.clientPort}`
   const what = `,"method":${quote(record.method)},"scheme":"${record.scheme}","host":${quote(record.host)},"path":${quote(record.path)},"protocol":"${record.protocol}","status":${record.status}`
   const where = `,"rule":${quote(record.rule)},"poolName":${quote(record.poolName)},"server":${quote(record.server)}`
-  const how = `,"bytesIn":${record.bytesIn},"bytesOut":${record.bytesOut},"connectUs":${record.connectUs},"firstByteUs":${record.firstByteUs},"totalUs":${record.totalUs}`
+  const how = `,"bytesIn":${record.bytesIn},"bytesOut":${record.bytesOut},"attempts":${record.attempts},"sentUs":${record.sentUs},"connectUs":${record.connectUs},"firstByteUs":${record.firstByteUs},"totalUs":${record.totalUs}`
   return `${who}${what}${where}${how},"requestId":${quote(record.requestId)},"userAgent":${quote(record.userAgent)},"fault":"${record.fault}"${cacheOf(record)}${notesOf(record)}}\n`
 }
 

@@ -118,6 +118,10 @@ export interface AccessRecord {
   readonly server: string
   readonly bytesIn: number
   readonly bytesOut: number
+  /** How many times a server was tried. */
+  readonly attempts: number
+  /** All since the exchange began: when the last attempt began (after rules, waiting and earlier tries), had its connection, had the first byte, was over. 0: did not come to it. */
+  readonly sentUs: number
   readonly connectUs: number
   readonly firstByteUs: number
   readonly totalUs: number

@@ -23,6 +23,7 @@ import { makeForwarder } from '#engine/dataplane/http/forwarders.ts'
 import { openDataPlane, type DataPlane } from '#engine/generation/generation.ts'
 import { readQuickJs } from '#engine/quickjs-file.ts'
 import { makeRates, openRates } from '#engine/meter/rates.ts'
+import type { RequestTrace } from '#model/message/message.ts'
 import { attachMemory, makeMemory, type AccessRecord, type Memory } from '#engine/meter/shared.ts'
 
 type Scope = Pick<Test, 'teardown'>
@@ -40,7 +41,12 @@ export interface DataPlaneUnderTest {
 
 export function openTestPlane(
   t: Scope,
-  options: { readonly forwarder?: Forwarder; readonly reusePort?: boolean; readonly clock?: Clock } = {}
+  options: {
+    readonly traced?: (id: string, trace: RequestTrace) => void
+    readonly forwarder?: Forwarder
+    readonly reusePort?: boolean
+    readonly clock?: Clock
+  } = {}
 ): DataPlaneUnderTest {
   const { clock = systemClock } = options
   const memory = makeMemory({ workers: 1, nowMs: () => performance.now() })
@@ -53,6 +59,7 @@ export function openTestPlane(
     makeId: randomUUID,
     forwarder: options.forwarder ?? makeForwarder('wire', { clock }),
     record: record => records.push(record),
+    traced: options.traced ?? (() => undefined),
     reusePort: options.reusePort ?? false,
     ticketKeys: null,
     readWasm: readQuickJs,

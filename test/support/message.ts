@@ -1,5 +1,5 @@
 /** One message of every type, for tests of the wire. */
-import type { AgentMessage, Explanation, HubMessage, RequestQuestion, Sample, Totals } from '#model/message/message.ts'
+import type { AgentMessage, Explanation, HubMessage, RequestQuestion, Sample, Totals, RequestTrace } from '#model/message/message.ts'
 
 export const someTotals: Totals = {
   requests: 10,
@@ -73,6 +73,19 @@ export const hubMessages: readonly HubMessage[] = [
     parts: [{ kind: 'engine', id: 'serviceengine-1', name: 'one', drainTimeoutS: 30 }]
   },
   { type: 'Heartbeat', sequence: 3 },
+  {
+    type: 'TraceRequests',
+    order: {
+      id: 'trace-1',
+      virtualServiceId: 'virtualservice-1',
+      clientIp: '192.0.2.1',
+      method: '',
+      pathPrefix: '/a',
+      requestId: '',
+      count: 20,
+      durationMs: 60_000
+    }
+  },
   { type: 'CertificateRenewed', certificatePem: 'PEM', caPem: 'PEM' },
   { type: 'StandDown', reason: 'revoked by admin' },
   {
@@ -95,6 +108,40 @@ export const hubMessages: readonly HubMessage[] = [
 ]
 
 export const agentMessages: readonly AgentMessage[] = [
+  {
+    type: 'RequestTraced',
+    id: 'trace-1',
+    trace: {
+      requestId: 'r-1',
+      atEpochMs: 1_800_000_000_000,
+      clientIp: '192.0.2.1',
+      clientPort: 40_000,
+      method: 'GET',
+      scheme: 'https',
+      host: 'shop.test',
+      path: '/a?b',
+      protocol: 'HTTP/1.1',
+      attempts: 1,
+      bytesIn: 100,
+      bytesOut: 2_000,
+      sentUs: 100,
+      connectUs: 1_100,
+      firstByteUs: 4_100,
+      totalUs: 5_000,
+      fault: '',
+      faultReason: '',
+      explanation: {
+        steps: [{ rule: 'p / r', isMatched: true, failedOn: '', action: 'switch' }],
+        verdict: 'forward',
+        status: 200,
+        location: '',
+        poolId: 'pool-1',
+        poolName: 'web',
+        serverId: '10.0.0.1:80',
+        reason: 'rule p / r, round robin'
+      }
+    }
+  },
   {
     type: 'Hello',
     protocol: 1,
@@ -183,6 +230,28 @@ export const aQuestion: RequestQuestion = {
   headers: [],
   clientIp: '192.0.2.1',
   scheme: ''
+}
+
+export const aTrace: RequestTrace = {
+  requestId: 'r-1',
+  atEpochMs: 1_800_000_000_000,
+  clientIp: '192.0.2.1',
+  clientPort: 40_000,
+  method: 'GET',
+  scheme: 'http',
+  host: 'shop.test',
+  path: '/a',
+  protocol: 'HTTP/1.1',
+  attempts: 1,
+  bytesIn: 100,
+  bytesOut: 2_000,
+  sentUs: 100,
+  connectUs: 1_100,
+  firstByteUs: 4_100,
+  totalUs: 5_000,
+  fault: '',
+  faultReason: '',
+  explanation: { steps: [], verdict: 'forward', status: 200, location: '', poolId: 'p', poolName: 'web', serverId: 's', reason: 'why' }
 }
 
 export const anExplanation: Explanation = {

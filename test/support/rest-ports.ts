@@ -4,7 +4,7 @@ import type { Explanation, RequestQuestion } from '#model/message/message.ts'
 import { noFigures } from '#model/resource/runtime.ts'
 import type { PoolRuntime, ServiceEngineRuntime, VirtualServiceRuntime } from '#model/resource/runtime.ts'
 import { EnrolRefused } from '#controller/fleet/port.ts'
-import type { EnrolRequest, FleetPort, StateChange } from '#controller/fleet/port.ts'
+import type { EnrolRequest, FleetPort, FoundRequest, LiveTrace, StateChange } from '#controller/fleet/port.ts'
 import type { MetricsQuery, TelemetryPort } from '#controller/telemetry/port.ts'
 
 const score = { score: 100, reasons: [] } as const
@@ -48,6 +48,10 @@ export interface ToldFleet extends FleetPort {
   readonly virtualServices: Map<string, VirtualServiceRuntime>
   /** Virtual service -> what an engine would say. */
   readonly explanations: Map<string, (question: RequestQuestion) => Explanation>
+  /** Virtual service -> what its traces find at once. */
+  readonly traced: Map<string, readonly FoundRequest[]>
+  /** In order of their start. */
+  readonly startedTraces: LiveTrace[]
   readonly pools: Map<string, PoolRuntime>
   readonly engines: Map<string, ServiceEngineRuntime>
   readonly enrolments: EnrolRequest[]
@@ -63,7 +67,32 @@ export function toldFleet(): ToldFleet {
   const enrolments: EnrolRequest[] = []
   const revoked: string[] = []
   const explanations = new Map<string, (question: RequestQuestion) => Explanation>()
+  const traced = new Map<string, readonly FoundRequest[]>()
+  const startedTraces: LiveTrace[] = []
   return {
+    traced,
+    startedTraces,
+    traces: {
+      start: wanted => {
+        const requests = traced.get(wanted.virtualServiceId)
+        if (requests === undefined) return undefined
+        const trace = { id: `trace-${startedTraces.length}`, wanted, untilEpochMs: 1_000, isRunning: true, requests }
+        startedTraces.push(trace)
+        return trace
+      },
+      end: id => {
+        const at = startedTraces.findIndex(trace => trace.id === id)
+        startedTraces[at] = { ...startedTraces[at]!, isRunning: false }
+      },
+      get: id => startedTraces.find(trace => trace.id === id),
+      find: requestId => {
+        for (const trace of startedTraces) {
+          const request = trace.requests.find(one => one.requestId === requestId)
+          if (request !== undefined) return { trace, request }
+        }
+        return undefined
+      }
+    },
     explanations,
     virtualServices,
     pools,

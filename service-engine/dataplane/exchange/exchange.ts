@@ -107,7 +107,8 @@ export interface Exchange {
   bytesOut: number
   readonly startedUs: number
   readonly startedEpochMs: number
-  /** 0 until it happens. */
+  /** When the last attempt began; what is before it went into rules, waiting and earlier attempts. 0 until it happens, as those below. */
+  sentUs: number
   connectedUs: number
   firstByteUs: number
   fault: Fault | null
@@ -210,6 +211,7 @@ export function makeExchange(
     bytesOut: 0,
     startedUs: at.startedUs,
     startedEpochMs: at.startedEpochMs,
+    sentUs: 0,
     connectedUs: 0,
     firstByteUs: 0,
     fault: null,

@@ -7,7 +7,7 @@
 import { STATUS_CODES } from 'node:http'
 import type { FailAction } from '#model/snapshot/snapshot.ts'
 import { Fault, faultIn } from '#engine/base/fault.ts'
-import type { TrafficMeter } from '#engine/meter/shared.ts'
+import type { AccessRecord, TrafficMeter } from '#engine/meter/shared.ts'
 import { makeExchange, type Answer, type Downstream, type Exchange, type RequestHead, type Verdict } from '../exchange/exchange.ts'
 import type { ForwardEvents, Progress, Wire } from '../exchange/forwarder.ts'
 import { headerBytes, headerOf, removeHeader } from '../exchange/headers.ts'
@@ -20,6 +20,7 @@ import { refresh } from './refresh.ts'
 import { answerTo } from './rescue.ts'
 import type { SpineServices } from './services.ts'
 import type { Site } from './site.ts'
+import type { Traced } from './trace.ts'
 
 export type { SpineServices } from './services.ts'
 
@@ -75,8 +76,7 @@ class ExchangeLife implements ForwardEvents {
   readonly #wire: Wire
   readonly #exchange: Exchange
   #lease: Lease | null = null
-  /** When the attempt under way began. */
-  #sentUs = 0
+  #traced: Traced | null = null
   #tried: string[] | null = null
   /** Of a try that is limited, or of a retry that waits. */
   #cancelTimer: (() => void) | null = null
@@ -104,6 +104,8 @@ class ExchangeLife implements ForwardEvents {
     const limit = this.#site.part.http.maxBodyBytes
     this.#exchange.bytesIn = request.method.length + request.target.length + 12 + headerBytes(request.headers)
     this.#wire.onGone = fault => this.#gone(fault)
+    const { tracer } = this.#services.tracing
+    if (tracer !== null) this.#traced = tracer.began(this.#exchange, this.#site.part)
     if (!this.#site.part.isTrafficEnabled) return this.#refuse(new Fault('DENIED_BY_RULE', 'traffic is not enabled'))
     if (limit !== null && request.contentLength > limit)
       return this.#rescue(new Fault('DOWNSTREAM_BODY_TOO_LARGE', `a body over ${limit} bytes`))
@@ -264,7 +266,7 @@ class ExchangeLife implements ForwardEvents {
     }
     exchange.serverId = lease.serverId
     if (exchange.attempts++ === 0) lease.pool.requestBegan()
-    this.#sentUs = this.#nowUs()
+    exchange.sentUs = this.#nowUs()
     this.#limitTry(lease)
     this.#wire.forward(exchange, lease.destination, this)
   }
@@ -312,7 +314,7 @@ class ExchangeLife implements ForwardEvents {
     if (status === 101) this.#cancelDeadline?.()
     exchange.firstByteUs = this.#nowUs()
     // A failure that comes fast does not make a server a fast one.
-    if (status < 500) lease.responded(exchange.firstByteUs - this.#sentUs)
+    if (status < 500) lease.responded(exchange.firstByteUs - exchange.sentUs)
     if (this.#isReselected(lease, status, isReplayable))
       return this.#wire.abandon(new Fault('UPSTREAM_STATUS_RESELECTED', `${lease.serverId} answered ${status}`))
     if (this.#visit !== null) {
@@ -452,7 +454,13 @@ class ExchangeLife implements ForwardEvents {
     meter.exchangeEnded(status, this.#nowUs() - exchange.startedUs)
     meter.bytesIn(exchange.bytesIn)
     meter.bytesOut(exchange.bytesOut)
+    if (this.#traced !== null) this.#tellTrace(this.#traced, status)
     keepRecord(this.#services, this.#site, exchange, status)
+  }
+
+  #tellTrace(traced: Traced, status: number): void {
+    const exchange = this.#exchange
+    traced.tracer.ended(traced, exchange, recordOf(this.#services, exchange, status), this.#services.poolOf(exchange.poolId))
   }
 
   #leaveCache({ settings }: HttpCache): void {
@@ -497,9 +505,13 @@ function keepRecord(services: SpineServices, site: Site, exchange: Exchange, sta
   const { accessLog } = site.part
   const isSignificant = exchange.fault !== null || status >= 400 || exchange.isLogged
   if (!accessLog.isEnabled || (accessLog.isSignificantOnly && !isSignificant)) return
+  services.record(recordOf(services, exchange, status))
+}
+
+function recordOf(services: SpineServices, exchange: Exchange, status: number): AccessRecord {
   const { downstream, request } = exchange
   const since = (atUs: number): number => (atUs === 0 ? 0 : Math.max(0, Math.round(atUs - exchange.startedUs)))
-  services.record({
+  return {
     atEpochMs: exchange.startedEpochMs,
     virtualServiceId: exchange.virtualServiceId,
     virtualServiceName: exchange.virtualServiceName,
@@ -516,6 +528,8 @@ function keepRecord(services: SpineServices, site: Site, exchange: Exchange, sta
     server: exchange.serverId,
     bytesIn: exchange.bytesIn,
     bytesOut: exchange.bytesOut,
+    attempts: exchange.attempts,
+    sentUs: since(exchange.sentUs),
     connectUs: since(exchange.connectedUs),
     firstByteUs: since(exchange.firstByteUs),
     totalUs: since(services.clock.nowMs() * TO_US),
@@ -524,5 +538,5 @@ function keepRecord(services: SpineServices, site: Site, exchange: Exchange, sta
     fault: exchange.fault?.code ?? '',
     cache: exchange.cacheStatus,
     notes: exchange.notes
-  })
+  }
 }

@@ -36,8 +36,7 @@ export function explainRequest(question: RequestQuestion, part: VirtualServicePa
   if (!part.isTrafficEnabled) return { ...nothing, reason: 'traffic is not enabled' }
   const exchange = exchangeOf(question, part)
   if (exchange instanceof Fault) return { ...nothing, status: exchange.status, reason: `not a request that is served: ${exchange.message}` }
-  const { clientIp, localPort, isTls } = exchange.downstream
-  const steps: Step[] = []
+  const { isTls } = exchange.downstream
   const hosted = part.hosting === undefined ? undefined : compileHosting(part.hosting)(exchange.request, exchange.downstream)
   if (hosted?.is === 'child') {
     const child = running.partOf(hosted.id)
@@ -45,16 +44,9 @@ export function explainRequest(question: RequestQuestion, part: VirtualServicePa
     const explained = explainRequest({ ...question, scheme: isTls ? 'https' : 'http' }, child, running)
     return { ...explained, steps: [{ rule: `child ${child.name}`, isMatched: true, failedOn: '', action: 'child' }, ...explained.steps] }
   }
-  const denied = compileNetworkRules(part.networkRules)(clientIp, localPort)
-  if (denied !== undefined) {
-    steps.push({ rule: denied, isMatched: true, failedOn: '', action: 'close' })
-    return { ...nothing, steps, verdict: 'close', reason: 'a network rule denies the address' }
-  }
-  if (part.http.isHttpToHttps && !isTls)
-    return { ...nothing, verdict: 'answer', status: 301, reason: 'the application profile sends http to https' }
-  const walked = compileRules(part, { open: () => () => 0 }).explain(exchange)
-  steps.push(...walked.steps)
-  if (walked.verdict.is !== 'pass') return { ...nothing, steps, ...ended(walked.verdict, exchange.rule) }
+  const walked = makeWalk(part)(exchange)
+  const steps = [...walked.steps]
+  if (walked.end !== null) return { ...nothing, steps, ...walked.end }
   const scripted = running.scriptsOf?.(part.id)?.explain(exchange)
   for (const { name, error, action } of scripted?.steps ?? [])
     steps.push({ rule: `script ${name}`, isMatched: error === '', failedOn: error, action })
@@ -68,6 +60,30 @@ export function explainRequest(question: RequestQuestion, part: VirtualServicePa
     }
   }
   return { ...nothing, steps, ...forwarded(exchange, running.poolOf) }
+}
+
+/** `end`: what ends it before a pool is chosen; null: nothing does. */
+export interface Walked {
+  readonly steps: readonly Step[]
+  readonly end: Partial<Explanation> | null
+}
+
+/** Makes what walks requests through the rules of a virtual service; it may change what it walks. No limit counts it. */
+export function makeWalk(part: VirtualServicePart): (exchange: Exchange) => Walked {
+  const denies = compileNetworkRules(part.networkRules)
+  const rules = compileRules(part, { open: () => () => 0 })
+  return exchange => {
+    const { clientIp, localPort, isTls } = exchange.downstream
+    const denied = denies(clientIp, localPort)
+    if (denied !== undefined) {
+      const steps = [{ rule: denied, isMatched: true, failedOn: '', action: 'close' }]
+      return { steps, end: { verdict: 'close', reason: 'a network rule denies the address' } }
+    }
+    if (part.http.isHttpToHttps && !isTls)
+      return { steps: [], end: { verdict: 'answer', status: 301, reason: 'the application profile sends http to https' } }
+    const { steps, verdict } = rules.explain(exchange)
+    return { steps, end: verdict.is === 'pass' ? null : ended(verdict, exchange.rule) }
+  }
 }
 
 function exchangeOf(question: RequestQuestion, part: VirtualServicePart): Exchange | Fault {
@@ -129,6 +145,6 @@ function forwarded(exchange: Exchange, poolOf: (id: string) => Pool | undefined)
   }
 }
 
-function algorithmIn(spec: BalanceSpec): string {
+export function algorithmIn(spec: BalanceSpec): string {
   return spec.is === 'consistent-hash' ? `consistent hash by ${spec.by.replaceAll('-', ' ')}` : spec.is.replaceAll('-', ' ')
 }

@@ -5,6 +5,7 @@ import type { AccessRecord } from '#engine/meter/shared.ts'
 import type { Forwarder } from '../exchange/forwarder.ts'
 import type { Pool } from '../upstream/pool.ts'
 import type { Targets } from '../upstream/targets.ts'
+import type { Tracing } from './trace.ts'
 
 export interface SpineServices {
   readonly clock: Clock
@@ -14,6 +15,7 @@ export interface SpineServices {
   readonly poolOf: (id: string) => Pool | undefined
   readonly targets: Targets
   readonly record: (record: AccessRecord) => void
+  readonly tracing: Tracing
   /** Sends a request that no client waits for, where the codec can. */
   readonly fetch?: Forwarder['fetch']
   /** A bug of ours, met in one exchange; that exchange fails, the others go on. */

@@ -269,6 +269,8 @@ export function flowRecord(site: FlowSite, downstream: Downstream, facts: FlowFa
     host: downstream.serverName ?? '',
     path: '',
     protocol,
+    attempts: facts.server === '' ? 0 : 1,
+    sentUs: 0,
     status: 0,
     rule: '',
     requestId: id(),

@@ -23,6 +23,8 @@ const record: AccessRecord = {
   server: '10.0.0.1:80',
   bytesIn: 100,
   bytesOut: 200,
+  attempts: 1,
+  sentUs: 5,
   connectUs: 10,
   firstByteUs: 20,
   totalUs: 30,

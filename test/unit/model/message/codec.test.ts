@@ -18,7 +18,8 @@ t.test('the samples above are of every type', async t => {
     'StandDown',
     'ExplainRequest',
     'ShareLimits',
-    'PurgeCache'
+    'PurgeCache',
+    'TraceRequests'
   ]
   const agent: readonly AgentMessage['type'][] = [
     'Hello',
@@ -31,7 +32,8 @@ t.test('the samples above are of every type', async t => {
     'ServersJudged',
     'RequestExplained',
     'LimitsUsed',
-    'CachePurged'
+    'CachePurged',
+    'RequestTraced'
   ]
   t.same(new Set(hubMessages.map(message => message.type)), new Set(hub))
   t.same(new Set(agentMessages.map(message => message.type)), new Set(agent))
