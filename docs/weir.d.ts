@@ -14,7 +14,7 @@ interface WeirHeaders {
 }
 
 /** `values` makes several fields of one name. */
-type WeirHeaderValues = Record<string, unknown | unknown[]>
+type WeirHeaderValues = Record<string, unknown>
 
 interface WeirGroup {
   has(key: string): boolean
