@@ -10,6 +10,7 @@ import type {
   PoolPart,
   ProbeSpec,
   ServerSpec,
+  StickySpec,
   TargetSpec,
   UpstreamTlsSpec
 } from '#model/snapshot/snapshot.ts'
@@ -339,6 +340,12 @@ export function targetOf(
       ratio,
       priority: Number(priority)
     })),
-    failAction: failActionOf(reader, body.fail_action)
+    failAction: failActionOf(reader, body.fail_action),
+    ...(body.sticky === undefined ? {} : { sticky: stickyOf(body.sticky) })
   }
+}
+
+function stickyOf({ by, name, max_age: maxAgeS }: NonNullable<FilledKind['poolgroup']['sticky']>): StickySpec {
+  if (by === 'HEADER') return { by: 'header', name: (name ?? '').toLowerCase() }
+  return by === 'COOKIE' ? { by: 'cookie', name: name ?? 'weir_side', maxAgeS } : { by: 'client-address' }
 }

@@ -1,6 +1,6 @@
 import type { Filled, Written } from './field.ts'
 import { defineKind } from './define.ts'
-import { cloudRef, each, failAction, inTenant, integer, list, nested, oneOf, ref, shape, text, toolText } from './common.ts'
+import { cloudRef, each, failAction, headerName, inTenant, integer, list, nested, oneOf, ref, shape, text, toolText } from './common.ts'
 import { failActionViolations } from './pool.ts'
 import type { Violation } from './violation.ts'
 
@@ -24,6 +24,25 @@ export const poolGroupMember = shape('member', {
   )
 })
 
+export const stickyShare = shape('sticky share', {
+  by: oneOf(['CLIENT_IP', 'HEADER', 'COOKIE'], 'What a client is known by.', { required: true }),
+  name: text(
+    'Of the header, or of the cookie that Weir gives to clients that bring none (weir_side); its value says nothing of the side.',
+    {
+      maxLength: 128,
+      pattern: headerName.pattern,
+      say: 'must be the name of a header or of a cookie'
+    }
+  ),
+  max_age: integer('How long a browser keeps the cookie.', {
+    default: 2592000,
+    min: 0,
+    max: 31536000,
+    unit: 's',
+    special: { '0': 'until it is closed' }
+  })
+})
+
 export const poolgroup = defineKind({
   kind: 'poolgroup',
   title: 'Pool group',
@@ -34,6 +53,7 @@ export const poolgroup = defineKind({
     ...inTenant,
     ...toolText,
     members: list(each(poolGroupMember), 'The pools.', { maxItems: 1000, first: true }),
+    sticky: nested(stickyShare, 'A client keeps its pool: only those move that a change of ratios must move.', {}),
     fail_action: nested(failAction, 'What clients get when no pool can answer; the connection closes when left out.', {}),
     deployment_policy_ref: ref('poolgroupdeploymentpolicy', 'How a new pool of the group takes over.', {}),
     cloud_ref: cloudRef
@@ -58,6 +78,8 @@ export const poolgroup = defineKind({
     const say = (i: number, message: string): void => void violations.push({ pointer: `/members/${i}/deployment_state`, message })
     if (body.deployment_policy_ref === undefined) for (const i of tried) say(i, 'needs deployment_policy_ref to say how it is evaluated')
     else for (const i of tried.slice(1)) say(i, `only one pool is evaluated at a time: /members/${tried[0]} is already`)
+    if (body.sticky?.by === 'HEADER' && body.sticky.name === undefined)
+      violations.push({ pointer: '/sticky/name', message: 'is required, because by is HEADER' })
     return [...violations, ...failActionViolations(body.fail_action)]
   }
 })

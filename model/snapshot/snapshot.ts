@@ -295,7 +295,16 @@ export type TargetSpec =
       readonly name: string
       readonly members: readonly GroupMember[]
       readonly failAction: FailAction
+      /** Left out: every request for itself. */
+      readonly sticky?: StickySpec
     }
+
+/** What keeps a client on its side of a group. */
+export type StickySpec =
+  | { readonly by: 'client-address' }
+  | { readonly by: 'header'; readonly name: string }
+  /** `maxAgeS` 0: until the browser is closed. */
+  | { readonly by: 'cookie'; readonly name: string; readonly maxAgeS: number }
 
 export interface GroupMember {
   readonly poolId: string

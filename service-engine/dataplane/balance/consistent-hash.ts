@@ -46,8 +46,12 @@ function keyFor(by: Extract<BalanceSpec, { is: 'consistent-hash' }>['by'], heade
   }
 }
 
-/** Index of the candidate that wins the slot; -2 when all weights are 0. */
-function heaviest(candidates: readonly Candidate[], seeds: readonly number[], slot: number): number {
+/**
+ * Index of the candidate that wins the slot; -2 when all weights are 0. A weight that grows takes slots and gives none up.
+ *
+ * Units   slot: 32 bits; a hash of who asks
+ */
+export function heaviest(candidates: readonly Pick<Candidate, 'weight'>[], seeds: readonly number[], slot: number): number {
   let best = -2
   let bestScore = -Infinity
   for (let i = 0; i < candidates.length; i++) {

@@ -5,7 +5,7 @@
  * A fault leads to another try or to `rescue`; whatever happens, `#end` runs exactly once.
  */
 import { STATUS_CODES } from 'node:http'
-import type { FailAction } from '#model/snapshot/snapshot.ts'
+import type { FailAction, StickySpec } from '#model/snapshot/snapshot.ts'
 import { Fault, faultIn } from '#engine/base/fault.ts'
 import type { AccessRecord, TrafficMeter } from '#engine/meter/shared.ts'
 import { makeExchange, type Answer, type Downstream, type Exchange, type RequestHead, type Verdict } from '../exchange/exchange.ts'
@@ -15,6 +15,7 @@ import { runEnd, runRequest, runResponse } from '../filter/filter.ts'
 import { WAIT_MS, type Flight, type HttpCache, type Visit } from '../filter/cache/cache.ts'
 import type { Lease, Pool } from '../upstream/pool.ts'
 import { backoffOf, isReselected, replayOf } from './forward.ts'
+import { clientKey, giveSide } from '../upstream/sticky.ts'
 import { questionOf } from './question.ts'
 import { refresh } from './refresh.ts'
 import { answerTo } from './rescue.ts'
@@ -90,6 +91,8 @@ class ExchangeLife implements ForwardEvents {
   /** Where answers are kept: what this exchange has to do with them. */
   #visit: Visit | null = null
   #standsIn = false
+  /** Of a client that is to be kept on a side of its group and has brought nothing that says which; '' for others. */
+  #newSide = ''
   #isEnded = false
 
   constructor(services: SpineServices, site: Site, request: RequestHead, downstream: Downstream, wire: Wire) {
@@ -201,7 +204,9 @@ class ExchangeLife implements ForwardEvents {
   #balance(): void {
     const exchange = this.#exchange
     const { targets, poolOf } = this.#services
-    const choice = exchange.target === null ? undefined : targets.choose(exchange.target, poolOf)
+    const { target } = exchange
+    const key = target?.is === 'group' && target.sticky !== undefined ? this.#sideKey(target.sticky) : ''
+    const choice = target === null ? undefined : targets.choose(target, poolOf, key)
     if (choice === undefined) {
       const fault = this.#lastFault ?? new Fault('NO_TARGET', 'no rule and no pool for this request')
       return this.#unserved(fault) ? undefined : this.#rescue(fault)
@@ -233,6 +238,12 @@ class ExchangeLife implements ForwardEvents {
     if (verdict.is === 'pass' && exchange.target === before) return false
     this.#decided(verdict)
     return true
+  }
+
+  /** Who comes without the cookie of its side is given one with the answer. */
+  #sideKey(sticky: StickySpec): string {
+    const key = clientKey(sticky, questionOf(this.#exchange))
+    return key === '' ? (this.#newSide ||= this.#services.makeId()) : key
   }
 
   #wait(pool: Pool): void {
@@ -325,6 +336,7 @@ class ExchangeLife implements ForwardEvents {
       }
     } else this.#site.cache?.changed(exchange)
     lease.pool.answered(exchange, lease.serverId)
+    if (this.#newSide !== '') giveSide(exchange, exchange.target, this.#newSide)
     try {
       runResponse(this.#site.filters, exchange)
     } catch (error) {

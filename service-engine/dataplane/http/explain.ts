@@ -10,6 +10,8 @@ import { compileNetworkRules } from '../exchange/network-rules.ts'
 import { compileHosting } from '../route/hosting.ts'
 import { compileRules } from '../route/rules.ts'
 import type { Pool } from '../upstream/pool.ts'
+import { clientKey } from '../upstream/sticky.ts'
+import { questionOf } from './question.ts'
 import { Targets } from '../upstream/targets.ts'
 import { readHead } from './head.ts'
 
@@ -119,7 +121,9 @@ function ended(verdict: Exclude<Verdict, { readonly is: 'pass' }>, rule: string)
 }
 
 function forwarded(exchange: Exchange, poolOf: (id: string) => Pool | undefined): Partial<Explanation> {
-  const choice = exchange.target === null ? undefined : new Targets().choose(exchange.target, poolOf)
+  const { target } = exchange
+  const key = target?.is === 'group' && target.sticky !== undefined ? clientKey(target.sticky, questionOf(exchange)) : ''
+  const choice = target === null ? undefined : new Targets().choose(target, poolOf, key)
   if (choice === undefined) return { verdict: 'refused', status: 503, reason: 'no rule and no pool for this request' }
   if (choice.is === 'fail') {
     const reason = `no server of ${choice.name} is available`

@@ -85,7 +85,7 @@ class FlowLife {
   #balance(lastFault: Fault | null): void {
     const { targets, poolOf } = this.#services
     const { target } = this.#site
-    const choice = target === null ? undefined : targets.choose(target, poolOf)
+    const choice = target === null ? undefined : targets.choose(target, poolOf, this.#downstream.clientIp)
     if (choice === undefined) return this.#refuse(lastFault ?? new Fault('NO_TARGET', 'no pool for this flow'))
     if (choice.is === 'fail') {
       this.#poolName = choice.name

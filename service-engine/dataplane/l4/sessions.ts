@@ -149,7 +149,7 @@ class Session {
   begin(): boolean {
     const { targets, poolOf } = this.#services
     const { target, meter } = this.#site
-    const choice = target === null ? undefined : targets.choose(target, poolOf)
+    const choice = target === null ? undefined : targets.choose(target, poolOf, this.#downstream.clientIp)
     if (choice?.is !== 'pool') return this.#refused(choice === undefined ? 'NO_TARGET' : 'NO_AVAILABLE_SERVER')
     const { pool } = choice
     this.#poolName = pool.part.name

@@ -1,5 +1,6 @@
 /** From a target to a pool that can take it. */
 import type { FailAction, GroupMember, TargetSpec } from '#model/snapshot/snapshot.ts'
+import { hashText, heaviest } from '../balance/consistent-hash.ts'
 import { smoothSchedule } from '../balance/round-robin.ts'
 import type { Pool } from './pool.ts'
 
@@ -19,11 +20,14 @@ export class Targets {
   readonly #groups = new WeakMap<TargetSpec, GroupState>()
 
   /**
-   * The pool itself, or one of the group's highest priority that has an available server, by ratio in turn.
+   * The pool itself, or one of the group's highest priority that has an available server, by ratio: in turn, or that of the client where the group keeps
+   * clients on their side.
+   *
+   * Shapes  key: what a client is known by; '' for nothing
    *
    * Returns `fail` with the action of the group or pool when none is available; undefined when a pool is not known
    */
-  choose(target: TargetSpec, poolOf: (id: string) => Pool | undefined): Choice | undefined {
+  choose(target: TargetSpec, poolOf: (id: string) => Pool | undefined, key = ''): Choice | undefined {
     if (target.is === 'pool') {
       const pool = poolOf(target.poolId)
       if (pool === undefined) return undefined
@@ -31,12 +35,8 @@ export class Targets {
     }
     const able = target.members.filter(member => member.ratio > 0 && poolOf(member.poolId)?.hasAvailable() === true)
     const highest = able.reduce((best, member) => Math.max(best, member.priority), -Infinity)
-    const pool = poolOf(
-      this.#next(
-        target,
-        able.filter(member => member.priority === highest)
-      )
-    )
+    const members = able.filter(member => member.priority === highest)
+    const pool = poolOf(target.sticky === undefined || key === '' ? this.#next(target, members) : sideOf(members, key))
     return pool === undefined ? standIn(target.failAction, target.name, poolOf) : { is: 'pool', pool }
   }
 
@@ -51,6 +51,16 @@ export class Targets {
     }
     return state.schedule[state.turn++ % state.schedule.length]!
   }
+}
+
+/**
+ * The same pool for the same key on every worker and engine, each as often as its ratio says. When ratios move, only clients of what lost share
+ * move, to what won it.
+ */
+function sideOf(members: readonly GroupMember[], key: string): string {
+  const weights = members.map(({ ratio }) => ({ weight: ratio }))
+  const seeds = members.map(({ poolId }) => hashText(poolId))
+  return members[heaviest(weights, seeds, hashText(key))]?.poolId ?? ''
 }
 
 /** The pool that an action names, when it can answer; else what is left to do. */

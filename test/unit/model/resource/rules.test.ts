@@ -147,6 +147,31 @@ const cases: readonly (readonly [kind: KindName, why: string, body: object, poin
     ['/health_monitor_refs/0']
   ],
   ['poolgroup', 'one pool twice', { members: [{ pool_ref: 'p' }, { pool_ref: 'p' }] }, ['/members/1/pool_ref']],
+  ['poolgroup', 'a side by a header without its name', { sticky: { by: 'HEADER' } }, ['/sticky/name']],
+  ['poolgroup', 'a side by what is no name of a cookie', { sticky: { by: 'COOKIE', name: 'a b' } }, ['/sticky/name']],
+  [
+    'poolgroup',
+    'an evaluation without a policy',
+    { members: [{ pool_ref: 'p', deployment_state: 'EVALUATION_IN_PROGRESS' }] },
+    ['/members/0/deployment_state']
+  ],
+  [
+    'poolgroup',
+    'two evaluations at once',
+    {
+      deployment_policy_ref: 'x',
+      members: [
+        { pool_ref: 'p', deployment_state: 'EVALUATION_IN_PROGRESS' },
+        { pool_ref: 'q', deployment_state: 'EVALUATION_IN_PROGRESS' }
+      ]
+    },
+    ['/members/1/deployment_state']
+  ],
+  ['poolgroupdeploymentpolicy', 'steps that do not grow', { steps: [10, 10] }, ['/steps/1']],
+  ['poolgroupdeploymentpolicy', 'a rule of a metric that is none', { rules: [{ metric_id: 'x', threshold: 1 }] }, ['/rules/0/metric_id']],
+  ['webhook', 'another protocol', { callback_url: 'file:///etc/passwd' }, ['/callback_url']],
+  ['webhook', 'no URL', { callback_url: 'ops.test' }, ['/callback_url']],
+  ['webhook', 'a password in the URL', { callback_url: 'https://a:b@ops.test/' }, ['/callback_url']],
   ['poolgroup', 'a priority that is no number', { members: [{ pool_ref: 'p', priority_label: 'high' }] }, ['/members/0/priority_label']],
   ['healthmonitor', 'an answer slower than the question', { send_interval: 4 }, ['/receive_timeout']],
   ['healthmonitor', 'settings of another type', { http_monitor: {} }, ['/http_monitor']],

@@ -96,6 +96,47 @@ t.test('a new generation takes over servers whose make did not change', async t 
   t.not(two, before.servers()[1])
 })
 
+t.test('a group that keeps clients on their side: shares hold, and only those move that must', async t => {
+  const pools = new Map(['a', 'b', 'c'].map(id => [id, open(aPool([1], { id, name: id })).pool]))
+  const group = (ratios: Record<string, number>) =>
+    ({
+      is: 'group',
+      id: 'g',
+      name: 'group',
+      members: Object.entries(ratios).map(([poolId, ratio]) => ({ poolId, ratio, priority: 0 })),
+      failAction: { is: 'close' },
+      sticky: { by: 'client-address' }
+    }) as const
+  const side = (ratios: Record<string, number>, key: string, poolOf = (id: string) => pools.get(id)): string => {
+    const choice = new Targets().choose(group(ratios), poolOf, key)
+    return choice?.is === 'pool' ? choice.pool.part.id : 'fail'
+  }
+  const keys = Array.from({ length: 100_000 }, (_, i) => `192.0.2.${i % 256}/${i}`)
+  const before = keys.map(key => side({ a: 90, b: 10 }, key))
+  const share = (sides: readonly string[], of: string): number => (100 * sides.filter(one => one === of).length) / sides.length
+  t.ok(Math.abs(share(before, 'b') - 10) < 0.5, `${share(before, 'b')} %`)
+  t.same(
+    keys.slice(0, 1_000).map(key => side({ b: 100, a: 900 }, key)),
+    before.slice(0, 1_000),
+    'neither their order nor their scale matters'
+  )
+  const after = keys.map(key => side({ a: 75, b: 25 }, key))
+  t.ok(Math.abs(share(after, 'b') - 25) < 0.5, `${share(after, 'b')} %`)
+  t.notOk(
+    before.some((one, i) => one === 'b' && after[i] !== 'b'),
+    'who was on the side that grows stays there'
+  )
+  const three = keys.map(key => side({ a: 45, b: 10, c: 45 }, key))
+  const grown = keys.map(key => side({ a: 25, b: 50, c: 25 }, key))
+  t.notOk(
+    three.some((one, i) => one !== grown[i] && grown[i] !== 'b'),
+    'nobody moves between the old ones'
+  )
+  t.equal(side({ a: 0, b: 1 }, 'x'), 'b')
+  const onlyA = (id: string) => (id === 'a' ? pools.get('a') : undefined)
+  t.same(new Set(keys.slice(0, 1_000).map(key => side({ a: 1, b: 999 }, key, onlyA))), new Set(['a']), 'a side that is down is left')
+})
+
 t.test('Targets chooses by priority and ratio among what is available', async t => {
   const pools = new Map(['a', 'b', 'c'].map(id => [id, open(aPool([1], { id, name: id })).pool]))
   const member = (poolId: string, ratio: number, priority: number) => ({ poolId, ratio, priority })
