@@ -7,6 +7,7 @@ import type { ChangeOrder, ChangeResult } from '#controller/change/order.ts'
 import type { AuthorityPort, Seal } from '#controller/pki/port.ts'
 import type { Store } from '#controller/store/store.ts'
 import type { TelemetryPort } from '#controller/telemetry/port.ts'
+import { Caches } from './caches.ts'
 import { openChannel } from './channel.ts'
 import type { Admission, Caller } from './channel.ts'
 import { makeEnrol } from './enrol.ts'
@@ -74,7 +75,29 @@ export async function openFleet(options: FleetOptions): Promise<Fleet> {
     engine: uuid => roster.get(uuid),
     nameOf: ({ uuid }) => roster.resource(uuid)?.name ?? uuid
   })
-  const runtime = makeRuntime({ store, clock, telemetry, roster, planner, limitsOf: uuid => limits.runtime(uuid), announce })
+  const caches = new Caches({
+    store,
+    clock,
+    // One that is about to lose it still keeps its answers.
+    placedOn: uuid => [
+      ...new Set([
+        ...(planner.service(uuid)?.engineUuids ?? []),
+        ...[...roster.engines].filter(engine => engine.runningIds.has(uuid)).map(engine => engine.uuid)
+      ])
+    ],
+    engine: uuid => roster.get(uuid),
+    nameOf: uuid => roster.resource(uuid)?.name ?? uuid
+  })
+  const runtime = makeRuntime({
+    store,
+    clock,
+    telemetry,
+    roster,
+    planner,
+    limitsOf: uuid => limits.runtime(uuid),
+    cacheOf: uuid => caches.runtime(uuid),
+    announce
+  })
 
   const questions = new Questions(clock)
   const traces = new Traces(clock)
@@ -136,7 +159,7 @@ export async function openFleet(options: FleetOptions): Promise<Fleet> {
       log.warn('an engine connected again while it was connected', { engine: engine.uuid, from: caller.remoteAddress })
       before.end('replaced', 4_000, 'another connection of this engine took over')
     }
-    const { type: _, protocol: _protocol, heldParts, runningRevision, runningHash, ...facts } = hello
+    const { type: _, protocol: _protocol, heldParts, runningRevision, runningHash, purgedSequence, ...facts } = hello
     engine.runningHash = runningHash
     engine.violations = []
     engine.refusals.clear()
@@ -158,6 +181,7 @@ export async function openFleet(options: FleetOptions): Promise<Fleet> {
       engineName: roster.resource(engine.uuid)?.name ?? '',
       atEpochMs: clock.nowEpochMs()
     })
+    caches.connected(engine, purgedSequence)
     pusher.connected(engine, heldParts)
     roster.setState(engine, 'OPER_UP', [])
   }
@@ -175,6 +199,7 @@ export async function openFleet(options: FleetOptions): Promise<Fleet> {
       case 'SampleTaken':
         runtime.judged(engine, ejectedAnew(engine, message.sample.servers))
         limits.sampled(engine.uuid, message.sample)
+        caches.sampled(engine.uuid, message.sample)
         return telemetry.ingest(engine.uuid, message.sample)
       case 'LimitsUsed':
         return limits.used(engine.uuid, message.limits)
@@ -185,6 +210,8 @@ export async function openFleet(options: FleetOptions): Promise<Fleet> {
         return questions.answered(engine.uuid, message)
       case 'RequestTraced':
         return traces.heard(engine, message)
+      case 'CachePurged':
+        return caches.purged(engine.uuid, message)
       case 'RenewCertificate':
         void renew(engine, session, message).catch((error: unknown) => log.warn('a renewal was refused', { engine: engine.uuid, error }))
     }
@@ -213,6 +240,7 @@ export async function openFleet(options: FleetOptions): Promise<Fleet> {
     pusher.disconnected(engine)
     telemetry.forget(engine.uuid)
     limits.gone(engine.uuid)
+    caches.gone(engine.uuid)
     if (ending === 'stopped') return
     roster.setRow(engine, { lastSeenEpochMs: clock.nowEpochMs() })
     if (ending === 'silent')
@@ -265,6 +293,7 @@ export async function openFleet(options: FleetOptions): Promise<Fleet> {
       get: id => traces.get(id),
       find: requestId => traces.find(requestId)
     },
+    purgeCache: (uuid, purge, by) => caches.purge(uuid, purge, by),
     engineRuntime: runtime.engine,
     virtualServiceRuntime: runtime.virtualService,
     poolRuntime: runtime.pool,

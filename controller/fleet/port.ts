@@ -1,6 +1,6 @@
 /** What the rest of the controller may ask of the fleet. */
-import type { Explanation, RequestQuestion, RequestTrace, TraceOrder } from '#model/message/message.ts'
-import type { ServiceEngineRuntime, VirtualServiceRuntime, PoolRuntime } from '#model/resource/runtime.ts'
+import type { CachePurge, Explanation, RequestQuestion, RequestTrace, TraceOrder } from '#model/message/message.ts'
+import type { CachePurgeRuntime, ServiceEngineRuntime, VirtualServiceRuntime, PoolRuntime } from '#model/resource/runtime.ts'
 
 export interface FleetPort {
   /** Something was committed: placement and push follow soon, coalesced. */
@@ -13,6 +13,8 @@ export interface FleetPort {
   readonly explain?: (question: RequestQuestion) => Promise<{ readonly engineUuid: string; readonly explanation: Explanation } | undefined>
   /** Traces of live requests. */
   readonly traces?: TracesPort
+  /** Takes out what engines keep; one that is away is told when it is back. */
+  readonly purgeCache?: (virtualServiceUuid: string, purge: CachePurge, by: string) => Promise<CachePurgeRuntime>
   /** Ends an engine's trust: its socket closes, its services move, it cannot come back with this identity. */
   readonly revoke: (engineUuid: string, reason: string) => Promise<void>
   /** Called at once when a state changes (engine up or down, server up or down, placed, applied). Returns the way to stop. */

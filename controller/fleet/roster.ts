@@ -25,7 +25,7 @@ export const START_GRACE_MS = 8_000
 
 const WRITE_INTERVAL_MS = 10_000
 
-export type EngineFacts = Omit<Hello, 'type' | 'protocol' | 'runningRevision' | 'runningHash' | 'heldParts'>
+export type EngineFacts = Omit<Hello, 'type' | 'protocol' | 'runningRevision' | 'runningHash' | 'heldParts' | 'purgedSequence'>
 
 /** Kept in the store, so that it is known after a restart. */
 interface EngineRow {

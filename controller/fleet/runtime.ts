@@ -7,6 +7,7 @@ import type { ServerJudgement } from '#model/message/message.ts'
 import { filled } from '#model/resource/catalogue.ts'
 import type { KindName } from '#model/resource/kind.ts'
 import type {
+  CacheRuntime,
   LimitRuntime,
   OperState,
   OperStatus,
@@ -53,6 +54,7 @@ export interface RuntimeOptions {
   readonly roster: Roster
   readonly planner: Planner
   readonly limitsOf: (virtualServiceUuid: string) => readonly LimitRuntime[]
+  readonly cacheOf: (virtualServiceUuid: string) => CacheRuntime | undefined
   readonly announce: (change: StateChange) => void
 }
 
@@ -374,6 +376,7 @@ export function makeRuntime(options: RuntimeOptions): Runtime {
       const pools = poolsOf(uuid).flatMap(pool => store.get('pool', pool) ?? [])
       const counts = pools.map(pool => judgePool(pool).counts)
       const limits = options.limitsOf(uuid)
+      const cache = options.cacheOf(uuid)
       const sum = (pick: (count: (typeof counts)[number]) => number): number => counts.reduce((total, count) => total + pick(count), 0)
       return {
         oper_status: status('virtualservice', uuid, judged),
@@ -390,6 +393,7 @@ export function makeRuntime(options: RuntimeOptions): Runtime {
         }),
         engines_wanted: plan?.enginesWanted ?? 1,
         ...(limits.length === 0 ? {} : { limits }),
+        ...(cache === undefined ? {} : { cache }),
         live: telemetry.live(uuid),
         health_score: telemetry.healthScore(uuid, {
           isDown: judged.state === 'OPER_DOWN',

@@ -10,6 +10,7 @@ import { addressGroup } from '#controller/access/throttle.ts'
 import { useAnalytics } from './analytics.ts'
 import { useCaller } from './caller.ts'
 import { useCrud } from './crud.ts'
+import { useCache } from './cache.ts'
 import { useExplain } from './explain.ts'
 import { useTrace } from './trace.ts'
 import { useHealth } from './health.ts'
@@ -153,6 +154,7 @@ export async function openRest(options: RestOptions): Promise<Rest> {
   useExplain(app, options)
   useTrace(app, options)
   useRelease(app, options)
+  useCache(app, options)
   useOpenapi(app, routes, options.version)
   await useUi(app, options)
   app.setNotFoundHandler((request, reply) =>

@@ -12,7 +12,7 @@ import { makeMeasurements } from './measure.ts'
 import { findMetric, metricsOf, type MetricKind } from './metrics-catalogue.ts'
 import { makeMoodKeeper, type MoodKeeper } from './mood.ts'
 import type { MetricsQuery, TelemetryPort } from './port.ts'
-import { expose, type ExposedEngine, type ExposedEntity } from './prometheus.ts'
+import { expose, type ExposedCache, type ExposedEngine, type ExposedEntity } from './prometheus.ts'
 import { calm, scoreOf } from './score.ts'
 import { advance, countOf, makeGrown, makeWindow, type Grown, type Window } from './window.ts'
 
@@ -60,6 +60,7 @@ interface Engine {
   droppedSamples: number
   droppedLogLines: number
   limits: readonly LimitSample[]
+  caches: readonly ExposedCache[]
 }
 
 const secondsBetween = (beforeEpochMs: number, afterEpochMs: number): number =>
@@ -115,7 +116,8 @@ export function openTelemetry(options: { readonly series: SeriesStore; readonly 
         host: hostOf(sample.host, sample.host, 1),
         droppedSamples: 0,
         droppedLogLines: 0,
-        limits: []
+        limits: [],
+        caches: []
       }
       engines.set(uuid, engine)
       return { engine, isNew: true }
@@ -173,6 +175,7 @@ export function openTelemetry(options: { readonly series: SeriesStore; readonly 
     engine.droppedSamples = countOf(sample.droppedSamples, engine.droppedSamples)
     engine.droppedLogLines = countOf(sample.droppedLogLines, engine.droppedLogLines)
     engine.limits = sample.limits ?? []
+    engine.caches = sample.virtualServices.flatMap(({ id, cache }) => (cache === undefined ? [] : { virtualServiceId: id, ...cache }))
     entityOf('serviceengine', engineUuid, '', '').figures = null
   }
 
@@ -293,7 +296,7 @@ export function openTelemetry(options: { readonly series: SeriesStore; readonly 
   const exposedEngines = function* (): Generator<ExposedEngine> {
     for (const engine of engines.values()) {
       if (!isFresh(engine.seenAtMs)) continue
-      const { uuid, host, hostSample, droppedSamples, droppedLogLines, limits } = engine
+      const { uuid, host, hostSample, droppedSamples, droppedLogLines, limits, caches } = engine
       const { networkReceivedBytes, networkSentBytes } = hostSample
       yield {
         uuid,
@@ -302,7 +305,8 @@ export function openTelemetry(options: { readonly series: SeriesStore; readonly 
         networkSentBytes: countOf(networkSentBytes, 0),
         droppedSamples,
         droppedLogLines,
-        limits
+        limits,
+        caches
       }
     }
   }

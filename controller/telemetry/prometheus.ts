@@ -1,5 +1,5 @@
 /** Prometheus text exposition 0.0.4. Names are `weir_<where>_<what>_<unit>`; counters end in `_total`. */
-import type { LimitSample } from '#model/message/message.ts'
+import type { CacheTotals, LimitSample } from '#model/message/message.ts'
 import type { HostFigures } from '#model/resource/runtime.ts'
 import type { NameOf } from './port.ts'
 import { AT, latencyBoundsS, type CounterName, type Grown } from './window.ts'
@@ -22,6 +22,11 @@ export interface ExposedEngine {
   readonly droppedSamples: number
   readonly droppedLogLines: number
   readonly limits: readonly LimitSample[]
+  readonly caches: readonly ExposedCache[]
+}
+
+export interface ExposedCache extends CacheTotals {
+  readonly virtualServiceId: string
 }
 
 type Labels = readonly (readonly [name: string, value: string])[]
@@ -106,6 +111,26 @@ function exposeLimit(
   out.family('weir_limit_share_ratio', 'gauge', 'Part of the budget of a rate limit that an engine has.')(labels, share)
 }
 
+function exposeCache(
+  out: Exposition,
+  cache: ExposedCache,
+  service: { readonly name: string; readonly tenant: string },
+  engine: string
+): void {
+  const labels: Labels = [
+    ['tenant', service.tenant],
+    ['virtualservice', service.name],
+    ['uuid', cache.virtualServiceId],
+    ['serviceengine', engine]
+  ]
+  const requests = out.family('weir_cache_requests_total', 'counter', 'Requests by where their answer came from, since the engine started.')
+  for (const result of ['hits', 'misses', 'stale', 'revalidated', 'bypassed'] as const)
+    requests([...labels, ['result', result]], cache[result])
+  out.family('weir_cache_saved_bytes_total', 'counter', 'Bytes of bodies that no server had to send.')(labels, cache.savedBytes)
+  out.family('weir_cache_objects', 'gauge', 'Answers that are kept.')(labels, cache.objects)
+  out.family('weir_cache_used_bytes', 'gauge', 'Memory that they take.')(labels, cache.bytes)
+}
+
 /** What has no name any more was deleted and is not exposed. */
 export function expose(entities: Iterable<ExposedEntity>, engines: Iterable<ExposedEngine>, names: NameOf): string {
   const out = new Exposition()
@@ -154,6 +179,10 @@ export function expose(entities: Iterable<ExposedEntity>, engines: Iterable<Expo
     for (const limit of engine.limits) {
       const service = names('virtualservice', limit.virtualServiceId)
       if (service !== undefined) exposeLimit(out, limit, service, named.name)
+    }
+    for (const cache of engine.caches) {
+      const service = names('virtualservice', cache.virtualServiceId)
+      if (service !== undefined) exposeCache(out, cache, service, named.name)
     }
   }
   return out.toString()

@@ -89,6 +89,38 @@ export interface LimitRuntime {
   }[]
 }
 
+/** Answers that are kept, over all engines; totals since each engine started, but `objects` and `bytes`, which are now. */
+export interface CacheRuntime {
+  readonly hits: number
+  readonly misses: number
+  readonly stale: number
+  readonly revalidated: number
+  readonly bypassed: number
+  /** 0..1 of the requests that were looked up were answered from what is kept; null before the first. */
+  readonly hit_ratio: number | null
+  /** Of bodies, that no server had to send. */
+  readonly saved_bytes: number
+  readonly objects: number
+  readonly bytes: number
+  /** Newest first. */
+  readonly purges: readonly CachePurgeRuntime[]
+}
+
+export interface CachePurgeRuntime {
+  readonly what: 'all' | 'url' | 'prefix' | 'tag'
+  readonly value: string
+  readonly by: string
+  readonly at: number
+  readonly objects: number
+  readonly engines: readonly {
+    readonly engine_uuid: string
+    readonly engine_name: string
+    /** WAITING: it is away, and is told when it is back. */
+    readonly state: 'PURGED' | 'WAITING'
+    readonly objects: number
+  }[]
+}
+
 export interface VirtualServiceRuntime {
   readonly oper_status: OperStatus
   readonly placed_on: readonly PlacedOn[]
@@ -96,6 +128,8 @@ export interface VirtualServiceRuntime {
   readonly engines_wanted: number
   /** Left out where there is none. */
   readonly limits?: readonly LimitRuntime[]
+  /** Left out where nothing is kept. */
+  readonly cache?: CacheRuntime
   readonly live: LiveFigures
   readonly health_score: HealthScore
 }

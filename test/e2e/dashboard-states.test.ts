@@ -67,6 +67,23 @@ t.test('a service’s page says what its rate limits do, and who has how much of
   t.match(text, /within.*over.*edge-1 has 75\s*%.*edge-2 has 25\s*%/)
 })
 
+t.test('a service’s page says what its cache does, and who took out what', { skip }, async t => {
+  const stub = await startDashboardStub()
+  t.teardown(() => stub.close())
+  const browser = await openBrowser(stub.url)
+  t.teardown(() => browser.close())
+  const { page } = browser
+  await page.goto(`${stub.url}/services/virtualservice-00000000-0000-4000-8000-000000000002`)
+  const cache = page.getByRole('region', { name: 'Cache' })
+  await cache.getByText('from the cache').waitFor()
+  const text = (await cache.textContent()) ?? ''
+  t.match(text, /90\s*%.*from the cache.*900 hits/)
+  t.match(text, /Tag shoes: 12 answers taken out by mona.*edge-2 when back/)
+  t.ok(await cache.getByRole('button', { name: 'Take out' }).isDisabled(), 'nothing is named yet')
+  await cache.getByLabel('Address').fill('https://shop.test/')
+  t.ok(await cache.getByRole('button', { name: 'Take out' }).isEnabled())
+})
+
 t.test('empty, failing, not allowed and stale are drawn', { skip }, async t => {
   const stub = await startDashboardStub(0, 0)
   const browser = await openBrowser(stub.url)

@@ -160,6 +160,27 @@ class Stub {
           }))
         }
       ],
+      cache: {
+        hits: 900,
+        misses: 100,
+        stale: 0,
+        revalidated: 0,
+        bypassed: 7,
+        hit_ratio: 0.9,
+        saved_bytes: 5e9,
+        objects: 1_234,
+        bytes: 6e7,
+        purges: [
+          {
+            what: 'tag',
+            value: 'shoes',
+            by: 'mona',
+            at: 1_790_000_000_000,
+            objects: 12,
+            engines: [{ engine_uuid: uuid('serviceengine', 2), engine_name: 'edge-2', state: 'WAITING', objects: 0 }]
+          }
+        ]
+      },
       live: figures(state === 'OPER_UP' ? 60 + ((at * 131) % 700) : 0, nowMs),
       health_score: { score, reasons: reason === '' || score === 0 ? [] : [{ reason, points: 100 - score }] }
     }

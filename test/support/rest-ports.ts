@@ -45,6 +45,8 @@ export function aPoolRuntime(): PoolRuntime {
 }
 
 export interface ToldFleet extends FleetPort {
+  /** As a test says; nobody to tell unless it does. */
+  purgeCache?: NonNullable<FleetPort['purgeCache']>
   readonly virtualServices: Map<string, VirtualServiceRuntime>
   /** Virtual service -> what an engine would say. */
   readonly explanations: Map<string, (question: RequestQuestion) => Explanation>

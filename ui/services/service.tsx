@@ -14,6 +14,7 @@ import { RevisionPair } from '../part/revision-pair.tsx'
 import { Empty, Loading, Read } from '../part/states.tsx'
 import { Figures, ScorePanel, StateSince } from '../part/summary.tsx'
 import { Servers } from '../pools/servers.tsx'
+import { Cache } from './cache.tsx'
 import { Explain } from './explain.tsx'
 import { Limits } from './limits.tsx'
 import { Policies } from './policies.tsx'
@@ -84,6 +85,7 @@ function Overview(props: {
       <Charts kind="virtualservice" uuid={uuid} plans={serviceCharts} />
       <div className="columns">
         {runtime && <PlacedOn runtime={runtime} />}
+        {runtime?.cache && <Cache uuid={uuid} cache={runtime.cache} />}
         {runtime?.limits && <Limits limits={runtime.limits} />}
         <Settings config={config} />
       </div>

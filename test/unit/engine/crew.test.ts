@@ -191,3 +191,23 @@ t.test('stop ends every worker, and none comes back', async t => {
   await settle()
   t.equal(threads.length, 2)
 })
+
+t.test('purge asks every worker and adds up; an address that one made void is void in the others', async t => {
+  const { crew, threads, clock } = bench(3)
+  await crew.load(load(1))
+  const purgesOf = ({ orders }: FakeThread) => orders.flatMap(order => (order.type === 'purge' ? [order] : []))
+  const answer = crew.purge('vs', { by: 'all' })
+  for (const thread of threads) thread.say('message', { type: 'purged', sequence: purgesOf(thread)[0]!.sequence, objects: 2 })
+  t.equal(await answer, 6)
+  threads[1]!.say('message', { type: 'invalidated', virtualServiceId: 'vs', url: 'http://a.test/' })
+  t.same(
+    threads.map(thread => purgesOf(thread).slice(1)),
+    [0, 1, 0].map(others =>
+      others === 1 ? [] : [{ type: 'purge', sequence: 0, virtualServiceId: 'vs', purge: { by: 'url', value: 'http://a.test/' } }]
+    )
+  )
+  const late = crew.purge('vs', { by: 'all' })
+  threads[0]!.say('message', { type: 'purged', sequence: purgesOf(threads[0]!).at(-1)!.sequence, objects: 1 })
+  clock.advance(2_000)
+  t.equal(await late, 1)
+})

@@ -11,7 +11,7 @@ import type { BodyKeeper, CacheStatus, Exchange, RequestHead, ResponseHead, Stor
 import { headerOf, headersOf, removeHeader, setHeader } from '../../exchange/headers.ts'
 import { directivesOf, type Directives } from './cache-control.ts'
 import { conditionsOf, isKnown, partOf, type Conditions } from './conditions.ts'
-import { ageOf, isUnsafe, judge, keyedFields, mayStandIn, useOf, variantOf, varyOf, type Freshness } from './decide.ts'
+import { ageOf, isUnsafe, judge, keyedFields, mayStandIn, useOf, variantOf, varyOf, type Asking, type Freshness } from './decide.ts'
 import type { CacheStore, Entry, Pending } from './store.ts'
 
 /** Where it is counted. */
@@ -121,7 +121,7 @@ export class HttpCache {
     const asked = spec.ignoresRequests ? null : directivesOf(request.headers)
     const key = keyOf(exchange, fields)
     const visit = new Visit(this, exchange, key, asked, conditionsOf(request))
-    const entry = this.#find(key, request)
+    const entry = this.#find(key, exchange)
     exchange.cacheStatus = 'MISS'
     if (entry === undefined) {
       if (asked?.onlyIfCached === true) return { is: 'unavailable' }
@@ -165,12 +165,13 @@ export class HttpCache {
   }
 
   /** The newest of those that fit: RFC 9111 §4.1. */
-  #find(key: string, { headers }: RequestHead): Entry | undefined {
+  #find(key: string, exchange: Exchange): Entry | undefined {
+    const { headers } = exchange.request
     const entries = this.settings.store.under(key)
-    const hasCredentials = entries.length > 0 && headerOf(headers, 'authorization') !== undefined
+    const isKnownClient = entries.length > 0 && hasCredentials(exchange, headers)
     let found: Entry | undefined
     for (const entry of entries) {
-      if (hasCredentials && !entry.freshness.isShared) continue
+      if (isKnownClient && !entry.freshness.isShared) continue
       if (entry.variant !== variantOf(entry.varyNames, headers)) continue
       if (found === undefined || entry.freshness.dateMs >= found.freshness.dateMs) found = entry
     }
@@ -379,7 +380,7 @@ export class Visit implements BodyKeeper, Pending {
     const { store, spec } = this.#cache.settings
     const merged = freshened(entry.headers, headers)
     const request = { ...this.#exchange.request, headers: this.#headers.slice() }
-    const times = { askedAtMs: this.#askedAtMs, answeredAtMs: nowMs }
+    const times = this.#asking(nowMs)
     const next = judge(spec, request, { status: entry.status, reason: '', headers: merged }, times)
     const tag = headerOf(headers, 'etag')
     const isSame = tag === undefined || tag === headerOf(entry.headers, 'etag')
@@ -392,9 +393,7 @@ export class Visit implements BodyKeeper, Pending {
     const { spec } = this.#cache.settings
     const { request } = this.#exchange
     const freshness =
-      request.method === 'GET'
-        ? judge(spec, { ...request, headers: this.#headers.slice() }, response, { askedAtMs: this.#askedAtMs, answeredAtMs: nowMs })
-        : 'no body'
+      request.method === 'GET' ? judge(spec, { ...request, headers: this.#headers.slice() }, response, this.#asking(nowMs)) : 'no body'
     const length = headerOf(response.headers, 'content-length')
     this.#declared = length === undefined ? -1 : Number(length)
     const isSize = this.#declared < 0 || (this.#declared >= spec.minObjectBytes && this.#declared <= spec.maxObjectBytes)
@@ -406,6 +405,10 @@ export class Visit implements BodyKeeper, Pending {
     if (this.#declared > 0) this.#whole = Buffer.allocUnsafeSlow(this.#declared)
     this.#freshness = freshness
     this.#head = { status: response.status, reason: response.reason, headers: [...response.headers] }
+  }
+
+  #asking(answeredAtMs: number): Asking {
+    return { askedAtMs: this.#askedAtMs, answeredAtMs, hasCredentials: hasCredentials(this.#exchange, this.#headers) }
   }
 
   #reserve(bytes: number): boolean {
@@ -493,6 +496,10 @@ export class Visit implements BodyKeeper, Pending {
     land?.()
   }
 }
+
+/** What is sent on may have lost it. */
+const hasCredentials = ({ downstream }: Exchange, headers: readonly string[]): boolean =>
+  headerOf(headers, 'authorization') !== undefined || (downstream.identity?.certificate ?? null) !== null
 
 /** What of a body is sent, and the head made to fit. */
 function bodyFor(method: string, head: ResponseHead, body: Buffer, asked: Conditions, dateMs: number): StoredBody {

@@ -51,10 +51,12 @@ export interface Freshness {
   readonly isShared: boolean
 }
 
-export interface Times {
+export interface Asking {
   /** When the request was sent, and when its answer came; wall clock. */
   readonly askedAtMs: number
   readonly answeredAtMs: number
+  /** The request says who asks: by Authorization, or by a certificate. */
+  readonly hasCredentials: boolean
 }
 
 /**
@@ -63,7 +65,7 @@ export interface Times {
  * Returns what is to be known of it; or why it is not kept, in words
  * Source  RFC 9111 §3, §4.2
  */
-export function judge(spec: CacheSpec, request: RequestHead, response: ResponseHead, times: Times): Freshness | string {
+export function judge(spec: CacheSpec, request: RequestHead, response: ResponseHead, times: Asking): Freshness | string {
   const { status, headers } = response
   const said = directivesOf(headers)
   if (status < 200 || status === 206 || status === 304) return 'a status that is not kept'
@@ -74,7 +76,7 @@ export function judge(spec: CacheSpec, request: RequestHead, response: ResponseH
   if (headersOf(headers, 'vary').some(value => value.split(',').some(name => name.trim() === '*'))) return 'it varies by what is not said'
   if (!spec.ignoresRequests && directivesOf(request.headers).noStore) return 'the client says no-store'
   const isShared = said.isPublic || said.sharedMaxAgeS !== undefined || said.mustRevalidate
-  if (headerOf(request.headers, 'authorization') !== undefined && !isShared) return 'the request has credentials'
+  if (times.hasCredentials && !isShared) return 'the request has credentials'
   const dateMs = parseDate(headerOf(headers, 'date')) ?? times.answeredAtMs
   const explicit = explicitLifetime(said, headers, dateMs)
   if (explicit === undefined && headerOf(request.headers, 'cookie') !== undefined && !said.isPublic)
@@ -116,7 +118,7 @@ function guess(spec: CacheSpec, said: Directives, headers: readonly string[], da
 }
 
 /** RFC 9111 §4.2.3; seconds. */
-function initialAge(headers: readonly string[], dateMs: number, { askedAtMs, answeredAtMs }: Times): number {
+function initialAge(headers: readonly string[], dateMs: number, { askedAtMs, answeredAtMs }: Asking): number {
   const given = headerOf(headers, 'age')?.split(',', 1)[0]!.trim() ?? ''
   const ageS = /^\d+$/.test(given) ? Math.min(2_147_483_648, Number(given)) : 0
   const delayS = Math.max(0, answeredAtMs - askedAtMs) / 1000

@@ -17,6 +17,8 @@ t.test('escapeLabel leaves no way out of the quotes', async t => {
 
 t.test('expose writes each family once, with all its samples together', async t => {
   const limits = ['vs-1', 'gone'].map(uuid => ({ virtualServiceId: uuid, id: `${uuid}/requests`, admitted: 3, refused: 4, share: 0.25 }))
+  const counts = { hits: 3, misses: 1, stale: 0, revalidated: 0, bypassed: 2, savedBytes: 30, objects: 1, bytes: 900 }
+  const caches = ['vs-1', 'gone'].map(virtualServiceId => ({ virtualServiceId, ...counts }))
   const text = expose(
     [
       { kind: 'virtualservice', uuid: 'vs-1', server: '', grown, openConnections: 7 },
@@ -24,7 +26,7 @@ t.test('expose writes each family once, with all its samples together', async t 
       { kind: 'server', uuid: 'pool-1', server: '10.0.0.1:80', grown, openConnections: 0 },
       { kind: 'pool', uuid: 'gone', server: '', grown, openConnections: 0 }
     ],
-    [{ uuid: 'se-1', host, networkReceivedBytes: 10, networkSentBytes: 20, droppedSamples: 1, droppedLogLines: 2, limits }],
+    [{ uuid: 'se-1', host, networkReceivedBytes: 10, networkSentBytes: 20, droppedSamples: 1, droppedLogLines: 2, limits, caches }],
     (_, uuid) => (uuid === 'gone' ? undefined : { name: `the "${uuid}"`, tenant: 'admin' })
   )
   t.equal(text.match(/# TYPE weir_virtualservice_requests_total counter/g)?.length, 1)
@@ -41,6 +43,7 @@ t.test('expose writes each family once, with all its samples together', async t 
     'weir_serviceengine_cpu_ratio{tenant="admin",name="the \\"se-1\\"",uuid="se-1"} 0.5',
     'weir_limit_refused_total{tenant="admin",virtualservice="the \\"vs-1\\"",uuid="vs-1",limit="requests",serviceengine="the \\"se-1\\""} 4',
     'weir_limit_share_ratio{tenant="admin",virtualservice="the \\"vs-1\\"",uuid="vs-1",limit="requests",serviceengine="the \\"se-1\\""} 0.25',
+    'weir_cache_requests_total{tenant="admin",virtualservice="the \\"vs-1\\"",uuid="vs-1",serviceengine="the \\"se-1\\"",result="hits"} 3',
     'weir_serviceengine_network_sent_bytes_total{tenant="admin",name="the \\"se-1\\"",uuid="se-1"} 20'
   ])
     t.ok(lines.includes(line), line)
