@@ -1,6 +1,7 @@
 /** HTTP/2 written by hand: frames as bytes over TLS, and what comes back. RFC 9113 and 7541. */
 import { once } from 'node:events'
-import { connect, type TLSSocket } from 'node:tls'
+import { createServer, type AddressInfo, type Socket } from 'node:net'
+import { connect } from 'node:tls'
 import type { Test } from 'tap'
 
 export const types = {
@@ -102,16 +103,20 @@ export interface Frame {
   readonly payload: Buffer
 }
 
-/** A client of frames. */
+/** An end of frames: a client, or a server that has accepted one. */
 export class FrameClient {
-  readonly socket: TLSSocket
+  readonly socket: Socket
   readonly frames: Frame[] = []
   isClosed = false
+  onFrame: ((frame: Frame) => void) | null = null
   #seen: Buffer = Buffer.alloc(0)
+  #toSkip: number
   #changed: () => void = () => undefined
 
-  constructor(socket: TLSSocket) {
+  /** Shapes  toSkip: bytes that come before the first frame */
+  constructor(socket: Socket, toSkip = 0) {
     this.socket = socket
+    this.#toSkip = toSkip
     socket.on('data', (chunk: Buffer) => this.#read(chunk))
     socket.on('error', () => undefined)
     socket.on('end', () => this.#closed())
@@ -165,14 +170,18 @@ export class FrameClient {
   }
 
   #read(chunk: Buffer): void {
-    this.#seen = Buffer.concat([this.#seen, chunk])
+    const skipped = Math.min(this.#toSkip, chunk.length)
+    this.#toSkip -= skipped
+    this.#seen = Buffer.concat([this.#seen, chunk.subarray(skipped)])
     while (this.#seen.length >= 9) {
       const length = this.#seen.readUIntBE(0, 3)
       if (this.#seen.length < 9 + length) break
       const stream = this.#seen.readUInt32BE(5) & 0x7fff_ffff
       const payload = Buffer.from(this.#seen.subarray(9, 9 + length))
-      this.frames.push({ type: this.#seen[3]!, flags: this.#seen[4]!, stream, payload })
+      const one = { type: this.#seen[3]!, flags: this.#seen[4]!, stream, payload }
+      this.frames.push(one)
       this.#seen = this.#seen.subarray(9 + length)
+      this.onFrame?.(one)
     }
     this.#changed()
   }
@@ -217,4 +226,34 @@ export async function openFrames(t: Pick<Test, 'teardown'>, port: number, option
   await client.until(() => client.frames.filter(one => one.type === types.settings).length >= 2)
   client.send(settingsAck)
   return client
+}
+
+export interface FrameServer {
+  readonly port: number
+  /** Connections accepted so far. */
+  readonly peers: readonly FrameClient[]
+  /** Stops and ends all connections. */
+  readonly close: () => void
+}
+
+/** A server of frames, without TLS; it says nothing that `onConnection` does not. */
+export async function openFrameServer(
+  t: Pick<Test, 'teardown'>,
+  onConnection: (peer: FrameClient) => void,
+  given = 0
+): Promise<FrameServer> {
+  const peers: FrameClient[] = []
+  const server = createServer(socket => {
+    const peer = new FrameClient(socket, preface.length)
+    peers.push(peer)
+    onConnection(peer)
+  })
+  server.listen(given, '127.0.0.1')
+  await once(server, 'listening')
+  const close = (): void => {
+    server.close()
+    for (const { socket } of peers) socket.destroy()
+  }
+  t.teardown(close)
+  return { port: (server.address() as AddressInfo).port, peers, close }
 }
