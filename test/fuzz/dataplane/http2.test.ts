@@ -5,6 +5,9 @@ import fc from 'fast-check'
 import t from 'tap'
 import { AcceptedConnection, type AcceptedUser } from '#engine/dataplane/http/http2/accepted.ts'
 import type { Stream } from '#engine/dataplane/http/http2/connection.ts'
+import { Fault } from '#engine/base/fault.ts'
+import { readAnswerHead } from '#engine/dataplane/http/http2/fields.ts'
+import { OpenedConnection, type OpenedUser } from '#engine/dataplane/http/http2/opened.ts'
 import { encodeBlock, HpackDecoder } from '#engine/dataplane/http/http2/hpack.ts'
 import { Buffers } from '#engine/dataplane/http/wire/parts.ts'
 import { data, frame, headers, ping, preface, pseudo, rstStream, settings, windowUpdate } from '#test/support/frames.ts'
@@ -107,6 +110,16 @@ const anyFrame = fc.oneof(
   fc.constant(ping())
 )
 
+const anyAnswer = fc.oneof(
+  anyFrame,
+  fc
+    .tuple(fc.integer({ min: 1, max: 12 }), fc.constantFrom('200', '103', '204', '20', '101'), fc.constantFrom(4, 5))
+    .map(([id, status, flag]) => headers(id, [[':status', status]], flag)),
+  fc
+    .tuple(fc.integer({ min: 0, max: 12 }), fc.integer({ min: 0, max: 11 }))
+    .map(([last, code]) => frame(7, 0, 0, Buffer.from([0, 0, 0, last, 0, 0, 0, code])))
+)
+
 t.test('frames of any kind in any order and any cut are answered or end the connection', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(anyFrame, { maxLength: 40 }), fc.integer({ min: 1, max: 100 }), async (frames, cut) => {
@@ -143,6 +156,92 @@ t.test('a request is the same, cut at every byte', async t => {
     if (seen.heads.length !== 2 || seen.bodies[0] !== 'first last' || seen.isClosed) t.fail(`cut at ${at}: ${JSON.stringify(seen)}`)
     client.destroy()
     server.destroy()
+  }
+  t.pass('every cut')
+})
+
+/** A connection to a server of whom nothing is known, with some requests under way. */
+function openRequests(count: number): { server: Duplex; ours: OpenedConnection; ends: string[] } {
+  const [server, end] = duplexPair()
+  server.on('error', () => undefined).resume()
+  end.on('error', () => undefined)
+  const user: OpenedUser = {
+    onStreamClosed: () => undefined,
+    onDraining: () => undefined,
+    onClosing: () => undefined,
+    onClosed: () => undefined,
+    onBlocked: () => undefined,
+    onPong: () => undefined
+  }
+  const ours = new OpenedConnection(end as unknown as Socket, bounds, parts, user)
+  end.on('data', (chunk: Buffer) => ours.receive(chunk, chunk.length))
+  const ends: string[] = []
+  for (let i = 0; i < count; i++) {
+    let seen = ''
+    ours.ask([':method', 'GET', ':scheme', 'http', ':path', '/', ':authority', 'a'], i % 2 === 0, {
+      onHead: fields => {
+        const head = readAnswerHead(fields ?? [])
+        seen += head instanceof Fault ? 'bad ' : `${head.status} `
+        return head instanceof Fault || head.status >= 200
+      },
+      onData: (bytes, from, to) => {
+        seen += bytes.toString('latin1', from, to)
+        return true
+      },
+      onEnd: () => void ends.push(`${i}: ${seen}`),
+      onReset: code => void ends.push(`${i}: reset ${code}`),
+      onDrain: () => undefined,
+      onFlushed: () => undefined
+    })
+  }
+  return { server, ours, ends }
+}
+
+t.test('a server may say anything in any cut: each request ends once, and nothing is thrown', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(anyAnswer, { maxLength: 40 }), fc.integer({ min: 1, max: 100 }), async (frames, cut) => {
+      const { server, ours, ends } = openRequests(6)
+      const bytes = Buffer.concat([settings(), ...frames])
+      for (let at = 0; at < bytes.length; at += cut) server.write(bytes.subarray(at, at + cut))
+      await turn()
+      await turn()
+      server.destroy()
+      ours.destroy()
+      for (let i = 0; i < 20 && ours.openStreams > 0; i++) await turn()
+      const who = ends.map(one => one.slice(0, 2))
+      if (new Set(who).size !== who.length) throw new Error(`told twice: ${ends.join()}`)
+      if (who.length !== 6) throw new Error(`not told: ${ends.join()}`)
+    }),
+    { seed, numRuns: 400, interruptAfterTimeLimit: 3_000 }
+  )
+})
+
+t.test('an answer is the same, cut at every byte', async t => {
+  const bytes = Buffer.concat([
+    settings([3, 50]),
+    headers(1, [[':status', '103']], 4),
+    headers(
+      1,
+      [
+        [':status', '200'],
+        ['x-a', 'b']
+      ],
+      4
+    ),
+    data(1, 'first '),
+    frame(0, 9, 1, Buffer.concat([Buffer.from([3]), Buffer.from('last'), Buffer.alloc(3)])),
+    ping(),
+    headers(5, [[':status', '204']])
+  ])
+  for (let at = 1; at < bytes.length; at++) {
+    const { server, ours, ends } = openRequests(3)
+    server.write(bytes.subarray(0, at))
+    await turn()
+    server.write(bytes.subarray(at))
+    for (let i = 0; i < 20 && ends.length < 2; i++) await turn()
+    if (ends.join() !== '0: 103 200 first last,2: 204 ') t.fail(`cut at ${at}: ${ends.join()}`)
+    server.destroy()
+    ours.destroy()
   }
   t.pass('every cut')
 })

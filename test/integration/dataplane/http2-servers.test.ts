@@ -1,5 +1,5 @@
 /** Servers of HTTP/2 that do not behave, frame by frame: what clients of both protocols see of it, and what the server is told. */
-import { connect as http2Connect, constants } from 'node:http2'
+import { connect as http2Connect, constants, type ServerHttp2Stream } from 'node:http2'
 import t, { type Test } from 'tap'
 import { openTestPlane, sendRaw, until } from '#test/support/data-plane.ts'
 import {
@@ -19,7 +19,7 @@ import {
   type Fields,
   type FrameClient
 } from '#test/support/frames.ts'
-import { askOn, collect } from '#test/support/http2.ts'
+import { askOn, collect, openHttp2Server } from '#test/support/http2.ts'
 import { aListener, aPool, aService, aSnapshot } from '#test/support/snapshot.ts'
 import { systemClock } from '#model/base/clock.ts'
 import { makeWireForwarder } from '#engine/dataplane/http/wire/wire.ts'
@@ -529,4 +529,99 @@ t.test('a stream of a server that was ended by it is over', async t => {
   const posted = await askOn(client, { ':method': 'POST' }, 'x')
   t.match(posted, { status: 200, body: 'fine' })
   t.notOk(server.peers[0]!.goaway() === streamClosed)
+})
+
+t.test('a server that goes away again and again loses no request, not even those that must not be repeated', async t => {
+  let connections = 0
+  const server = await openFrameServer(t, peer => {
+    const mine = ++connections
+    peer.send(settings())
+    let served = 0
+    onRequests(peer, stream => {
+      // Behind the fourth nothing is done, and it says so.
+      if (++served > 4) return
+      peer.send(headers(stream, ok, endHeaders), data(stream, `by ${mine}`, endStream))
+      if (served < 4) return
+      peer.send(frame(types.goaway, 0, 0, numbers(stream, 0)))
+      peer.socket.end()
+    })
+  })
+  const plane = await openPlane(t, [server.port])
+  const client = openClient(t, plane.port())
+  // A request is tried six times; four of them are served in each round.
+  for (let round = 0; round < 3; round++) {
+    const answers = await Promise.all(Array.from({ length: 20 }, () => askOn(client, { ':method': 'POST' }, 'once')))
+    t.same(new Set(answers.map(answer => answer.status)), new Set([200]))
+  }
+  t.ok(connections >= 15, `${connections} connections`)
+  t.same(plane.bugs, [])
+})
+
+t.test('a server that is started again is found again, and what came in full before is passed on', async t => {
+  const serve = (peer: FrameClient): void => {
+    peer.send(settings())
+    onRequests(peer, stream => peer.send(headers(stream, ok, endHeaders), data(stream, 'fine', endStream)))
+  }
+  const first = await openFrameServer(t, serve)
+  const plane = await openPlane(t, [first.port])
+  const client = openClient(t, plane.port())
+  t.match(await askOn(client, {}), { status: 200, body: 'fine' })
+  first.close()
+  t.match(await askOn(client, {}), { status: 502 })
+  await openFrameServer(t, serve, first.port)
+  await until(() => plane.memory.readTotals().servers[0]?.totals.openConnections === 0, 'the old connection is over')
+  t.match(await askOn(client, {}), { status: 200, body: 'fine' })
+
+  const large = Buffer.alloc(200_000, 'x')
+  const leaving = await openFrameServer(t, peer => {
+    peer.send(settings(), windowUpdate(0, 1_000_000))
+    onRequests(peer, stream => {
+      const parts = Array.from({ length: 20 }, (_, i) =>
+        data(stream, large.subarray(i * 10_000, (i + 1) * 10_000), i === 19 ? endStream : 0)
+      )
+      peer.socket.end(Buffer.concat([headers(stream, ok, endHeaders), ...parts]))
+    })
+  })
+  const other = await openPlane(t, [leaving.port])
+  const reader = openClient(t, other.port())
+  const stream = reader.request({ ':path': '/' })
+  const answer = collect(stream)
+  t.match(await answer, { status: 200, code: 0 })
+  t.equal((await answer).body.length, large.length)
+})
+
+t.test('a thousand calls at once, each of which speaks in turn with its server', async t => {
+  const open: ServerHttp2Stream[] = []
+  const server = await openHttp2Server(
+    t,
+    stream => {
+      open.push(stream)
+      stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true })
+      stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }))
+      stream.pipe(stream)
+    },
+    { settings: { maxConcurrentStreams: 2_000 } }
+  )
+  const plane = await openPlane(t, [server.port])
+  const warm = await askOn(openClient(t, plane.port()), { ':method': 'POST' }, 'x')
+  t.match(warm, { status: 200, body: 'x' })
+  const clients = Array.from({ length: 10 }, () => openClient(t, plane.port()))
+  const calls = clients.flatMap(client =>
+    Array.from({ length: 100 }, () => {
+      const call = client.request({ ':path': '/a.B/C', ':method': 'POST', 'content-type': 'application/grpc' }, { endStream: false })
+      call.write('first ')
+      return { call, answer: collect(call) }
+    })
+  )
+  await until(() => open.length === 1_001, 'all are there', 60_000)
+  t.equal(server.sessions.length, 1, 'one connection has them all')
+  for (const [i, { call }] of calls.entries()) call.end(`last ${i}`)
+  const answers = await Promise.all(calls.map(({ answer }) => answer))
+  t.same(
+    answers.map(({ body, trailers }) => `${body} ${String(trailers['grpc-status'])}`),
+    calls.map((_, i) => `first last ${i} 0`)
+  )
+  await until(() => plane.records.length === 1_001, 'records')
+  t.same(new Set(plane.records.map(record => record.fault)), new Set(['']))
+  t.same(plane.bugs, [])
 })
