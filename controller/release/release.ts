@@ -194,6 +194,8 @@ export function openReleases(options: ReleaseOptions): Releases {
     const revision = await write(run, group, as, ratios, states)
     unwatch(run.group)
     carriedOut(run, revision, { phase: 'ended', isPaused: false })
+    // Its place is free for one that waits.
+    scan()
   }
 
   const measure = (run: Run): void => {
@@ -379,7 +381,7 @@ export function openReleases(options: ReleaseOptions): Releases {
   }
 
   const performAction = (run: Run, action: ReleaseAction, as: Actor): void => {
-    const said = [`by ${as.name}`]
+    const said = [`asked for by ${as.name}`]
     if (action === 'abort') return end(run, 'ABORTED', as.name, said)
     if (action === 'promote') return end(run, 'PROMOTED', as.name, said)
     if (action === 'pause' && stateOf(run) === 'PAUSED') throw new ReleaseRefused('the release is paused already')

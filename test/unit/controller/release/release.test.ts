@@ -3,6 +3,7 @@ import t from 'tap'
 import { silentLog } from '#model/base/log.ts'
 import type { JsonObject } from '#model/resource/kind.ts'
 import { controllerActor } from '#controller/access/actor.ts'
+import { ChangeRefused } from '#controller/change/order.ts'
 import { openReleases, type Releases } from '#controller/release/release.ts'
 import { aChange, admin } from '#test/support/change.ts'
 import { manualClock } from '#test/support/manual-clock.ts'
@@ -42,6 +43,7 @@ async function aRelease(t: Test, policy: JsonObject = {}) {
   const totals = new Map<string, Totals>(uuids.map(uuid => [uuid, { requests: 0, errors: 0, us: 0 }]))
   const told: { readonly event: string }[] = []
   let isBroken = false
+  let isRefused = false
   const measure = (pool: string) => {
     const begun = { ...totals.get(pool)! }
     return {
@@ -57,7 +59,11 @@ async function aRelease(t: Test, policy: JsonObject = {}) {
     const made = openReleases({
       store,
       change: {
-        apply: order => (isBroken ? Promise.reject(new Error('the disk is full')) : change.apply(order))
+        apply: async order => {
+          if (isRefused) throw new ChangeRefused('CONFLICT', 'no')
+          if (isBroken) throw new Error('the disk is full')
+          return change.apply(order)
+        }
       },
       telemetry: { measure },
       healthOf: () => 100,
@@ -94,6 +100,7 @@ async function aRelease(t: Test, policy: JsonObject = {}) {
     apply,
     releases: () => releases!,
     break: (is: boolean) => void (isBroken = is),
+    refuse: (is: boolean) => void (isRefused = is),
     restart: async () => {
       releases!.stop()
       releases = open()
@@ -247,4 +254,17 @@ t.test('a member that is written as under evaluation starts a release by itself;
   await pass(1)
   t.match(view(), { state: 'RUNNING', started_by: 'ann' })
   await t.rejects(releases().start(group, fresh, admin), { name: 'ReleaseRefused', message: /is running/ })
+})
+
+t.test('a release that its operator asks for while the group cannot be changed waits, and says why', async t => {
+  const { releases, group, fresh, pass, view, ...house } = await aRelease(t)
+  await releases().start(group, fresh, admin)
+  await pass(3)
+  house.refuse(true)
+  await pass(20)
+  t.match(view(), { state: 'PAUSED', reason: /the pool group cannot be changed: no/ })
+  house.refuse(false)
+  await releases().act(group, 'resume', admin)
+  await pass(1)
+  t.match(view(), { state: 'RUNNING', step: 1 })
 })
