@@ -184,6 +184,36 @@ t.test('a stranger signs in, makes a service, sees its traffic, changes it and t
   t.match(await told.textContent(), /no-admin.*matches/u)
   await isFine('a request explained')
 
+  t.comment('live requests traced')
+  const tracing = page.getByRole('region', { name: 'Trace live requests' })
+  const found = page.getByRole('region', { name: 'Traced requests' })
+  await tracing.getByRole('textbox', { name: 'Path begins with' }).fill('traced')
+  await tracing.getByRole('button', { name: 'Trace' }).click()
+  await tracing.getByText('must begin with /').first().waitFor()
+  await tracing.getByRole('textbox', { name: 'Path begins with' }).fill('/traced')
+  await tracing.getByRole('button', { name: 'Trace' }).click()
+  await found.getByText('Tracing: 0 found').waitFor()
+  // The order may be on its way to the workers still.
+  await until('a request is traced', async () => {
+    await send(`http://127.0.0.1:${shopPort}/traced/a`)
+    return (await found.getByText('/traced/a').count()) > 0
+  })
+  await found.locator('summary').first().click()
+  await found.getByText('no-admin').first().waitFor()
+  t.match(
+    await found.locator('details').first().textContent(),
+    new RegExp(`no-admin.*does not match: path.*server .*in all .*shop-pool.*127\\.0\\.0\\.1:${server.port}`, 'u')
+  )
+  // So many requests were sent that it may have ended by itself: the next one is stopped by hand.
+  await until('it has all that it wants', async () => {
+    await send(`http://127.0.0.1:${shopPort}/traced/a`)
+    return (await found.getByText('Ended').count()) > 0
+  })
+  await tracing.getByRole('button', { name: 'Trace' }).click()
+  await tracing.getByRole('button', { name: 'Stop tracing' }).click()
+  await found.getByText('Ended: 0 found').waitFor()
+  await isFine('live requests traced')
+
   t.comment('switched off and on')
   await page.goto(`${weir.url}/services`)
   await page.getByRole('checkbox', { name: 'select shop' }).check()

@@ -11,7 +11,7 @@ import { referenceTo } from '../feed/reference.ts'
 import { Panel } from '../part/page.tsx'
 import { Failure } from '../part/states.tsx'
 import { parseExplained, parseHeaders } from './explained.ts'
-import type { Explained } from './explained.ts'
+import type { Explained, Step } from './explained.ts'
 
 const methods = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']
 
@@ -101,23 +101,7 @@ function Answer({ explained }: { readonly explained: Explained }): ReactNode {
   const { steps, pool, server } = explained
   return (
     <section aria-label="What becomes of it" className="stack explained">
-      {steps.length === 0 ? (
-        <p className="muted">No rule was tried.</p>
-      ) : (
-        <ol className="steps">
-          {steps.map((step, at) => (
-            // Rules have no identity here but their place.
-            // oxlint-disable-next-line react/no-array-index-key
-            <li key={at} data-matched={step.isMatched}>
-              {step.isMatched ? <Check size={14} aria-hidden="true" /> : <Minus size={14} aria-hidden="true" />}
-              <span>
-                <strong>{step.rule}</strong> <span className="muted">{step.why}</span>
-                {step.isMatched && step.action !== '' && <>, then {step.action}</>}
-              </span>
-            </li>
-          ))}
-        </ol>
-      )}
+      <Steps steps={steps} />
       <dl className="facts">
         <dt>The request</dt>
         <dd>
@@ -151,5 +135,25 @@ function Answer({ explained }: { readonly explained: Explained }): ReactNode {
         )}
       </dl>
     </section>
+  )
+}
+
+/** Every rule that was tried, in order. */
+export function Steps({ steps }: { readonly steps: readonly Step[] }): ReactNode {
+  if (steps.length === 0) return <p className="muted">No rule was tried.</p>
+  return (
+    <ol className="steps">
+      {steps.map((step, at) => (
+        // Rules have no identity here but their place.
+        // oxlint-disable-next-line react/no-array-index-key
+        <li key={at} data-matched={step.isMatched}>
+          {step.isMatched ? <Check size={14} aria-hidden="true" /> : <Minus size={14} aria-hidden="true" />}
+          <span>
+            <strong>{step.rule}</strong> <span className="muted">{step.why}</span>
+            {step.isMatched && step.action !== '' && <>, then {step.action}</>}
+          </span>
+        </li>
+      ))}
+    </ol>
   )
 }

@@ -16,6 +16,7 @@ import { Figures, ScorePanel, StateSince } from '../part/summary.tsx'
 import { Servers } from '../pools/servers.tsx'
 import { Cache } from './cache.tsx'
 import { Explain } from './explain.tsx'
+import { Trace } from './trace.tsx'
 import { Limits } from './limits.tsx'
 import { Policies } from './policies.tsx'
 import { serviceCharts } from './charts.ts'
@@ -180,6 +181,7 @@ function PoliciesTab({ uuid, config }: { readonly uuid: string; readonly config:
     <>
       <Policies config={config} />
       <Explain uuid={uuid} />
+      <Trace uuid={uuid} />
     </>
   )
 }

@@ -10,6 +10,7 @@ import { layMacroViolations, macroOf } from '../../../ui/services/macro.ts'
 import { rulesOf } from '../../../ui/services/rules.ts'
 import { parseViews, queryOfView, withView, withoutView } from '../../../ui/part/saved-views.ts'
 import { parseExplained, parseHeaders } from '../../../ui/services/explained.ts'
+import { parseTrace } from '../../../ui/services/traced.ts'
 
 t.test('bandOf lets the state decide first', async t => {
   t.equal(bandOf('OPER_DOWN', 100), 'down')
@@ -204,4 +205,38 @@ t.test('saved views: what was kept is read strictly, and a name is one view of i
   let many: ReturnType<typeof parseViews> = []
   for (let at = 0; at < 120; at++) many = withView(many, { ...down, name: String(at) })
   t.equal(many.length, 100)
+})
+
+t.test('parseTrace reads the newest request first, with where its time went', async t => {
+  const times = { before_us: 100, connect_us: 1_000, server_us: 3_000, transfer_us: 900, total_us: 5_000 }
+  const request = {
+    request_id: 'r-1',
+    at: 7,
+    client_ip: '192.0.2.1',
+    method: 'GET',
+    scheme: 'https',
+    host: 'shop.test',
+    path: '/a?b',
+    times
+  }
+  const explanation = { steps: [{ rule: 'p/a', matched: true }], verdict: 'forward', status: 200, pool_name: 'web', server: 's' }
+  const failed = { request_id: 'r-2', fault: 'UPSTREAM_CONNECT_REFUSED', fault_reason: 'no connection' }
+  const { isRunning, requests } = parseTrace({ running: true, requests: [{ ...request, explanation }, failed, 'nonsense'] })
+  t.equal(isRunning, true)
+  t.match(requests, [
+    { id: 'r-2', status: 0, totalMs: 0, fault: 'UPSTREAM_CONNECT_REFUSED: no connection' },
+    {
+      id: 'r-1',
+      what: 'GET https://shop.test/a?b',
+      status: 200,
+      fault: '',
+      totalMs: 5,
+      explained: { steps: [{ rule: 'p/a' }], server: 's' }
+    }
+  ])
+  t.same(
+    requests[1]?.parts.map(({ ms }) => ms),
+    [0.1, 1, 3, 0.9]
+  )
+  t.same(parseTrace(null), { isRunning: false, requests: [] })
 })
