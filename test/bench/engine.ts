@@ -52,5 +52,17 @@ if (violations.length > 0) throw new Error(`the snapshot was refused: ${JSON.str
 const ready: EngineReady = { loadMs: performance.now() - startMs, abilities: side.facts().abilities }
 console.log(JSON.stringify(ready))
 
+// Started with a channel it takes more snapshots, one after another.
+const agentSide = side
+let applied = Promise.resolve()
+process.on('message', message => {
+  applied = applied.then(async () => {
+    const fromMs = performance.now()
+    const refused = await agentSide.applySnapshot(message as Snapshot)
+    process.send?.({ tookMs: performance.now() - fromMs, violations: refused })
+  })
+})
+process.on('disconnect', () => process.exit(0))
+
 process.on('SIGTERM', () => void engine.stop(0).then(() => process.exit(0)))
 setInterval(() => undefined, 60_000)

@@ -18,7 +18,7 @@ import { ClientStream, type StreamParts } from './stream.ts'
 
 /** The longest that a first request is waited for, whatever the profile says. */
 const PATIENCE_MS = 10_000
-/** How often it is looked whether a body has come to be too slow. */
+/** How often it is looked whether a body or a reader has come to be too slow. */
 const LOOK_MS = 500
 /** A stream on which nobody says anything may be a call that waits for an event; but not without end. */
 const CALL_IDLE_MS = 300_000
@@ -192,7 +192,7 @@ export function openHttp2Entrance(limits: HttpSpec, spine: EntranceSpine, parts:
         body: wheel.lane(bodyPace.graceMs),
         look: wheel.lane(LOOK_MS),
         call: wheel.lane(CALL_IDLE_MS),
-        reader: wheel.lane(pace.graceMs / 2)
+        reader: wheel.lane(Math.min(pace.graceMs / 2, LOOK_MS))
       }
     },
     connection: { buffers: parts.buffers, scratch: Buffer.allocUnsafeSlow(2 * (limits.maxHeaderBytes + SPARE_BLOCK_BYTES)) },

@@ -33,7 +33,7 @@ export interface StreamLanes {
   readonly look: Lane
   /** Between two messages of a call that streams. */
   readonly call: Lane
-  /** Half of the grace, so that there are two looks within it. */
+  /** Between two looks at a reader. */
   readonly reader: Lane
 }
 

@@ -6,10 +6,13 @@ import { Pace } from './pace.ts'
 import { takenBytes } from './send-queues.ts'
 import { Timer, type Lane } from './wheel.ts'
 
+/** Whoever takes all that there is within this time is not looked at. */
+const LOOK_MS = 500
+
 /** What the watches of one entrance share. */
 export interface WatchParts {
   readonly pace: PaceSpec
-  /** Half of the grace, so that there are two looks within it. */
+  /** Between two looks. */
   readonly lane: Lane
   readonly wheel: WireParts['wheel']
   readonly queues: WireParts['queues']
@@ -17,7 +20,7 @@ export interface WatchParts {
 
 export const watchParts = ({ wheel, queues }: WireParts, pace: PaceSpec): WatchParts => ({
   pace,
-  lane: wheel.lane(pace.graceMs / 2),
+  lane: wheel.lane(Math.min(pace.graceMs / 2, LOOK_MS)),
   wheel,
   queues
 })

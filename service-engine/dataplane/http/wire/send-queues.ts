@@ -9,7 +9,7 @@ import type { Clock } from '#model/base/clock.ts'
 import { parseAddress } from '#model/resource/address.ts'
 
 /** Between two readings of the table. */
-const REST_MS = 200
+const REST_MS = 500
 const TABLES = ['/proc/net/tcp', '/proc/net/tcp6']
 const NOTHING = '00000000'
 
