@@ -24,6 +24,8 @@ import { openReleases } from './release/release.ts'
 import { openWebhooks } from './release/webhook.ts'
 import { openRest } from './rest/server.ts'
 import { readSettings, SettingsRefused, type Settings } from './settings.ts'
+import { makeResponderClient } from './pki/responder.ts'
+import { startStapling } from './pki/stapling.ts'
 import { openSqliteStore } from './store/sqlite/sqlite.ts'
 import { StoreRefused, type Store } from './store/store.ts'
 import { openTelemetry } from './telemetry/ingest.ts'
@@ -79,12 +81,24 @@ async function start(
 
     const telemetry = openTelemetry({ series: store.series, clock, log })
     scope.add(telemetry.stop)
+    const stapling = startStapling({
+      store,
+      clock,
+      random: Math.random,
+      log,
+      ask: makeResponderClient(),
+      changed: () => {
+        for (const tell of committed) tell(store.revision())
+      }
+    })
+    scope.add(stapling.stop)
     const planner = makePlanner({
       store,
       seal,
       log,
       loadOf: uuid => telemetry.hostOfEngine(uuid)?.cpu_ratio,
-      ticketKeys: makeTicketKeys({ store, seal, clock, randomBytes: systemRandom })
+      ticketKeys: makeTicketKeys({ store, seal, clock, randomBytes: systemRandom }),
+      stapling
     })
     const fleet = await openFleet({
       store,

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import { canonicalJson, manifestText } from '#model/snapshot/canonical.ts'
 import { SNAPSHOT_VERSION } from '#model/snapshot/snapshot.ts'
-import type { Manifest, Part, PartEntry } from '#model/snapshot/snapshot.ts'
+import type { Manifest, Part, PartEntry, StapleSpec } from '#model/snapshot/snapshot.ts'
 import { PartCache } from './cache.ts'
 import type { Made, NotMade } from './cache.ts'
 import { addressesOf as vipsOf, protocolOf } from '#model/resource/conflict.ts'
@@ -42,6 +42,8 @@ export interface CompileInput {
   readonly openSecret: (sealed: string) => string
   /** A secret of 32 bytes in base64, always the same for a purpose. */
   readonly deriveSecret: (purpose: string) => string
+  /** What is stapled to a certificate now. */
+  readonly stapleOf?: (uuid: string) => StapleSpec | undefined
   /** Parts of earlier calls; shared by all engines, swept by the caller after each round. */
   readonly cache?: PartCache
 }
@@ -192,8 +194,9 @@ function withParts(build: Build, service: Made | NotMade): { readonly all: reado
   }
   const certificateIds = new Set(all.flatMap(made => made.certificateIds))
   for (const id of certificateIds) {
-    const certificate = remember(build, `certificate ${id}`, reader =>
-      certificatePart(reader, reader.need('sslkeyandcertificate', id), build.input.openSecret)
+    const staple = build.input.stapleOf?.(id)
+    const certificate = remember(build, `certificate ${id} ${staple === undefined ? '' : sha256(staple.response)}`, reader =>
+      certificatePart(reader, reader.need('sslkeyandcertificate', id), build.input.openSecret, staple)
     )
     if ('problem' in certificate) return certificate
     all.push(certificate)

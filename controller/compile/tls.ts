@@ -3,7 +3,7 @@ import { createHash, createPrivateKey, X509Certificate } from 'node:crypto'
 import { crlBase64, readCrl } from '#model/base/crl.ts'
 import type { FilledKind } from '#model/resource/catalogue.ts'
 import { standardCiphers } from '#model/resource/sslprofile.ts'
-import type { CertificatePart, ClientAuthSpec, RevocationSpec, TlsSpec, UpstreamTlsSpec } from '#model/snapshot/snapshot.ts'
+import type { CertificatePart, ClientAuthSpec, RevocationSpec, StapleSpec, TlsSpec, UpstreamTlsSpec } from '#model/snapshot/snapshot.ts'
 import { CannotBuild } from './resources.ts'
 import type { Read, Reader } from './resources.ts'
 
@@ -128,7 +128,8 @@ export function namesOf(certificate: X509Certificate): string[] {
 export function certificatePart(
   reader: Reader,
   { uuid, name, body }: Read<'sslkeyandcertificate'>,
-  openSecret: (sealed: string) => string
+  openSecret: (sealed: string) => string,
+  staple?: StapleSpec
 ): CertificatePart {
   const chain = [body.certificate.certificate, ...(body.ca_certs ?? []).map(({ ca_ref: ca }) => caPem(reader, ca))]
   const blocks = chain.flatMap(pem => pem?.match(pemBlock) ?? [])
@@ -145,7 +146,8 @@ export function certificatePart(
     certificatePem: blocks.map(withLineEnd).join(''),
     keyPem: key.export({ type: 'pkcs8', format: 'pem' }).toString(),
     names: namesOf(leaf),
-    keyType: key.asymmetricKeyType === 'ec' ? 'ec' : 'rsa'
+    keyType: key.asymmetricKeyType === 'ec' ? 'ec' : 'rsa',
+    ...(staple === undefined ? {} : { staple })
   }
 }
 

@@ -6,6 +6,7 @@ import { compile, PartCache, type Problem, type Resources } from '#controller/co
 import { enginesToPlace, groupsToPlace, serviceReader, type PlaceableResources } from '#controller/placement/input.ts'
 import { place, type EngineToPlace, type Placement, type ServiceToPlace } from '#controller/placement/place.ts'
 import type { Seal } from '#controller/pki/port.ts'
+import type { Stapling } from '#controller/pki/stapling.ts'
 import type { Store, StoredResource, Touched } from '#controller/store/store.ts'
 import type { Planner, ServicePlan } from './plan.ts'
 import type { Engine, Wanted } from './roster.ts'
@@ -19,6 +20,8 @@ export interface PlannerOptions {
   readonly loadOf?: (engineUuid: string) => number | undefined
   /** Without them each engine makes its own. */
   readonly ticketKeys?: TicketKeyRing
+  /** OCSP responses for certificates; none without it. */
+  readonly stapling?: Pick<Stapling, 'of' | 'version'>
 }
 
 const DEFAULT_GROUP = 'Default-Group'
@@ -38,7 +41,7 @@ interface Kept {
 const isEqualList = (a: readonly string[], b: readonly string[]): boolean => a.length === b.length && a.every((item, i) => item === b[i])
 
 /** Opens a planner; where services were placed is kept in the store, so that a restart of the controller moves nothing. */
-export function makePlanner({ store, seal, log, loadOf = () => undefined, ticketKeys }: PlannerOptions): Planner {
+export function makePlanner({ store, seal, log, loadOf = () => undefined, ticketKeys, stapling }: PlannerOptions): Planner {
   // One row, so that the move of a thousand services is one durable step.
   const table = store.table<Readonly<Record<string, readonly string[]>>>('fleet-placement')
   const current = new Map(Object.entries(table.get('all') ?? {}))
@@ -170,7 +173,16 @@ export function makePlanner({ store, seal, log, loadOf = () => undefined, ticket
     )
     const enginesOf = (service: string): number => placement.assignments.get(service)?.length ?? 1
     const tickets = ticketKeys === undefined ? {} : { ticketKeys: ticketKeys.of(group) }
-    const key = JSON.stringify([name, group, addresses, virtualServices, virtualServices.map(enginesOf), [...childrenHere], tickets])
+    const key = JSON.stringify([
+      name,
+      group,
+      addresses,
+      virtualServices,
+      virtualServices.map(enginesOf),
+      [...childrenHere],
+      tickets,
+      stapling?.version()
+    ])
     const before = kept.get(uuid)
     if (before?.key === key && dropped !== undefined && before.madeOf.isDisjointFrom(dropped)) {
       const { manifest, parts } = before.wanted
@@ -183,6 +195,7 @@ export function makePlanner({ store, seal, log, loadOf = () => undefined, ticket
       virtualServices,
       childrenOf: service => childrenHere.get(service) ?? [],
       enginesOf,
+      stapleOf: certificate => stapling?.of(certificate),
       openSecret: seal.open,
       deriveSecret: seal.derive,
       cache

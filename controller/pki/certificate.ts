@@ -5,7 +5,9 @@ import { crlBase64, readCrl } from '#model/base/crl.ts'
 import type { Clock } from '#model/base/clock.ts'
 import type { JsonObject, KindName } from '#model/resource/kind.ts'
 import type { Violation } from '#model/resource/violation.ts'
+import { responderUrls } from './ocsp.ts'
 import { readSigned } from './signed.ts'
+import type { StapleRow } from './stapling.ts'
 import { certificateToPem, endExtensions, makeCertificate, makeKeyPair, namesToSan, privateKeyToPem, validFrom } from './x509.ts'
 
 const PEM_MAX_LENGTH = 256 * 1024
@@ -121,12 +123,53 @@ function unreadable(pem: string, pointer: string): Violation[] {
  *
  * Shapes  body: of any kind; those without certificates come back as they are
  */
-export function withCertificateFacts(kind: KindName, body: JsonObject): JsonObject {
+export function withCertificateFacts(kind: KindName, body: JsonObject, nowEpochMs: number, staple?: StapleRow): JsonObject {
   const [certificate] = objectsIn([body['certificate'] ?? null])
-  if (kind === 'sslkeyandcertificate' && certificate !== undefined) return { ...body, certificate: described(certificate) }
+  if (kind === 'sslkeyandcertificate' && certificate !== undefined)
+    return { ...body, certificate: described(certificate, nowEpochMs), ...ocspFacts(body, certificate, staple) }
   if (kind !== 'pkiprofile') return body
   const crls = body['crls'] === undefined ? {} : { crls: objectsIn(body['crls']).map(describedCrl) }
-  return { ...body, ca_certs: objectsIn(body['ca_certs']).map(described), ...crls }
+  return { ...body, ca_certs: objectsIn(body['ca_certs']).map(ca => described(ca, nowEpochMs)), ...crls }
+}
+
+/** A certificate that ends sooner is told. */
+const WARNING_DAYS = 30
+const DAY_MS = 86_400_000
+
+function expiryOf(leftMs: number): JsonObject {
+  const days = Math.max(0, Math.floor(leftMs / DAY_MS))
+  const status = leftMs <= 0 ? 'EXPIRED' : days <= WARNING_DAYS ? 'EXPIRY_WARNING' : 'GOOD'
+  return { days_until_expire: days, expiry_status: `SSL_CERTIFICATE_${status}` }
+}
+
+function ocspFacts(body: JsonObject, certificate: JsonObject, staple: StapleRow | undefined): JsonObject {
+  const leaf = pemBlocks(textIn(certificate['certificate'])).slice(0, 1).map(parseCertificate)[0]
+  const urls = leaf === undefined ? [] : responderUrls(leaf)
+  const from = urls.length === 0 ? {} : { ocsp_responder_url_list_from_certs: urls }
+  if (body['enable_ocsp_stapling'] !== true) return { ...from, ocsp_error_status: 'OCSP_ERR_CERTSTATUS_DISABLED' }
+  const own = staple?.fingerprint === leaf?.fingerprint256 ? staple : undefined
+  if (own === undefined) return { ...from, ocsp_error_status: 'OCSP_ERR_CERTSTATUS_JOBDB' }
+  const error = own.error === '' ? own.status.toUpperCase() : own.error
+  const info =
+    own.status === ''
+      ? {}
+      : {
+          ocsp_response_info: {
+            cert_status: `OCSP_CERTSTATUS_${own.status.toUpperCase()}`,
+            ocsp_resp_from_responder_url: own.url,
+            this_update: timeOf(own.thisUpdateEpochMs),
+            next_update: timeOf(own.nextUpdateEpochMs),
+            ...(own.revokedEpochMs === 0 ? {} : { revocation_time: timeOf(own.revokedEpochMs) }),
+            stapled: own.response !== '',
+            ...(own.detail === '' ? {} : { detail: own.detail })
+          }
+        }
+  return {
+    ...from,
+    ocsp_error_status: `OCSP_ERR_CERTSTATUS_${error}`,
+    ...info,
+    ...(own.status === '' ? { ocsp_response_info: { detail: own.detail } } : {})
+  }
 }
 
 const timeOf = (epochMs: number): string => new Date(epochMs).toISOString().slice(0, 19).replace('T', ' ')
@@ -141,7 +184,7 @@ function describedCrl(crl: JsonObject): JsonObject {
   }
 }
 
-function described(certificate: JsonObject): JsonObject {
+function described(certificate: JsonObject, nowEpochMs: number): JsonObject {
   const read = readCertificate(textIn(certificate['certificate']))
   if (read.is === 'unusable') return certificate
   const { facts } = read
@@ -159,6 +202,7 @@ function described(certificate: JsonObject): JsonObject {
     serial_number: facts.serialNumber,
     fingerprint: facts.fingerprint,
     self_signed: facts.isSelfSigned,
+    ...expiryOf(facts.notAfterEpochMs - nowEpochMs),
     key_params: { algorithm: facts.keyType === 'rsa' ? 'SSL_KEY_ALGORITHM_RSA' : 'SSL_KEY_ALGORITHM_EC' }
   }
 }

@@ -5,6 +5,7 @@ import type { Json, JsonObject, KindName } from '#model/resource/kind.ts'
 import { fillDefaults, mapReferences, mapSecrets } from '#model/resource/walk.ts'
 import { ADMIN_TENANT } from '#controller/access/permission.ts'
 import { withCertificateFacts } from '#controller/pki/certificate.ts'
+import { STAPLE_TABLE, type StapleRow } from '#controller/pki/stapling.ts'
 import type { Store, StoredResource } from '#controller/store/store.ts'
 import { SENSITIVE } from '#controller/change/draft.ts'
 import { parseReference } from '#controller/change/reference.ts'
@@ -54,7 +55,8 @@ export function toAnswer(store: Store, resource: StoredResource, view: View, bas
   const urlOf = (kind: string, uuid: string, name: string | undefined): string =>
     `${base}/api/${kind}/${encodeURIComponent(uuid)}${view.isNameIncluded && name !== undefined ? `#${name}` : ''}`
   const whole = view.isDefaultSkipped ? resource.body : filled(store, resource)
-  const safe = mapSecrets(schema, withCertificateFacts(resource.kind, whole), () => SENSITIVE)
+  const staple = resource.kind === 'sslkeyandcertificate' ? store.table<StapleRow>(STAPLE_TABLE).get(resource.uuid) : undefined
+  const safe = mapSecrets(schema, withCertificateFacts(resource.kind, whole, Date.now(), staple), () => SENSITIVE)
   const body = mapReferences(schema, safe, ({ toKind, value }) => {
     const target = store.get(toKind, value)
     // A default may name what it means instead of holding a uuid.

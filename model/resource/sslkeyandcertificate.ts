@@ -12,6 +12,12 @@ const object = (description: string): Field<Readonly<Record<string, unknown>>, R
 })
 const textItem: Field<string, string, 'optional'> = { schema: { type: 'string' }, presence: 'optional' }
 
+const responderUrl = text('An http or https URL.', {
+  maxLength: 1024,
+  pattern: '^https?://[\\u0021-\\u007e]+$',
+  say: 'must be an http or https URL'
+})
+
 /** A certificate; what is read from it is the server's to say. */
 export const sslCertificate = shape('certificate', {
   certificate: text('The certificate in PEM, its chain after it.', { maxLength: 262144, first: true }),
@@ -43,6 +49,29 @@ export function pemViolations(pem: string | undefined, pointer: string): Violati
   return pem.includes(certificatePem) ? [] : [{ pointer, message: `must be PEM, beginning with ${certificatePem}` }]
 }
 
+const ocspConfig = shape('ocsp config', {
+  ocsp_req_interval: integer('Time between requests; half of what a response lasts is the most.', {
+    default: 86400,
+    min: 60,
+    max: 31536000,
+    unit: 's'
+  }),
+  failed_ocsp_jobs_retry_interval: integer('Time until the next try after one that failed.', {
+    default: 3600,
+    min: 60,
+    max: 86400,
+    unit: 's'
+  }),
+  max_tries: integer('So many tries in a row; then a pause of ocsp_req_interval.', { default: 10, min: 1, max: 1000 }),
+  ocsp_resp_timeout: integer('Time in which a responder must answer.', { default: 10, min: 1, max: 60, unit: 's' }),
+  responder_url_lists: list(responderUrl, 'Responders beside those that the certificate names.', { maxItems: 10 }),
+  url_action: oneOf(
+    ['OCSP_RESPONDER_URL_FAILOVER', 'OCSP_RESPONDER_URL_OVERRIDE'],
+    'FAILOVER: asked after those of the certificate; OVERRIDE: instead of them.',
+    { default: 'OCSP_RESPONDER_URL_FAILOVER' }
+  )
+})
+
 export const sslkeyandcertificate = defineKind({
   kind: 'sslkeyandcertificate',
   title: 'Certificate',
@@ -69,6 +98,13 @@ export const sslkeyandcertificate = defineKind({
       { maxItems: 10 }
     ),
     key_params: object('Kind of key; read from it.'),
+    enable_ocsp_stapling: flag('Clients are shown what the authority says of the certificate now (OCSP), as the controller fetched it.', {
+      default: false
+    }),
+    ocsp_config: nested(ocspConfig, 'How that is fetched; defaults when left out.', {}),
+    ocsp_error_status: text('Why there is no newer answer; OCSP_ERR_CERTSTATUS_DISABLED without stapling.', computed),
+    ocsp_responder_url_list_from_certs: list(textItem, 'Responders that the certificate names.', computed),
+    ocsp_response_info: object('The last answer: status, from when, until when, by whom.'),
     status: oneOf(['SSL_CERTIFICATE_FINISHED'], 'Whether it is ready.', {
       default: 'SSL_CERTIFICATE_FINISHED',
       unsupported: ['SSL_CERTIFICATE_PENDING']
@@ -81,17 +117,12 @@ export const sslkeyandcertificate = defineKind({
     certificate_base64: false,
     certificate_management_profile_ref: '',
     dynamic_params: [],
-    enable_ocsp_stapling: false,
     enckey_base64: '',
     enckey_name: '',
     hardwaresecuritymodulegroup_ref: '',
     import_key_to_hsm: false,
     is_federated: false,
-    key_base64: false,
-    ocsp_config: {},
-    ocsp_error_status: 'OCSP_ERR_CERTSTATUS_DISABLED',
-    ocsp_responder_url_list_from_certs: [],
-    ocsp_response_info: {}
+    key_base64: false
   },
   check: body => {
     if (body.format === 'SSL_PKCS12') return [{ pointer: '/format', message: 'must be sent with the whole file, by POST or PUT' }]

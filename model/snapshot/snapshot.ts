@@ -572,4 +572,13 @@ export interface CertificatePart {
   /** Names it is for: DNS names and addresses of the SAN, or the CN; wildcards as `*.example.com`. */
   readonly names: readonly string[]
   readonly keyType: 'rsa' | 'ec'
+  /** What its authority says of it now, in OCSP, for clients that ask. */
+  readonly staple?: StapleSpec
+}
+
+export interface StapleSpec {
+  /** DER in base64. */
+  readonly response: string
+  /** Then it is not shown any more. */
+  readonly untilEpochMs: number
 }

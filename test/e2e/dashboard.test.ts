@@ -318,5 +318,10 @@ t.test('the form of every kind gives back what it read', { skip }, async t => {
     await page.getByText('Nothing: it is so already').or(page.getByRole('alert')).first().waitFor()
     t.equal(await page.getByText('Nothing: it is so already').count(), 1, `${kind} ${object.name}`)
   }
+  await go('/settings/objects/sslkeyandcertificate')
+  await page
+    .getByText(/^\d+ d left$/)
+    .first()
+    .waitFor()
   t.same(browser.complaints, [])
 })

@@ -67,7 +67,7 @@ export interface TestAuthority {
   readonly revoke: (serials: readonly string[], nextUpdate?: Date) => Promise<string>
 }
 
-async function keyToPem(key: webcrypto.CryptoKey): Promise<string> {
+export async function keyToPem(key: webcrypto.CryptoKey): Promise<string> {
   const base64 = Buffer.from(await webcrypto.subtle.exportKey('pkcs8', key)).toString('base64')
   return `-----BEGIN PRIVATE KEY-----\n${base64.replace(/.{64}/g, '$&\n')}\n-----END PRIVATE KEY-----\n`
 }

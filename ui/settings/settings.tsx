@@ -13,6 +13,7 @@ import { Empty, Read } from '../part/states.tsx'
 import { DataTable } from '../part/table.tsx'
 import type { Column } from '../part/table.tsx'
 import { withinSentence } from '../form/schema.ts'
+import { certificateColumns } from './certificates.tsx'
 import { kindGroups, titleOfKind } from './kinds.ts'
 
 export function SettingsPage(): ReactNode {
@@ -73,6 +74,7 @@ const columnsOf = (kind: string): readonly Column<AnyObject>[] => [
     hide: 'narrow',
     cell: row => <span className="muted">{row.description ?? ''}</span>
   },
+  ...(kind === 'sslkeyandcertificate' ? certificateColumns : []),
   { key: 'clone', title: '', isShrunk: true, cell: row => <Link to={`/settings/objects/${kind}/${row.uuid}/clone`}>Clone</Link> }
 ]
 
