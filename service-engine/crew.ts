@@ -32,6 +32,8 @@ export interface CrewOptions {
   /** Called before a dead worker's successor starts. */
   readonly gone: (worker: number) => void
   readonly record: (batch: RecordBatch, dropped: number) => void
+  /** What a worker says of its scripts. */
+  readonly scripts?: (worker: number, scripts: Extract<WorkerFact, { type: 'scripts' }>['scripts']) => void
   readonly traced?: (id: string, trace: RequestTrace) => void
   /** A worker that does not answer within it is ended and replaced. */
   readonly answerWithinMs?: number
@@ -141,6 +143,7 @@ export function openCrew(options: CrewOptions): Crew {
     else if (fact.type === 'stopped') seat.stopped()
     else if (fact.type === 'purged') purges.get(fact.sequence)?.(fact.objects)
     else if (fact.type === 'invalidated') tellOthers(seat, fact.virtualServiceId, fact.url)
+    else if (fact.type === 'scripts') options.scripts?.(seat.worker, fact.scripts)
     else if (fact.type === 'traced') heardTrace(fact.id, fact.trace)
     else if (fact.type === 'explained') questions.get(fact.sequence)?.(fact.explanation)
     else if (fact.type === 'loaded' && seat.waiting?.sequence === fact.sequence) seat.waiting.answer(fact)

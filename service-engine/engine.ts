@@ -17,6 +17,7 @@ import { openAccessLog } from './meter/access-log.ts'
 import { openHost } from './meter/host.ts'
 import { openLimits } from './meter/limits.ts'
 import { startSampler } from './meter/sampler.ts'
+import { openScriptTally } from './meter/scripts.ts'
 import { makeMemory, MemoryFull, serverKey, type Tenants } from './meter/shared.ts'
 import { makeRates } from './meter/rates.ts'
 import { makeProbe } from './monitor/catalogue.ts'
@@ -85,6 +86,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
   const rates = makeRates([seedA!, seedB!])
   const limits = openLimits(rates, () => process.hrtime.bigint())
   const scope = new Scope()
+  const scripts = openScriptTally(workers)
   const memory = makeMemory({ workers, nowMs: clock.nowMs })
   const accessLog = openAccessLog({ path: options.accessLogPath, clock })
   scope.add(accessLog.stop)
@@ -99,7 +101,11 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     clock,
     log,
     start: worker => options.startWorker({ buffer: memory.buffer, worker, workers, reusePort: true, ticketKeys, rates, forwarder }),
-    gone: memory.workerGone,
+    gone: worker => {
+      memory.workerGone(worker)
+      scripts.gone(worker)
+    },
+    scripts: scripts.told,
     traced: (id, trace) => agent?.requestTraced?.(id, trace),
     record: (batch, dropped) => {
       accessLog.add(batch)
@@ -227,7 +233,11 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
 
   const sampler = startSampler({
     memory: {
-      readTotals: () => ({ ...(forwarding?.tally.addTo(memory.readTotals()) ?? memory.readTotals()), limits: limits.sample() })
+      readTotals: () => ({
+        ...(forwarding?.tally.addTo(memory.readTotals()) ?? memory.readTotals()),
+        limits: limits.sample(),
+        scripts: scripts.sample()
+      })
     },
     readHost: openHost(clock.nowMs),
     bootId,

@@ -50,7 +50,7 @@ export interface Runtime {
 export interface RuntimeOptions {
   readonly store: Store
   readonly clock: Clock
-  readonly telemetry: Pick<TelemetryPort, 'live' | 'liveOfEngine' | 'hostOfEngine' | 'healthScore'>
+  readonly telemetry: Pick<TelemetryPort, 'scripts' | 'live' | 'liveOfEngine' | 'hostOfEngine' | 'healthScore'>
   readonly roster: Roster
   readonly planner: Planner
   readonly limitsOf: (virtualServiceUuid: string) => readonly LimitRuntime[]
@@ -377,6 +377,7 @@ export function makeRuntime(options: RuntimeOptions): Runtime {
       const counts = pools.map(pool => judgePool(pool).counts)
       const limits = options.limitsOf(uuid)
       const cache = options.cacheOf(uuid)
+      const scripts = telemetry.scripts(uuid)
       const sum = (pick: (count: (typeof counts)[number]) => number): number => counts.reduce((total, count) => total + pick(count), 0)
       return {
         oper_status: status('virtualservice', uuid, judged),
@@ -394,6 +395,7 @@ export function makeRuntime(options: RuntimeOptions): Runtime {
         engines_wanted: plan?.enginesWanted ?? 1,
         ...(limits.length === 0 ? {} : { limits }),
         ...(cache === undefined ? {} : { cache }),
+        ...(scripts.length === 0 ? {} : { scripts }),
         live: telemetry.live(uuid),
         health_score: telemetry.healthScore(uuid, {
           isDown: judged.state === 'OPER_DOWN',

@@ -4,8 +4,8 @@
  */
 import type { Clock } from '#model/base/clock.ts'
 import type { Log } from '#model/base/log.ts'
-import type { HostSample, LimitSample, Sample, TrafficSample } from '#model/message/message.ts'
-import type { HostFigures, MetricsAnswer } from '#model/resource/runtime.ts'
+import type { HostSample, LimitSample, Sample, ScriptSample, TrafficSample } from '#model/message/message.ts'
+import type { HostFigures, MetricsAnswer, ScriptRuntime } from '#model/resource/runtime.ts'
 import type { SeriesPoint, SeriesStore } from '#controller/store/store.ts'
 import { figuresToLive, makeSummer, type Figures } from './figures.ts'
 import { makeMeasurements } from './measure.ts'
@@ -60,6 +60,7 @@ interface Engine {
   droppedSamples: number
   droppedLogLines: number
   limits: readonly LimitSample[]
+  scripts: readonly ScriptSample[]
   caches: readonly ExposedCache[]
 }
 
@@ -117,6 +118,7 @@ export function openTelemetry(options: { readonly series: SeriesStore; readonly 
         droppedSamples: 0,
         droppedLogLines: 0,
         limits: [],
+        scripts: [],
         caches: []
       }
       engines.set(uuid, engine)
@@ -175,6 +177,7 @@ export function openTelemetry(options: { readonly series: SeriesStore; readonly 
     engine.droppedSamples = countOf(sample.droppedSamples, engine.droppedSamples)
     engine.droppedLogLines = countOf(sample.droppedLogLines, engine.droppedLogLines)
     engine.limits = sample.limits ?? []
+    engine.scripts = sample.scripts ?? []
     engine.caches = sample.virtualServices.flatMap(({ id, cache }) => (cache === undefined ? [] : { virtualServiceId: id, ...cache }))
     entityOf('serviceengine', engineUuid, '', '').figures = null
   }
@@ -296,7 +299,7 @@ export function openTelemetry(options: { readonly series: SeriesStore; readonly 
   const exposedEngines = function* (): Generator<ExposedEngine> {
     for (const engine of engines.values()) {
       if (!isFresh(engine.seenAtMs)) continue
-      const { uuid, host, hostSample, droppedSamples, droppedLogLines, limits, caches } = engine
+      const { uuid, host, hostSample, droppedSamples, droppedLogLines, limits, scripts, caches } = engine
       const { networkReceivedBytes, networkSentBytes } = hostSample
       yield {
         uuid,
@@ -306,6 +309,7 @@ export function openTelemetry(options: { readonly series: SeriesStore; readonly 
         droppedSamples,
         droppedLogLines,
         limits,
+        scripts,
         caches
       }
     }
@@ -319,6 +323,10 @@ export function openTelemetry(options: { readonly series: SeriesStore; readonly 
     live,
     liveOfEngine: live,
     hostOfEngine,
+    scripts: uuid => {
+      const fresh = [...engines.values()].filter(engine => isFresh(engine.seenAtMs))
+      return scriptsOf(fresh.flatMap(({ scripts }) => scripts.filter(({ virtualServiceId }) => virtualServiceId === uuid)))
+    },
     measure: measurements.begin,
     metrics: query => answer(series, query),
     healthScore: (id, facts) => scoreOf(facts, entities.get(id)?.mood.mood() ?? calm),
@@ -327,6 +335,26 @@ export function openTelemetry(options: { readonly series: SeriesStore; readonly 
       for (const stop of stops) stop()
     }
   }
+}
+
+/** The scripts of a virtual service, its engines together. */
+function scriptsOf(samples: readonly ScriptSample[]): ScriptRuntime[] {
+  const byName = new Map<string, ScriptRuntime>()
+  for (const { name, runs, failures, lastError, lastErrorAtEpochMs, counters } of samples) {
+    const known = byName.get(name)
+    const counts = new Map(known?.counters.map(counter => [counter.name, counter.count]))
+    for (const counter of counters) counts.set(counter.name, (counts.get(counter.name) ?? 0) + counter.count)
+    const isLater = known === undefined || lastErrorAtEpochMs > (known.last_error_at ?? 0)
+    byName.set(name, {
+      name,
+      runs: runs + (known?.runs ?? 0),
+      failures: failures + (known?.failures ?? 0),
+      last_error: isLater ? lastError : known.last_error,
+      last_error_at: isLater ? (lastError === '' ? null : lastErrorAtEpochMs) : known.last_error_at,
+      counters: [...counts].map(([counter, count]) => ({ name: counter, count }))
+    })
+  }
+  return [...byName.values()]
 }
 
 function hostOf(before: HostSample, after: HostSample, seconds: number): HostFigures {

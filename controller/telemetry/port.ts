@@ -1,7 +1,7 @@
 /** What the rest of the controller may ask of telemetry. Entities are uuids; a server is `<pool uuid>/<server id>`. */
 import type { SparseHistogram } from '#model/message/histogram.ts'
 import type { Sample } from '#model/message/message.ts'
-import type { HealthScore, HostFigures, LiveFigures, MetricsAnswer } from '#model/resource/runtime.ts'
+import type { HealthScore, HostFigures, LiveFigures, MetricsAnswer, ScriptRuntime } from '#model/resource/runtime.ts'
 
 export interface TelemetryPort {
   /** One sample of one engine; differences against its last one with the same bootId. */
@@ -12,6 +12,8 @@ export interface TelemetryPort {
   readonly live: (entity: string) => LiveFigures
   /** `live` of one engine only, for its own page: all its virtual services together. */
   readonly liveOfEngine: (engineUuid: string) => LiveFigures
+  /** Scripts of a virtual service, with totals since its engines started. */
+  readonly scripts: (virtualServiceUuid: string) => readonly ScriptRuntime[]
   readonly hostOfEngine: (engineUuid: string) => HostFigures | null
   readonly metrics: (query: MetricsQuery) => MetricsAnswer
   /** The state of the thing bounds the score: what is down scores 0. */

@@ -1,5 +1,5 @@
 /** Prometheus text exposition 0.0.4. Names are `weir_<where>_<what>_<unit>`; counters end in `_total`. */
-import type { CacheTotals, LimitSample } from '#model/message/message.ts'
+import type { CacheTotals, LimitSample, ScriptSample } from '#model/message/message.ts'
 import type { HostFigures } from '#model/resource/runtime.ts'
 import type { NameOf } from './port.ts'
 import { AT, latencyBoundsS, type CounterName, type Grown } from './window.ts'
@@ -23,6 +23,7 @@ export interface ExposedEngine {
   readonly droppedLogLines: number
   readonly limits: readonly LimitSample[]
   readonly caches: readonly ExposedCache[]
+  readonly scripts: readonly ScriptSample[]
 }
 
 export interface ExposedCache extends CacheTotals {
@@ -131,6 +132,25 @@ function exposeCache(
   out.family('weir_cache_used_bytes', 'gauge', 'Memory that they take.')(labels, cache.bytes)
 }
 
+function exposeScript(
+  out: Exposition,
+  script: ScriptSample,
+  service: { readonly name: string; readonly tenant: string },
+  engine: string
+): void {
+  const labels: Labels = [
+    ['tenant', service.tenant],
+    ['virtualservice', service.name],
+    ['uuid', script.virtualServiceId],
+    ['script', script.name],
+    ['serviceengine', engine]
+  ]
+  out.family('weir_script_runs_total', 'counter', 'Runs of a script, since the engine started.')(labels, script.runs)
+  out.family('weir_script_failures_total', 'counter', 'Runs of a script that failed, since the engine started.')(labels, script.failures)
+  const counted = out.family('weir_script_counter_total', 'counter', 'What a script counts itself, since the engine started.')
+  for (const { name, count } of script.counters) counted([...labels, ['counter', name]], count)
+}
+
 /** What has no name any more was deleted and is not exposed. */
 export function expose(entities: Iterable<ExposedEntity>, engines: Iterable<ExposedEngine>, names: NameOf): string {
   const out = new Exposition()
@@ -179,6 +199,10 @@ export function expose(entities: Iterable<ExposedEntity>, engines: Iterable<Expo
     for (const limit of engine.limits) {
       const service = names('virtualservice', limit.virtualServiceId)
       if (service !== undefined) exposeLimit(out, limit, service, named.name)
+    }
+    for (const script of engine.scripts) {
+      const service = names('virtualservice', script.virtualServiceId)
+      if (service !== undefined) exposeScript(out, script, service, named.name)
     }
     for (const cache of engine.caches) {
       const service = names('virtualservice', cache.virtualServiceId)

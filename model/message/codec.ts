@@ -15,6 +15,7 @@ import type {
   HostSample,
   HubMessage,
   LimitSample,
+  ScriptSample,
   LimitShare,
   LimitUse,
   RequestQuestion,
@@ -184,6 +185,16 @@ const host = object<HostSample>({
   networkSentBytes: count
 })
 
+const script = object<ScriptSample>({
+  virtualServiceId: name,
+  name,
+  runs: count,
+  failures: count,
+  lastError: text(4_096),
+  lastErrorAtEpochMs: finite,
+  counters: list(object<ScriptSample['counters'][number]>({ name, count }), 1_000)
+})
+
 const sample = object<Sample>({
   bootId: name,
   sequence: whole,
@@ -194,7 +205,8 @@ const sample = object<Sample>({
   virtualServices: list(traffic, 100_000),
   pools: list(traffic, 100_000),
   servers: list(server, 200_000),
-  limits: optional(list(object<LimitSample>({ virtualServiceId: name, id: name, admitted: count, refused: count, share: count }), 100_000))
+  limits: optional(list(object<LimitSample>({ virtualServiceId: name, id: name, admitted: count, refused: count, share: count }), 100_000)),
+  scripts: optional(list(script, 100_000))
 })
 
 /** Which bucket of which limit. */

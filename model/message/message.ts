@@ -213,6 +213,22 @@ export interface Sample {
   readonly servers: readonly ServerSample[]
   /** Rate limits that something was asked of since the engine started. */
   readonly limits?: readonly LimitSample[]
+  /** What became of the runs of scripts. */
+  readonly scripts?: readonly ScriptSample[]
+}
+
+/** Totals since boot, of one script of one virtual service. */
+export interface ScriptSample {
+  readonly virtualServiceId: string
+  /** `set name/event`. */
+  readonly name: string
+  readonly runs: number
+  readonly failures: number
+  /** With its line; '' before the first. */
+  readonly lastError: string
+  readonly lastErrorAtEpochMs: number
+  /** What it counts itself. */
+  readonly counters: readonly { readonly name: string; readonly count: number }[]
 }
 
 export interface LimitSample {

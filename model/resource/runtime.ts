@@ -121,6 +121,20 @@ export interface CachePurgeRuntime {
   }[]
 }
 
+/** One script of a virtual service: totals since its engines started. */
+export interface ScriptRuntime {
+  /** `set name/event`. */
+  readonly name: string
+  readonly runs: number
+  readonly failures: number
+  /** With its line; '' before the first. */
+  readonly last_error: string
+  /** Milliseconds since 1970. */
+  readonly last_error_at: number | null
+  /** What it counts itself. */
+  readonly counters: readonly { readonly name: string; readonly count: number }[]
+}
+
 export interface VirtualServiceRuntime {
   readonly oper_status: OperStatus
   readonly placed_on: readonly PlacedOn[]
@@ -128,6 +142,8 @@ export interface VirtualServiceRuntime {
   readonly engines_wanted: number
   /** Left out where there is none. */
   readonly limits?: readonly LimitRuntime[]
+  /** Left out where there is none. */
+  readonly scripts?: readonly ScriptRuntime[]
   /** Left out where nothing is kept. */
   readonly cache?: CacheRuntime
   readonly live: LiveFigures

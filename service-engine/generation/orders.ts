@@ -1,5 +1,5 @@
 /** What the agent thread and a data-plane worker say to each other over their port. An order is answered by a fact of its kind. */
-import type { CachePurge, Explanation, RequestQuestion, RequestTrace, TraceOrder } from '#model/message/message.ts'
+import type { CachePurge, ScriptSample, Explanation, RequestQuestion, RequestTrace, TraceOrder } from '#model/message/message.ts'
 import type { Violation } from '#model/resource/violation.ts'
 import type { Snapshot } from '#model/snapshot/snapshot.ts'
 import type { ForwarderKind } from '../dataplane/exchange/forwarder.ts'
@@ -32,6 +32,8 @@ export type WorkerFact =
   /** Answers of an address are out of date; other workers may keep them too. */
   | { readonly type: 'invalidated'; readonly virtualServiceId: string; readonly url: string }
   | { readonly type: 'traced'; readonly id: string; readonly trace: RequestTrace }
+  /** Totals since the worker started, of all its scripts. */
+  | { readonly type: 'scripts'; readonly scripts: readonly ScriptSample[] }
   | { readonly type: 'stopped' }
 
 /** Handed to a worker when it starts (`workerData`). */

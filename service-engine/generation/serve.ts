@@ -12,6 +12,8 @@ import type { WorkerFact, WorkerOrder, WorkerSetup } from './orders.ts'
 
 /** How often access records leave the worker, and how many may leave in that time. */
 const BATCH_INTERVAL_MS = 100
+/** How often a worker says what became of its scripts. */
+const SCRIPTS_INTERVAL_MS = 1_000
 const MAX_WAITING_RECORDS = 8_192
 
 /** `MessagePort` of `node:worker_threads`, as far as it is used. */
@@ -87,6 +89,18 @@ export function startWorker(port: OrderPort, setup: WorkerSetup, options: Worker
     }
   })
 
+  let toldScripts = false
+  const stopTellingScripts = clock.every(SCRIPTS_INTERVAL_MS, () => {
+    const scripts = plane.scripts()
+    // Once more when the last is gone, so that nobody goes on showing it.
+    if (scripts.length === 0 && !toldScripts) return
+    toldScripts = scripts.length > 0
+    tell({
+      type: 'scripts',
+      scripts: scripts.map(({ counters, ...script }) => ({ ...script, counters: [...counters].map(([name, count]) => ({ name, count })) }))
+    })
+  })
+
   const load = async (order: Extract<WorkerOrder, { type: 'load' }>): Promise<void> => {
     const memory = attachMemory(setup.buffer, setup.worker, setup.workers, order.slots)
     const violations = await plane.load(order.snapshot, memory)
@@ -101,6 +115,7 @@ export function startWorker(port: OrderPort, setup: WorkerSetup, options: Worker
   const stop = async (deadlineMs: number): Promise<void> => {
     await plane.stop(deadlineMs)
     stopFlushing()
+    stopTellingScripts()
     flush()
     tell({ type: 'stopped' })
     port.close?.()

@@ -15,7 +15,7 @@ export interface Sampler {
  * second one: the sample goes out with the figures of before, so that traffic figures never wait for a slow host.
  */
 export function startSampler(options: {
-  readonly memory: { readonly readTotals: () => ReturnType<Memory['readTotals']> & Pick<Sample, 'limits'> }
+  readonly memory: { readonly readTotals: () => ReturnType<Memory['readTotals']> & Pick<Sample, 'limits' | 'scripts'> }
   readonly readHost: ReadHost
   readonly bootId: string
   readonly clock: Clock

@@ -132,6 +132,7 @@ export async function aFleet(t: Test, options: TestFleetOptions = {}): Promise<T
       forget: () => undefined,
       live: () => noFigures,
       liveOfEngine: () => noFigures,
+      scripts: () => [],
       hostOfEngine: () => null,
       healthScore: (_, facts) => ({ score: facts.isDown ? 0 : 100, reasons: [] })
     },

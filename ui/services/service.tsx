@@ -18,6 +18,7 @@ import { Cache } from './cache.tsx'
 import { Explain } from './explain.tsx'
 import { Trace } from './trace.tsx'
 import { Limits } from './limits.tsx'
+import { Scripts } from './scripts.tsx'
 import { Policies } from './policies.tsx'
 import { serviceCharts } from './charts.ts'
 
@@ -88,6 +89,7 @@ function Overview(props: {
         {runtime && <PlacedOn runtime={runtime} />}
         {runtime?.cache && <Cache uuid={uuid} cache={runtime.cache} />}
         {runtime?.limits && <Limits limits={runtime.limits} />}
+        {runtime?.scripts && <Scripts scripts={runtime.scripts} />}
         <Settings config={config} />
       </div>
     </>

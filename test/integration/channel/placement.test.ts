@@ -34,6 +34,7 @@ t.test('with the real change, placement and compile: services run, move when the
     forget: () => undefined,
     live: () => noFigures,
     liveOfEngine: () => noFigures,
+    scripts: () => [],
     hostOfEngine: () => null,
     healthScore: () => ({ score: 100, reasons: [] })
   }

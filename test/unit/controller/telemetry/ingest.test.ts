@@ -229,3 +229,26 @@ t.test('healthScore follows what traffic shows', async t => {
   t.ok(score < 60, `${score}`)
   t.match(reasons[0]?.reason, /errors \(5xx\)/)
 })
+
+t.test('scripts are those of a virtual service, its engines together, until samples stop', async t => {
+  const { clock, telemetry, tell } = bench()
+  const script = {
+    virtualServiceId: 'vs-1',
+    name: 'set/HTTP_REQ',
+    runs: 2,
+    failures: 0,
+    lastError: '',
+    lastErrorAtEpochMs: 0,
+    counters: []
+  }
+  const failed = { ...script, failures: 1, lastError: 'line 3: x', lastErrorAtEpochMs: 5, counters: [{ name: 'seen', count: 4 }] }
+  clock.advance(1_000)
+  tell('se-1', 1, {}, { scripts: [failed, { ...script, virtualServiceId: 'vs-2' }] })
+  tell('se-2', 1, {}, { scripts: [{ ...script, counters: [{ name: 'seen', count: 1 }] }] })
+  t.same(telemetry.scripts('vs-1'), [
+    { name: 'set/HTTP_REQ', runs: 4, failures: 1, last_error: 'line 3: x', last_error_at: 5, counters: [{ name: 'seen', count: 5 }] }
+  ])
+  t.same(telemetry.scripts('none'), [])
+  clock.advance(10_000)
+  t.same(telemetry.scripts('vs-1'), [])
+})

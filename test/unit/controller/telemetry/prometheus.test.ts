@@ -19,6 +19,15 @@ t.test('expose writes each family once, with all its samples together', async t 
   const limits = ['vs-1', 'gone'].map(uuid => ({ virtualServiceId: uuid, id: `${uuid}/requests`, admitted: 3, refused: 4, share: 0.25 }))
   const counts = { hits: 3, misses: 1, stale: 0, revalidated: 0, bypassed: 2, savedBytes: 30, objects: 1, bytes: 900 }
   const caches = ['vs-1', 'gone'].map(virtualServiceId => ({ virtualServiceId, ...counts }))
+  const scripts = ['vs-1', 'gone'].map(virtualServiceId => ({
+    virtualServiceId,
+    name: 'set/HTTP_REQ',
+    runs: 9,
+    failures: 2,
+    lastError: 'line 1: x',
+    lastErrorAtEpochMs: 1,
+    counters: [{ name: 'seen', count: 5 }]
+  }))
   const text = expose(
     [
       { kind: 'virtualservice', uuid: 'vs-1', server: '', grown, openConnections: 7 },
@@ -26,7 +35,9 @@ t.test('expose writes each family once, with all its samples together', async t 
       { kind: 'server', uuid: 'pool-1', server: '10.0.0.1:80', grown, openConnections: 0 },
       { kind: 'pool', uuid: 'gone', server: '', grown, openConnections: 0 }
     ],
-    [{ uuid: 'se-1', host, networkReceivedBytes: 10, networkSentBytes: 20, droppedSamples: 1, droppedLogLines: 2, limits, caches }],
+    [
+      { uuid: 'se-1', host, networkReceivedBytes: 10, networkSentBytes: 20, droppedSamples: 1, droppedLogLines: 2, limits, scripts, caches }
+    ],
     (_, uuid) => (uuid === 'gone' ? undefined : { name: `the "${uuid}"`, tenant: 'admin' })
   )
   t.equal(text.match(/# TYPE weir_virtualservice_requests_total counter/g)?.length, 1)
@@ -44,6 +55,8 @@ t.test('expose writes each family once, with all its samples together', async t 
     'weir_limit_refused_total{tenant="admin",virtualservice="the \\"vs-1\\"",uuid="vs-1",limit="requests",serviceengine="the \\"se-1\\""} 4',
     'weir_limit_share_ratio{tenant="admin",virtualservice="the \\"vs-1\\"",uuid="vs-1",limit="requests",serviceengine="the \\"se-1\\""} 0.25',
     'weir_cache_requests_total{tenant="admin",virtualservice="the \\"vs-1\\"",uuid="vs-1",serviceengine="the \\"se-1\\"",result="hits"} 3',
+    'weir_script_failures_total{tenant="admin",virtualservice="the \\"vs-1\\"",uuid="vs-1",script="set/HTTP_REQ",serviceengine="the \\"se-1\\""} 2',
+    'weir_script_counter_total{tenant="admin",virtualservice="the \\"vs-1\\"",uuid="vs-1",script="set/HTTP_REQ",serviceengine="the \\"se-1\\"",counter="seen"} 5',
     'weir_serviceengine_network_sent_bytes_total{tenant="admin",name="the \\"se-1\\"",uuid="se-1"} 20'
   ])
     t.ok(lines.includes(line), line)
