@@ -221,6 +221,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     trace: crew.trace,
     shareLimits: limits.share,
     purge: crew.purge,
+    quotasLeft: limits.quotasLeft,
     standDown: async reason => {
       stoodDown = reason
       monitors.stop()
@@ -250,6 +251,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     clock.every(LIMIT_INTERVAL_MS, () => {
       const used = limits.used()
       if (used.length > 0) agent?.limitsUsed(used)
+      agent?.tellQuotas(limits.quotasUsed)
     })
   )
 

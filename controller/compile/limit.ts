@@ -40,7 +40,10 @@ export function limitOf(profile: Profile, named: { readonly id: string; readonly
     burst: burstOf(limiter),
     key: [...[...keys].map(by => ({ by })), ...byName],
     action: actionOf(profile.action),
-    isLogOnly: profile.log_only
+    isLogOnly: profile.log_only,
+    ...(profile.quota === undefined
+      ? {}
+      : { quota: { count: profile.quota.count, period: profile.quota.period === 'QUOTA_DAY' ? ('day' as const) : ('month' as const) } })
   }
 }
 

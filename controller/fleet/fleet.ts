@@ -1,7 +1,7 @@
 /** The fleet: engines join, connect, are told what to run, and are watched. */
 import type { Clock } from '#model/base/clock.ts'
 import type { Log } from '#model/base/log.ts'
-import type { AgentMessage, Hello, ServerSample } from '#model/message/message.ts'
+import type { AgentMessage, Hello, ServerSample, QuotaLeft, QuotaUse } from '#model/message/message.ts'
 import { PROTOCOL } from '#model/message/message.ts'
 import type { ChangeOrder, ChangeResult } from '#controller/change/order.ts'
 import type { AuthorityPort, Seal } from '#controller/pki/port.ts'
@@ -11,11 +11,12 @@ import { Caches } from './caches.ts'
 import { openChannel } from './channel.ts'
 import type { Admission, Caller } from './channel.ts'
 import { makeEnrol } from './enrol.ts'
-import { SharedLimits } from './limits.ts'
+import { mayBeTold, SharedLimits } from './limits.ts'
 import type { Planner } from './plan.ts'
 import type { FleetPort, StateChange } from './port.ts'
 import { Pusher } from './push.ts'
 import { Questions } from './questions.ts'
+import { Quotas } from './quotas.ts'
 import { Traces } from './traces.ts'
 import { Roster } from './roster.ts'
 import type { Engine } from './roster.ts'
@@ -69,6 +70,7 @@ export async function openFleet(options: FleetOptions): Promise<Fleet> {
     onPlanned: () => runtime.planned(),
     onAnswer: (engine, isNews) => (isNews ? runtime.engineChanged(engine) : announce({ kind: 'serviceengine', uuid: engine.uuid }))
   })
+  const quotas = new Quotas({ store, clock, log })
   const limits = new SharedLimits({
     clock,
     placedOn: uuid => planner.service(uuid)?.engineUuids ?? [],
@@ -94,7 +96,7 @@ export async function openFleet(options: FleetOptions): Promise<Fleet> {
     telemetry,
     roster,
     planner,
-    limitsOf: uuid => limits.runtime(uuid),
+    limitsOf: uuid => limits.runtime(uuid, quotas.runtime(uuid)),
     cacheOf: uuid => caches.runtime(uuid),
     announce
   })
@@ -182,6 +184,8 @@ export async function openFleet(options: FleetOptions): Promise<Fleet> {
       atEpochMs: clock.nowEpochMs()
     })
     caches.connected(engine, purgedSequence)
+    // It runs already, and lets through what it does not know to be used up.
+    if (runningHash !== '') tellQuotas(engine, session)
     pusher.connected(engine, heldParts)
     roster.setState(engine, 'OPER_UP', [])
   }
@@ -191,7 +195,9 @@ export async function openFleet(options: FleetOptions): Promise<Fleet> {
     if (engine === undefined || engine.session !== session) return
     switch (message.type) {
       case 'SnapshotApplied':
-        return pusher.applied(engine, message)
+        pusher.applied(engine, message)
+        tellQuotas(engine, session)
+        return void knowing.add(session)
       case 'SnapshotRefused':
         return pusher.refused(engine, message)
       case 'PartsWanted':
@@ -203,6 +209,8 @@ export async function openFleet(options: FleetOptions): Promise<Fleet> {
         return telemetry.ingest(engine.uuid, message.sample)
       case 'LimitsUsed':
         return limits.used(engine.uuid, message.limits)
+      case 'QuotasUsed':
+        return quotasUsed(engine, message.quotas)
       case 'ServersJudged':
         for (const judged of message.servers) engine.judgements.set(`${judged.poolId}/${judged.serverId}`, judged)
         return runtime.judged(engine, message.servers)
@@ -215,6 +223,30 @@ export async function openFleet(options: FleetOptions): Promise<Fleet> {
       case 'RenewCertificate':
         void renew(engine, session, message).catch((error: unknown) => log.warn('a renewal was refused', { engine: engine.uuid, error }))
     }
+  }
+
+  /** Sessions whose engine was told what is left of the quotas that it runs. */
+  const knowing = new WeakSet<Session>()
+  function tellQuotas(engine: Engine, session: Session): void {
+    if (knowing.has(session) || !mayBeTold(engine)) return
+    const left = quotas.leftOf(new Set(engine.wanted?.manifest.parts.map(part => part.id)))
+    if (left.length > 0) session.send({ type: 'QuotasLeft', quotas: left })
+  }
+
+  /** All that the virtual service is placed on are told, and who asks in any case. */
+  function quotasUsed(from: Engine, uses: readonly QuotaUse[]): void {
+    const serviceOf = new Map(uses.map(({ limitId, virtualServiceId }) => [limitId, virtualServiceId]))
+    const told = new Map<Engine, QuotaLeft[]>()
+    for (const left of quotas.used(uses)) {
+      const placed = planner.service(serviceOf.get(left.limitId)!)?.engineUuids ?? []
+      const engines = new Set([from, ...placed.flatMap(uuid => roster.get(uuid) ?? [])])
+      for (const engine of engines) {
+        const list = told.get(engine)
+        if (list === undefined) told.set(engine, [left])
+        else list.push(left)
+      }
+    }
+    for (const [engine, left] of told) if (mayBeTold(engine)) engine.session?.send({ type: 'QuotasLeft', quotas: left })
   }
 
   async function renew(
@@ -309,6 +341,7 @@ export async function openFleet(options: FleetOptions): Promise<Fleet> {
       roster.stop()
       runtime.stop()
       limits.stop()
+      quotas.stop()
       await channel.close()
     }
   }

@@ -5,7 +5,7 @@
 import type { Clock } from '#model/base/clock.ts'
 import { LIMIT_INTERVAL_MS } from '#model/message/message.ts'
 import type { LimitSample, LimitShare, LimitUse, Sample } from '#model/message/message.ts'
-import type { LimitRuntime } from '#model/resource/runtime.ts'
+import type { LimitRuntime, QuotaRuntime } from '#model/resource/runtime.ts'
 import { divide } from './divide.ts'
 import type { Engine } from './roster.ts'
 
@@ -174,9 +174,9 @@ export class SharedLimits {
   }
 
   /** How the limits of a virtual service are, over the engines that it is placed on. */
-  runtime(virtualServiceId: string): readonly LimitRuntime[] {
+  runtime(virtualServiceId: string, quotas: ReadonlyMap<string, QuotaRuntime>): readonly LimitRuntime[] {
     const { placedOn, engine: engineOf, nameOf } = this.#options
-    const byId = new Map<string, LimitRuntime['engines'][number][]>()
+    const byId = new Map<string, LimitRuntime['engines'][number][]>([...quotas.keys()].map(id => [id, []]))
     for (const uuid of placedOn(virtualServiceId)) {
       const engine = engineOf(uuid)
       if (engine === undefined) continue
@@ -201,6 +201,7 @@ export class SharedLimits {
       name: id.startsWith(`${virtualServiceId}/`) ? id.slice(virtualServiceId.length + 1) : id,
       admitted_per_s: sum(engines, 'admitted_per_s'),
       refused_per_s: sum(engines, 'refused_per_s'),
+      ...(quotas.has(id) ? { quota: quotas.get(id)! } : {}),
       engines
     }))
   }
@@ -210,4 +211,5 @@ export class SharedLimits {
   }
 }
 
-const mayBeTold = (engine: Engine): boolean => engine.isLive && engine.row.facts?.abilities.includes(SHARES_LIMITS) === true
+/** It is there, and understands. */
+export const mayBeTold = (engine: Engine): boolean => engine.isLive && engine.row.facts?.abilities.includes(SHARES_LIMITS) === true

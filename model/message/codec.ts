@@ -18,6 +18,8 @@ import type {
   ScriptSample,
   LimitShare,
   LimitUse,
+  QuotaLeft,
+  QuotaUse,
   RequestQuestion,
   RequestTrace,
   Sample,
@@ -319,7 +321,11 @@ const hubShapes: Shapes<HubMessage> = {
   ExplainRequest: object({ type: one('ExplainRequest'), id: name, question }),
   TraceRequests: object({ type: one('TraceRequests'), order: traceOrder }),
   ShareLimits: object({ type: one('ShareLimits'), shares: list(object<LimitShare>({ ...bucket, owedMs: count }), 200_000) }),
-  PurgeCache: object({ type: one('PurgeCache'), sequence: whole, virtualServiceId: name, purge })
+  PurgeCache: object({ type: one('PurgeCache'), sequence: whole, virtualServiceId: name, purge }),
+  QuotasLeft: object({
+    type: one('QuotasLeft'),
+    quotas: list(object<QuotaLeft>({ limitId: name, bucket: whole, endsAtEpochMs: whole, left: whole }), 200_000)
+  })
 }
 
 const agentShapes: Shapes<AgentMessage> = {
@@ -352,7 +358,14 @@ const agentShapes: Shapes<AgentMessage> = {
     type: one('LimitsUsed'),
     limits: list(object<LimitUse>({ ...bucket, asked: whole, owedMs: count }), LIMIT_USES_MAX)
   }),
-  CachePurged: object({ type: one('CachePurged'), sequence: whole, objects: count })
+  CachePurged: object({ type: one('CachePurged'), sequence: whole, objects: count }),
+  QuotasUsed: object({
+    type: one('QuotasUsed'),
+    quotas: list(
+      object<QuotaUse>({ virtualServiceId: name, limitId: name, bucket: whole, count: whole, endsAtEpochMs: whole, used: whole }),
+      LIMIT_USES_MAX
+    )
+  })
 }
 
 /** The text frame of a message. */

@@ -22,6 +22,7 @@ export type HubMessage =
   | StandDown
   | ExplainRequest
   | ShareLimits
+  | QuotasLeft
   | PurgeCache
   | TraceRequests
 
@@ -125,6 +126,20 @@ export interface PurgeCache {
 /** `url` and `prefix`: scheme, host in lower case without port, path and query. */
 export type CachePurge = { readonly by: 'all' } | { readonly by: 'url' | 'prefix' | 'tag'; readonly value: string }
 
+/** What all engines together have left of quotas that are in use; only to engines with the ability `shared-limits`. */
+export interface QuotasLeft {
+  readonly type: 'QuotasLeft'
+  readonly quotas: readonly QuotaLeft[]
+}
+
+export interface QuotaLeft {
+  readonly limitId: string
+  readonly bucket: number
+  /** Names the window. */
+  readonly endsAtEpochMs: number
+  readonly left: number
+}
+
 // --- agent to controller ------------------------------------------------------------------------------------------
 
 export type AgentMessage =
@@ -140,6 +155,7 @@ export type AgentMessage =
   | RequestTraced
   | LimitsUsed
   | CachePurged
+  | QuotasUsed
 
 export interface Hello {
   readonly type: 'Hello'
@@ -355,6 +371,24 @@ export interface LimitUse {
   readonly asked: number
   /** Until the bucket is full again. */
   readonly owedMs: number
+}
+
+/** Sent while quotas are in use. A controller without them does not understand it. */
+export interface QuotasUsed {
+  readonly type: 'QuotasUsed'
+  readonly quotas: readonly QuotaUse[]
+}
+
+export interface QuotaUse {
+  readonly virtualServiceId: string
+  readonly limitId: string
+  readonly bucket: number
+  /** Of the whole quota. */
+  readonly count: number
+  /** Names the window. */
+  readonly endsAtEpochMs: number
+  /** Since the engine told last; 0 where it was asked in vain. */
+  readonly used: number
 }
 
 export interface RequestExplained {

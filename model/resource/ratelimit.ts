@@ -29,6 +29,11 @@ export const rateLimiterAction = shape('rate limiter action', {
 
 export const rateKey = oneOf(['RATE_KEY_CLIENT_IP', 'RATE_KEY_PATH', 'RATE_KEY_HOST', 'RATE_KEY_METHOD'], 'What is counted apart.', {})
 
+export const quota = shape('quota', {
+  count: integer('How many in one day or month.', { required: true, min: 1, max: 1000000000, first: true }),
+  period: oneOf(['QUOTA_DAY', 'QUOTA_MONTH'], 'Of the calendar, in UTC.', { default: 'QUOTA_DAY' })
+})
+
 const shared = {
   rate_limiter: nested(rateLimiter, 'How often.', { required: true, first: true }),
   action: nested(rateLimiterAction, 'What becomes of what is too much.', { required: true }),
@@ -40,6 +45,11 @@ const shared = {
   jwt_claim: text(
     'Requests whose bearer token has different values of this claim are counted apart. The token is read, not verified: whoever makes one up is counted as what it says. Not a field of Avi.',
     { minLength: 1, maxLength: 128 }
+  ),
+  quota: nested(
+    quota,
+    'How many of those that the limit lets through, in a day or month; kept by the controller over all restarts. Not a field of Avi.',
+    {}
   ),
   log_only: flag('Nothing is refused; what would be is logged. Not a field of Avi.', { default: false })
 } as const
@@ -73,5 +83,6 @@ export function rateViolations(profile: Profile | undefined, pointer: string, is
     if (key !== 'RATE_KEY_CLIENT_IP') say(`/key/${i}`, 'must be RATE_KEY_CLIENT_IP: nothing else is known of a connection')
   for (const name of ['http_header', 'http_cookie', 'jwt_claim'] as const)
     if (profile[name] !== undefined) say(`/${name}`, 'must not be there: a connection has no headers')
+  if (profile.quota !== undefined) say('/quota', 'must not be there: connections have no quota')
   return violations
 }

@@ -69,6 +69,18 @@ export interface PlacedOn {
   readonly running_revision: number
 }
 
+/** How much of a quota was used in its day or month. */
+export interface QuotaRuntime {
+  readonly count: number
+  /** Of a quota that counts keys apart: by the key that used the most. */
+  readonly used: number
+  readonly left: number
+  /** How many keys were counted. */
+  readonly keys: number
+  /** Epoch milliseconds. */
+  readonly ends_at: number
+}
+
 /** A rate limit as it runs, once something was asked of it. */
 export interface LimitRuntime {
   /** Where it is set: `requests`, `connections`, or the rule that has it. */
@@ -76,6 +88,8 @@ export interface LimitRuntime {
   readonly admitted_per_s: number
   /** Over the limit; with `log_only` and `RL_ACTION_NONE` they get through all the same. */
   readonly refused_per_s: number
+  /** Left out where it has none, or nothing of it was used. */
+  readonly quota?: QuotaRuntime
   readonly engines: readonly {
     readonly engine_uuid: string
     readonly engine_name: string

@@ -13,6 +13,29 @@ export interface LimitToCount {
   readonly seed?: readonly [number, number]
 }
 
+/** A quota, as far as counting it concerns. */
+export interface QuotaToCount {
+  readonly id: string
+  readonly count: number
+  readonly period: 'day' | 'month'
+  readonly engines?: number
+  readonly seed?: readonly [number, number]
+}
+
+/** When the day or month of a moment ends, in UTC; epoch milliseconds. */
+export function windowEndMs(period: 'day' | 'month', nowEpochMs: number): number {
+  const now = new Date(nowEpochMs)
+  return period === 'month'
+    ? Date.UTC(now.getUTCFullYear(), now.getUTCMonth() + 1, 1)
+    : Date.UTC(now.getUTCFullYear(), now.getUTCMonth(), now.getUTCDate() + 1)
+}
+
+/** Undefined where the limit has no quota. */
+export function quotaToCount({ id, quota, engines, seed }: RateLimitSpec): QuotaToCount | undefined {
+  if (quota === undefined) return undefined
+  return { id, ...quota, ...(engines === undefined ? {} : { engines }), ...(seed === undefined ? {} : { seed }) }
+}
+
 const NS_PER_S = 1_000_000_000
 
 export function limitToCount({ id, count, periodS, burst, engines, seed }: RateLimitSpec): LimitToCount {

@@ -146,6 +146,8 @@ export interface RateLimitSpec {
   readonly action: LimitAction
   /** Nothing is refused; what would be is logged. */
   readonly isLogOnly: boolean
+  /** Of what the limit lets through, no more than so many in a day or month of UTC. */
+  readonly quota?: { readonly count: number; readonly period: 'day' | 'month' }
   /** How many engines share it; each starts with its part until the controller says otherwise. Left out: one. */
   readonly engines?: number
   /** Secret, the same for all engines, so that they mean the same bucket by the same number. Left out: each engine's own. */

@@ -9,7 +9,7 @@ import type { Log } from '#model/base/log.ts'
 import { backoffMs } from '#model/base/random.ts'
 import type { Random } from '#model/base/random.ts'
 import { PROTOCOL } from '#model/message/message.ts'
-import type { Hello, HubMessage, Sample, RequestTrace } from '#model/message/message.ts'
+import type { Hello, HubMessage, QuotaUse, Sample, RequestTrace } from '#model/message/message.ts'
 import type { Violation } from '#model/resource/violation.ts'
 import { manifestText } from '#model/snapshot/canonical.ts'
 import { SNAPSHOT_VERSION } from '#model/snapshot/snapshot.ts'
@@ -135,6 +135,13 @@ class Agent implements AgentSide {
     if (link?.isLive && link.backlogBytes < SAMPLE_BACKLOG_BYTES) link.send({ type: 'LimitsUsed', limits })
   }
 
+  tellQuotas(used: () => readonly QuotaUse[]): void {
+    const link = this.#link
+    if (!link?.isLive || link.backlogBytes >= SAMPLE_BACKLOG_BYTES) return
+    const quotas = used()
+    if (quotas.length > 0) link.send({ type: 'QuotasUsed', quotas })
+  }
+
   status(): LinkStatus {
     const isConnected = this.#link?.isLive === true
     const reason = this.#lastFailure === '' ? 'not connected to the controller yet' : this.#lastFailure
@@ -220,6 +227,7 @@ class Agent implements AgentSide {
   #receive(message: HubSays): void {
     if (message.type === 'ApplySnapshot') this.#ordered(message)
     else if (message.type === 'ExplainRequest') void this.#explain(message)
+    else if (message.type === 'QuotasLeft') this.#options.engineSide.quotasLeft?.(message.quotas)
     else if (message.type === 'ShareLimits') this.#options.engineSide.shareLimits?.(message.shares)
     else if (message.type === 'PurgeCache') void this.#purge(message)
     else if (message.type === 'TraceRequests') this.#options.engineSide.trace?.(message.order)

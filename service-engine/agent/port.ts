@@ -8,6 +8,8 @@ import type {
   Hello,
   LimitShare,
   LimitUse,
+  QuotaLeft,
+  QuotaUse,
   RequestQuestion,
   RequestTrace,
   Sample,
@@ -32,6 +34,8 @@ export interface EngineSide {
   readonly purge?: (virtualServiceId: string, purge: CachePurge) => Promise<number>
   /** Traces requests as they come; each is handed to `requestTraced`. */
   readonly trace?: (order: TraceOrder) => void
+  /** What all engines together have left of quotas. */
+  readonly quotasLeft?: (quotas: readonly QuotaLeft[]) => void
   /** No longer trusted: listeners close. */
   readonly standDown: (reason: string) => Promise<void>
 }
@@ -44,6 +48,8 @@ export interface AgentSide {
   /** Lost while there is no link: what was asked then is nobody's concern. */
   readonly limitsUsed: (limits: readonly LimitUse[]) => void
   readonly requestTraced?: (id: string, trace: RequestTrace) => void
+  /** Asks for what was used of quotas and tells it, when there is a link: without one it is kept until there is. */
+  readonly tellQuotas: (used: () => readonly QuotaUse[]) => void
   readonly status: () => LinkStatus
   readonly stop: () => Promise<void>
 }

@@ -78,7 +78,7 @@ export function startWorker(port: OrderPort, setup: WorkerSetup, options: Worker
     readWasm,
     ticketKeys: Buffer.from(setup.ticketKeys),
     invalidated: setup.workers === 1 ? () => undefined : (virtualServiceId, url) => tell({ type: 'invalidated', virtualServiceId, url }),
-    rates: openRates(setup.rates, () => process.hrtime.bigint()),
+    rates: openRates(setup.rates, () => process.hrtime.bigint(), clock.nowEpochMs),
     traced: (id, trace) => tell({ type: 'traced', id, trace }),
     record: record => {
       if (left + waiting.count >= MAX_WAITING_RECORDS) dropped++

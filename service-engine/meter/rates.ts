@@ -6,7 +6,8 @@
  * smaller, and the time until a bucket is full again stays what it would be for the whole.
  */
 
-import type { LimitToCount } from '#model/snapshot/limit.ts'
+import type { LimitToCount, QuotaToCount } from '#model/snapshot/limit.ts'
+import { makeWindow, openQuotaCells, QUOTA_BYTES, type QuotaCells } from './quotas.ts'
 
 export interface Rates {
   /**
@@ -15,12 +16,28 @@ export interface Rates {
    * Returns 0 when there was one; else the nanoseconds until there is
    */
   readonly open: (limit: LimitToCount) => (key: string) => number
+  /**
+   * Opens a quota; what it returns uses one of what a key has left.
+   *
+   * Returns 0 when there was one; else when there will be, epoch milliseconds
+   */
+  readonly openQuota: (quota: QuotaToCount) => (key: string) => number
 }
 
 /** What became of a limit since the engine started, and what it has now. */
 export interface LimitCounts {
   readonly admitted: number
   readonly refused: number
+}
+
+export interface QuotaUsed {
+  readonly limitId: string
+  readonly bucket: number
+  readonly count: number
+  /** End of the window. */
+  readonly endsAtEpochMs: number
+  /** Since it was last collected. */
+  readonly used: number
 }
 
 export interface BucketUse {
@@ -47,6 +64,12 @@ export interface RatesBook {
    * Cost    one look at each cell of the table
    */
   readonly collect: (limits: readonly LimitToCount[], most: number) => BucketUse[]
+  /** What of these quotas was used, or asked for in vain, since the last call. */
+  readonly collectQuotas: (quotas: readonly QuotaToCount[], most: number) => QuotaUsed[]
+  readonly quotaLeft: (
+    quota: QuotaToCount,
+    told: { readonly bucket: number; readonly endsAtEpochMs: number; readonly left: number }
+  ) => void
   /**
    * Gives a bucket its share of the budget. With a larger one come tokens: as many as that part of the whole bucket holds
    * when it is `owedMs` from being full. With a smaller one as many go as are in that part of its own.
@@ -80,7 +103,8 @@ const OWNERS_AT = TAGS_AT + CELLS * INT
 const ASKED_AT = OWNERS_AT + CELLS * INT
 const SHARES_AT = ASKED_AT + CELLS * INT
 const ROWS_AT = SHARES_AT + CELLS * INT
-const BYTES = ROWS_AT + ROWS * ROW_LENGTH * INT
+const QUOTAS_AT = ROWS_AT + ROWS * ROW_LENGTH * INT
+const BYTES = QUOTAS_AT + QUOTA_BYTES
 
 /** The memory of an engine's buckets; `seed` is secret, so that nobody can choose keys that collide. */
 export function makeRates(seed: readonly [number, number]): SharedArrayBuffer {
@@ -108,6 +132,7 @@ class Table {
   readonly asked: Int32Array
   readonly shares: Int32Array
   readonly rows: Int32Array
+  readonly quotas: QuotaCells
 
   constructor(buffer: SharedArrayBuffer) {
     const [seedA = 0, seedB = 0] = new Int32Array(buffer, 0, 2)
@@ -118,6 +143,7 @@ class Table {
     this.asked = new Int32Array(buffer, ASKED_AT, CELLS)
     this.shares = new Int32Array(buffer, SHARES_AT, CELLS)
     this.rows = new Int32Array(buffer, ROWS_AT, ROWS * ROW_LENGTH)
+    this.quotas = openQuotaCells(new Int32Array(buffer, QUOTAS_AT, QUOTA_BYTES / INT))
   }
 
   /** The row of a limit, which whoever needs it first makes. */
@@ -154,7 +180,7 @@ class Table {
     return oldest
   }
 
-  seedOf({ seed = this.seed }: LimitToCount): readonly [number, number] {
+  seedOf({ seed = this.seed }: LimitToCount | QuotaToCount): readonly [number, number] {
     return seed
   }
 }
@@ -171,7 +197,7 @@ const numberOf = (set: number, tag: number): number => (set / WAYS) * 2 ** 32 + 
  *
  * Units   nowNs: monotonic and the same in all workers
  */
-export function openRates(buffer: SharedArrayBuffer, nowNs: () => bigint): Rates {
+export function openRates(buffer: SharedArrayBuffer, nowNs: () => bigint, nowEpochMs: () => number = Date.now): Rates {
   const table = new Table(buffer)
   const { fullAt, asked, shares, rows } = table
 
@@ -207,6 +233,16 @@ export function openRates(buffer: SharedArrayBuffer, nowNs: () => bigint): Rates
         }
         Atomics.add(rows, admitted, 1)
         return 0
+      }
+    },
+
+    openQuota: quota => {
+      const [seedA, seedB] = table.seedOf(quota)
+      const owner = table.rowOf(quota.id) + 1
+      const endOf = makeWindow(quota)
+      return key => {
+        const endsAtMs = endOf(nowEpochMs())
+        return table.quotas.use(quota, owner, hash(seedA, quota.id, key), hash(seedB, quota.id, key), endsAtMs) ? 0 : endsAtMs
       }
     }
   }
@@ -264,6 +300,21 @@ export function openRatesBook(buffer: SharedArrayBuffer, nowNs: () => bigint): R
       }
       return found.length <= 1 ? found : found.toSorted((a, b) => b.asked - a.asked).slice(0, most)
     },
+
+    collectQuotas: (quotas, most) => {
+      const byOwner = new Map(quotas.map(quota => [table.rowOf(quota.id) + 1, quota]))
+      const found: QuotaUsed[] = []
+      table.quotas.collect(({ owner, bucket, endsAtMs, used }) => {
+        const quota = byOwner.get(owner)
+        if (quota === undefined || found.length >= most) return false
+        found.push({ limitId: quota.id, bucket, count: quota.count, endsAtEpochMs: endsAtMs, used })
+        return true
+      })
+      return found
+    },
+
+    quotaLeft: (quota, { bucket, endsAtEpochMs, left }) =>
+      table.quotas.tell(quota, table.rowOf(quota.id) + 1, { bucket, endsAtMs: endsAtEpochMs, left }),
 
     share: (limit, { bucket, share, owedMs }) => {
       const set = Math.floor(bucket / 2 ** 32) * WAYS

@@ -40,6 +40,7 @@ const engine = await openEngine({
       sampleTaken: () => undefined,
       serversJudged: () => undefined,
       limitsUsed: () => undefined,
+      tellQuotas: () => undefined,
       status: () => ({ isConnected: true, runningRevision: 1, reason: '' }),
       stop: () => Promise.resolve()
     })

@@ -104,7 +104,8 @@ export const hubMessages: readonly HubMessage[] = [
   {
     type: 'ShareLimits',
     shares: [{ virtualServiceId: 'virtualservice-1', limitId: 'virtualservice-1/requests', bucket: 2 ** 45 - 1, share: 0.25, owedMs: 1.5 }]
-  }
+  },
+  { type: 'QuotasLeft', quotas: [{ limitId: 'virtualservice-1/requests', bucket: 7, endsAtEpochMs: 1_800_057_600_000, left: 9 }] }
 ]
 
 export const agentMessages: readonly AgentMessage[] = [
@@ -217,6 +218,19 @@ export const agentMessages: readonly AgentMessage[] = [
         share: 0.5,
         asked: 625,
         owedMs: 50
+      }
+    ]
+  },
+  {
+    type: 'QuotasUsed',
+    quotas: [
+      {
+        virtualServiceId: 'virtualservice-1',
+        limitId: 'virtualservice-1/requests',
+        bucket: 7,
+        count: 10,
+        endsAtEpochMs: 1_800_057_600_000,
+        used: 1
       }
     ]
   }

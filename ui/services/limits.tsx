@@ -1,7 +1,7 @@
 /** Rate limits as they run: what got in, what did not, and which engine has how much of the budget. */
 import type { ReactNode } from 'react'
 import type { LimitRuntime } from '#model/resource/runtime.ts'
-import { formatCount } from '../format.ts'
+import { formatCount, formatInstant } from '../format.ts'
 import { Panel } from '../part/page.tsx'
 import { Quantity } from '../part/quantity.tsx'
 
@@ -23,6 +23,12 @@ export function Limits({ limits }: { readonly limits: readonly LimitRuntime[] })
             <span>
               <Quantity value={limit.refused_per_s} unit="per-s" /> over
             </span>
+            {limit.quota && (
+              <span>
+                <Quantity value={limit.quota.left} unit="count" /> of <Quantity value={limit.quota.count} unit="count" /> left until{' '}
+                {formatInstant(limit.quota.ends_at)}
+              </span>
+            )}
             {limit.engines.map(engine => (
               <span key={engine.engine_uuid} className="muted">
                 {engine.engine_name} has <Quantity value={engine.share} unit="ratio" />

@@ -1,4 +1,4 @@
-import type { LimitToCount } from '#model/snapshot/limit.ts'
+import type { LimitToCount, QuotaToCount } from '#model/snapshot/limit.ts'
 
 /** Token buckets that all workers of the engine share. */
 export interface Rates {
@@ -8,4 +8,10 @@ export interface Rates {
    * Returns 0 when there was one; else the nanoseconds until there is
    */
   readonly open: (limit: LimitToCount) => (key: string) => number
+  /**
+   * Opens a quota; what it returns uses one of what a key has left.
+   *
+   * Returns 0 when there was one; else when there will be, epoch milliseconds
+   */
+  readonly openQuota: (quota: QuotaToCount) => (key: string) => number
 }

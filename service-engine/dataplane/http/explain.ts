@@ -73,7 +73,7 @@ export interface Walked {
 /** Makes what walks requests through the rules of a virtual service; it may change what it walks. No limit counts it. */
 export function makeWalk(part: VirtualServicePart): (exchange: Exchange) => Walked {
   const denies = compileNetworkRules(part.networkRules)
-  const rules = compileRules(part, { open: () => () => 0 })
+  const rules = compileRules(part, { open: () => () => 0, openQuota: () => () => 0 })
   return exchange => {
     const { clientIp, localPort, isTls } = exchange.downstream
     const denied = denies(clientIp, localPort)

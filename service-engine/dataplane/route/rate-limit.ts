@@ -1,5 +1,5 @@
 /** What a rate limit asks of an exchange: its key, a token of that key's bucket, and what becomes of it without one. */
-import { limitToCount } from '#model/snapshot/limit.ts'
+import { limitToCount, quotaToCount } from '#model/snapshot/limit.ts'
 import type { RateLimitSpec } from '#model/snapshot/snapshot.ts'
 import type { Answer, Exchange, Verdict } from '../exchange/exchange.ts'
 import { headerOf } from '../exchange/headers.ts'
@@ -9,6 +9,7 @@ import { locationOf } from './location.ts'
 import { cookiesOf } from './match.ts'
 
 const NS_PER_S = 1_000_000_000
+const NS_PER_MS = 1_000_000
 /** A longer value of a header tells no more clients apart. */
 const MAX_KEY_CHARACTERS = 1_024
 
@@ -47,16 +48,26 @@ export function compileRateLimit(spec: RateLimitSpec, rates: Rates): (exchange: 
     for (const part of parts) key += `${partOf(part, exchange).slice(0, MAX_KEY_CHARACTERS)}\n`
     return key
   }
+  const quota = quotaToCount(spec)
+  const use = quota === undefined ? undefined : rates.openQuota(quota)
   return exchange => {
-    const waitNs = take(parts.length === 0 ? '' : keyOf(exchange))
-    if (waitNs === 0) return undefined
+    const key = parts.length === 0 ? '' : keyOf(exchange)
+    let waitNs = take(key)
+    let policy: Policy = limitPolicy
+    if (waitNs === 0) {
+      if (use === undefined) return undefined
+      const endsAtEpochMs = use(key)
+      if (endsAtEpochMs === 0) return undefined
+      waitNs = Math.max(0, endsAtEpochMs - Date.now()) * NS_PER_MS
+      policy = quotaPolicy
+    }
     exchange.isLogged = true
     if (isLogOnly || action.is === 'report') {
       if (exchange.rule === '') exchange.rule = `${spec.name} (over its limit)`
       return undefined
     }
     exchange.rule = spec.name
-    if (action.is === 'respond') return refusal(spec, action, waitNs)
+    if (action.is === 'respond') return refusal(policy(spec), action, waitNs)
     if (action.is === 'redirect') return redirect(action.status, locationOf(action, exchange))
     return { is: 'close', reason: `over the rate limit ${spec.name}` }
   }
@@ -70,17 +81,26 @@ const redirect = (status: number, location: string): Answer => ({
   body: Buffer.alloc(0)
 })
 
+type Policy = (spec: RateLimitSpec) => { readonly name: 'limit' | 'quota'; readonly count: number; readonly windowS: number }
+const limitPolicy: Policy = ({ count, periodS }) => ({ name: 'limit', count, windowS: periodS })
+/** A month is told with 31 days: what is left in it says `t`. */
+const quotaPolicy: Policy = ({ quota }) => ({
+  name: 'quota',
+  count: quota?.count ?? 0,
+  windowS: (quota?.period === 'day' ? 1 : 31) * 86_400
+})
+
 type Respond = Extract<RateLimitSpec['action'], { is: 'respond' }>
 
 /** `RateLimit` and `RateLimit-Policy` as in draft-ietf-httpapi-ratelimit-headers-10; `Retry-After` RFC 9110 §10.2.3. */
-function refusal(spec: RateLimitSpec, action: Respond, waitNs: number): Answer {
+function refusal({ name, count, windowS }: ReturnType<Policy>, action: Respond, waitNs: number): Answer {
   const waitS = Math.max(1, Math.ceil(waitNs / NS_PER_S))
   const body = Buffer.from(action.bodyBase64, 'base64')
   const isPlain = body.length === 0 && action.status >= 400
   const headers = ['cache-control', 'no-store']
   if (action.status === 429) {
     headers.push('retry-after', String(waitS))
-    headers.push('ratelimit-policy', `"limit";q=${spec.count};w=${spec.periodS}`, 'ratelimit', `"limit";r=0;t=${waitS}`)
+    headers.push('ratelimit-policy', `"${name}";q=${count};w=${windowS}`, 'ratelimit', `"${name}";r=0;t=${waitS}`)
   }
   if (isPlain) headers.push('content-type', 'text/plain; charset=utf-8')
   else if (action.contentType !== '') headers.push('content-type', action.contentType)

@@ -50,6 +50,7 @@ async function anEngine(t: Test, lookUp: LookUp = () => Promise.reject(new Error
         sampleTaken: sample => samples.push(sample),
         serversJudged: told => judgements.push(...told),
         limitsUsed: () => undefined,
+        tellQuotas: () => undefined,
         status: () => ({ isConnected: true, runningRevision: 1, reason: '' }),
         stop: () => Promise.resolve()
       })

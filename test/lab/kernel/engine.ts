@@ -31,6 +31,7 @@ const engine = await openEngine({
       sampleTaken: sample => say({ sample }),
       serversJudged: () => undefined,
       limitsUsed: () => undefined,
+      tellQuotas: () => undefined,
       status: () => ({ isConnected: true, runningRevision: 1, reason: '' }),
       stop: () => Promise.resolve()
     })

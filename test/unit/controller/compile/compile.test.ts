@@ -110,7 +110,7 @@ t.test('every golden part is what the engine can compile', async t => {
     const certificates = new Map(parts.filter((part): part is CertificatePart => part.kind === 'certificate').map(part => [part.id, part]))
     for (const part of parts) {
       if (part.kind !== 'virtual-service') continue
-      compileRules(part, { open: () => () => 0 })
+      compileRules(part, { open: () => () => 0, openQuota: () => () => 0 })
       compileNetworkRules(part.networkRules)
       for (const id of part.tls?.certificateIds ?? []) {
         const { certificatePem, keyPem } = certificates.get(id)!

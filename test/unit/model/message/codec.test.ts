@@ -19,7 +19,8 @@ t.test('the samples above are of every type', async t => {
     'ExplainRequest',
     'ShareLimits',
     'PurgeCache',
-    'TraceRequests'
+    'TraceRequests',
+    'QuotasLeft'
   ]
   const agent: readonly AgentMessage['type'][] = [
     'Hello',
@@ -33,7 +34,8 @@ t.test('the samples above are of every type', async t => {
     'RequestExplained',
     'LimitsUsed',
     'CachePurged',
-    'RequestTraced'
+    'RequestTraced',
+    'QuotasUsed'
   ]
   t.same(new Set(hubMessages.map(message => message.type)), new Set(hub))
   t.same(new Set(agentMessages.map(message => message.type)), new Set(agent))

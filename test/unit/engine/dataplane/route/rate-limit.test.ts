@@ -19,13 +19,14 @@ const aLimit = (given: Partial<RateLimitSpec> = {}): RateLimitSpec => ({
   ...given
 })
 /** Remembers what was asked; everything is over its limit by 2.5 s. */
-function spent(): { readonly asked: unknown[][]; readonly open: Rates['open'] } {
+function spent(): { readonly asked: unknown[][]; readonly open: Rates['open']; readonly openQuota: Rates['openQuota'] } {
   const asked: unknown[][] = []
   return {
     asked,
     open:
       ({ id, intervalNs, capacity }) =>
-      key => (asked.push([id, key, intervalNs, capacity]), 2_500_000_000)
+      key => (asked.push([id, key, intervalNs, capacity]), 2_500_000_000),
+    openQuota: () => () => 0
   }
 }
 
@@ -93,7 +94,7 @@ t.test('a rule with a limit goes on within it', async t => {
       ],
       responseRules: []
     },
-    { open: () => () => (left-- > 0 ? 0 : 1) }
+    { open: () => () => (left-- > 0 ? 0 : 1), openQuota: () => () => 0 }
   )
   const first = anExchange()
   t.match(rules.decide(first), { is: 'close' })
