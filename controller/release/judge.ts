@@ -21,8 +21,11 @@ export interface Limits {
   readonly rules: readonly DeploymentRule[]
 }
 
-/** `wait`: nothing wrong so far, the window is not over; `too-few`: it is over and says nothing. */
-export type Verdict = 'pass' | 'fail' | 'wait' | 'too-few'
+/**
+ * `wait`: nothing wrong so far, the window is not over. `too-few`: it is over and says nothing. `unsure`: what it shows lies beyond a limit, and
+ * may be chance.
+ */
+export type Verdict = 'pass' | 'fail' | 'wait' | 'too-few' | 'unsure'
 
 export interface Judgement {
   readonly verdict: Verdict
@@ -198,7 +201,7 @@ function slowEnd(old: Side, fresh: Side, limits: Limits, z: number): string[] {
  * Shapes  old, fresh: of the same window, or `old` of the last window in which it had traffic
  *         isOver: the step was measured for as long as it should be
  * Returns `fail` before the window is over only for what is nearly certain; at its end for what lies beyond its limit with the
- *         wanted confidence, and for what lies beyond it at all, certain or not: a step up needs the better evidence.
+ *         wanted confidence, and `unsure` for what lies beyond it otherwise: one error among a hundred requests proves nothing.
  *         `too-few` when either side has not had the minimum, whatever the figures look like
  */
 export function judge(old: Side, fresh: Side, limits: Limits, isOver: boolean): Judgement {
@@ -214,9 +217,10 @@ export function judge(old: Side, fresh: Side, limits: Limits, isOver: boolean): 
   }
   const z = zOf(limits.confidence)
   const sure = wrongs(old, fresh, limits, z)
-  const likely = sure.length > 0 ? [] : wrongs(old, fresh, limits, 0).map(reason => `${reason} (not certain)`)
-  const wrong = [...sure, ...likely, ...slowEnd(old, fresh, limits, z), ...unhealthy(old, fresh, limits), ...broken(fresh, limits)]
-  return wrong.length > 0 ? { verdict: 'fail', reasons: wrong } : { verdict: 'pass', reasons: [praise(old, fresh)] }
+  const wrong = [...sure, ...slowEnd(old, fresh, limits, z), ...unhealthy(old, fresh, limits), ...broken(fresh, limits)]
+  if (wrong.length > 0) return { verdict: 'fail', reasons: wrong }
+  const likely = wrongs(old, fresh, limits, 0).map(reason => `${reason} (not certain)`)
+  return likely.length > 0 ? { verdict: 'unsure', reasons: likely } : { verdict: 'pass', reasons: [praise(old, fresh)] }
 }
 
 function unhealthy(old: Side, fresh: Side, limits: Limits): string[] {

@@ -212,8 +212,10 @@ export function openReleases(options: ReleaseOptions): Releases {
       run.steps[run.at] === 0 ? judgeOld(sides.old, limitsOf(run), isOver) : judge(sides.old, sides.fresh, limitsOf(run), isOver)
     if (verdict === 'wait') return
     if (verdict === 'fail') return end(run, 'ROLLED_BACK', actor.name, reasons)
-    if (verdict === 'too-few' && run.extensions < policy.max_extensions)
+    if ((verdict === 'too-few' || verdict === 'unsure') && run.extensions < policy.max_extensions)
       return void decide(run, 'EXTENDED', actor.name, reasons, { extensions: run.extensions + 1 })
+    // More was measured and it still looks worse: going on would need the better evidence.
+    if (verdict === 'unsure') return end(run, 'ROLLED_BACK', actor.name, reasons)
     if (verdict === 'too-few' && policy.too_few_requests === 'ROLL_BACK') return end(run, 'ROLLED_BACK', actor.name, reasons)
     if (verdict === 'too-few' && policy.too_few_requests === 'PAUSE') return pause(run, actor.name, reasons)
     const baseline = sides.old.requests > 0 ? sides.old : run.baseline

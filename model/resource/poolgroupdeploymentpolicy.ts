@@ -62,7 +62,7 @@ export const poolgroupdeploymentpolicy = defineKind({
     }),
     rules: list(each(deploymentRule), 'What must hold of the new pool at the end of each step, beside the comparison.', { maxItems: 20 }),
     minimum_requests: integer('Requests that either side must have had before a step is judged.', { default: 100, min: 10, max: 1000000 }),
-    max_extensions: integer('How often a step is measured for one duration more while it has too few requests.', {
+    max_extensions: integer('How often a step is measured for one duration more while its figures prove too little.', {
       default: 3,
       min: 0,
       max: 100

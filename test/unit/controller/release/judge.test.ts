@@ -79,9 +79,9 @@ t.test('a good pool passes, and is not thrown out on the way, nineteen times of 
   for (let i = 0; i < 300; i++) {
     const [old, fresh] = [aSide(random, 900, 0.002, 30), aSide(random, 300, 0.002, 30)]
     if (judge(old, fresh, limits, false).verdict !== 'wait') failed += 1
-    else if (judge(old, fresh, limits, true).verdict !== 'pass') failed += 1
+    else if (judge(old, fresh, limits, true).verdict === 'fail') failed += 1
   }
-  t.ok(failed <= 30, `${failed} of 300`)
+  t.ok(failed <= 15, `${failed} of 300`)
 })
 
 t.test('2 % errors and 30 % slower are found within two steps', async t => {
@@ -105,6 +105,14 @@ t.test('few requests say nothing, whatever they look like', async t => {
   t.match(judge(good, bad, limits, false), { verdict: 'wait' })
   t.match(judge(good, bad, limits, true), { verdict: 'too-few', reasons: [/20 of the new pool and 5000 of the old, 100 are needed/] })
   t.match(judge(bad, good, limits, true), { verdict: 'too-few' })
+})
+
+t.test('one error of a hundred may be chance: it is neither passed nor failed', async t => {
+  const old: Side = { requests: 1_000, errors: 2, latency: [200, 1_000], healthScore: 100 }
+  const fresh: Side = { requests: 100, errors: 1, latency: [200, 100], healthScore: 100 }
+  t.match(judge(old, fresh, limits, true), { verdict: 'unsure', reasons: [/^errors: 1 % of 100 against 0.2 % of 1000 \(not certain\)$/] })
+  t.match(judge(old, { ...fresh, requests: 400, latency: [200, 400] }, limits, true), { verdict: 'pass' }, 'more requests settle it')
+  t.match(judge(old, { ...fresh, errors: 20 }, limits, true), { verdict: 'fail' })
 })
 
 t.test('what is nearly certain ends a step before its time, with the figures in its reason', async t => {

@@ -268,3 +268,20 @@ t.test('a release that its operator asks for while the group cannot be changed w
   await pass(1)
   t.match(view(), { state: 'RUNNING', step: 1 })
 })
+
+t.test('a single error among few requests is measured for longer, and forgiven when it stays alone', async t => {
+  for (const [errors, expected] of [
+    [0, { state: 'RUNNING', step: 1 }],
+    [1, { state: 'ROLLED_BACK', step: 0, reason: /^errors: / }]
+  ] as const) {
+    const { releases, group, fresh, pass, view } = await aRelease(t, { max_extensions: 2, minimum_requests: 50 })
+    await releases().start(group, fresh, admin)
+    await pass(4)
+    await pass(1, { fresh: 10, errors: 1 })
+    await pass(8, { fresh: 10 })
+    t.match(view(), { state: 'RUNNING', step: 0, reason: /not certain/ })
+    await pass(9, { fresh: 10, errors })
+    await pass(2, { fresh: 10 })
+    t.match(view(), expected, `${errors} errors more a second: ${view().reason}`)
+  }
+})
