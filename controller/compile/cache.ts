@@ -9,6 +9,8 @@ export interface Made {
   readonly hash: string
   readonly poolIds: readonly string[]
   readonly certificateIds: readonly string[]
+  /** Pools whose servers this part wants to be spoken to in HTTP/2. */
+  readonly http2PoolIds: readonly string[]
 }
 
 /** Why a part could not be made; remembered like a part. */

@@ -93,6 +93,11 @@ export function compile(input: CompileInput): Compiled {
     }
   }
 
+  for (const id of new Set([...entries.values()].flatMap(one => one.http2PoolIds))) {
+    const pool = remember(build, `pool ${id} http2`, reader => ({ ...poolPart(reader, reader.need('pool', id)), isHttp2: true }))
+    if ('part' in pool) add(pool)
+  }
+
   const made = [...entries.values()].toSorted((a, b) => compareText(a.part.kind, b.part.kind) || compareText(a.part.id, b.part.id))
   const parts: PartEntry[] = made.map(({ part: { kind, id }, hash }) => ({ kind, id, hash }))
   return {
@@ -138,7 +143,13 @@ function remember({ input, cache, madeOf }: Build, key: string, make: (reader: R
   const reader = new Reader(input.resources, input)
   const made = attempt(() => {
     const part = make(reader)
-    return { part, hash: sha256(canonicalJson(part)), poolIds: [...reader.poolIds], certificateIds: [...reader.certificateIds] }
+    return {
+      part,
+      hash: sha256(canonicalJson(part)),
+      poolIds: [...reader.poolIds],
+      certificateIds: [...reader.certificateIds],
+      http2PoolIds: [...reader.http2PoolIds]
+    }
   })
   cache.keep(key, made, reader.dependencies, input.revision)
   return made

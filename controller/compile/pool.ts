@@ -47,6 +47,7 @@ export function poolPart(reader: Reader, read: Read<'pool'>): PoolPart {
     ...((body.health_monitor_refs ?? []).some(ref => weighs(reader.need('healthmonitor', ref).body)) ? { isWeighed: true as const } : {}),
     tls,
     ...(body.enable_http2 ? { isHttp2: true } : {}),
+    ...(body.http1_fallback ? { isHttp1Allowed: true } : {}),
     maxConnectionsPerServer: body.max_concurrent_connections_per_server === 0 ? null : body.max_concurrent_connections_per_server,
     connectTimeoutMs: CONNECT_TIMEOUT_MS,
     serverTimeoutMs: body.server_timeout === 0 ? null : body.server_timeout,
@@ -336,7 +337,7 @@ export function targetOf(
     id: uuid,
     name,
     members: (body.members ?? []).map(({ pool_ref: pool, ratio, priority_label: priority = '' }) => ({
-      poolId: reader.poolPart(pool),
+      poolId: reader.poolPart(pool, body.enable_http2),
       ratio,
       priority: Number(priority)
     })),

@@ -61,6 +61,8 @@ export class Reader {
   readonly #seen = new Map<string, Dependency>()
   /** Parts that this one points to. */
   readonly poolIds = new Set<string>()
+  /** Of these, those whose servers are to be spoken to in HTTP/2, whatever the pool says. */
+  readonly http2PoolIds = new Set<string>()
   readonly certificateIds = new Set<string>()
 
   /** A secret of 32 bytes in base64, always the same for a purpose. */
@@ -110,9 +112,10 @@ export class Reader {
     return uuid === undefined ? this.#look(kind, name, true) : this.need(kind, uuid)
   }
 
-  poolPart(uuid: string): string {
+  poolPart(uuid: string, isHttp2 = false): string {
     this.need('pool', uuid)
     this.poolIds.add(uuid)
+    if (isHttp2) this.http2PoolIds.add(uuid)
     return uuid
   }
 

@@ -229,6 +229,10 @@ export const pool = defineKind({
       default: false
     }),
     enable_http2: flag('Servers are spoken to in HTTP/2: agreed on in TLS; without TLS they must know.', { default: false }),
+    http1_fallback: flag(
+      'With enable_http2 and TLS: servers that do not agree to HTTP/2 are spoken to in HTTP/1.1. When false that is a failed connection.',
+      { default: false }
+    ),
     lb_algorithm: oneOf(
       [
         'LB_ALGORITHM_LEAST_CONNECTIONS',
@@ -396,6 +400,8 @@ export const pool = defineKind({
       say('/lb_algorithm_consistent_hash_hdr', 'is required, because lb_algorithm_hash is LB_ALGORITHM_CONSISTENT_HASH_CUSTOM_HEADER')
     if (body.min_health_monitors_up > (body.health_monitor_refs ?? []).length)
       say('/min_health_monitors_up', `must not be above the number of monitors (${(body.health_monitor_refs ?? []).length})`)
+    if (body.http1_fallback && body.ssl_profile_ref === undefined)
+      say('/http1_fallback', 'needs ssl_profile_ref: without TLS nothing is agreed on')
     if (body.ssl_profile_ref === undefined)
       for (const name of ['pki_profile_ref', 'ssl_key_and_certificate_ref'] as const)
         if (body[name] !== undefined) say(`/${name}`, 'needs ssl_profile_ref')

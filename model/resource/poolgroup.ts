@@ -1,6 +1,21 @@
 import type { Filled, Written } from './field.ts'
 import { defineKind } from './define.ts'
-import { cloudRef, each, failAction, headerName, inTenant, integer, list, nested, oneOf, ref, shape, text, toolText } from './common.ts'
+import {
+  cloudRef,
+  each,
+  failAction,
+  flag,
+  headerName,
+  inTenant,
+  integer,
+  list,
+  nested,
+  oneOf,
+  ref,
+  shape,
+  text,
+  toolText
+} from './common.ts'
 import { failActionViolations } from './pool.ts'
 import type { Violation } from './violation.ts'
 
@@ -54,13 +69,18 @@ export const poolgroup = defineKind({
     ...toolText,
     members: list(each(poolGroupMember), 'The pools.', { maxItems: 1000, first: true }),
     sticky: nested(stickyShare, 'A client keeps its pool: only those move that a change of ratios must move.', {}),
+    enable_http2: flag(
+      'The servers of all these pools are spoken to in HTTP/2, also where their pool does not say so; whoever else uses such a pool does as well.',
+      {
+        default: false
+      }
+    ),
     fail_action: nested(failAction, 'What clients get when no pool can answer; the connection closes when left out.', {}),
     deployment_policy_ref: ref('poolgroupdeploymentpolicy', 'How a new pool of the group takes over.', {}),
     cloud_ref: cloudRef
   },
   unsupported: {
     deactivate_primary_pool_on_down: false,
-    enable_http2: false,
     implicit_priority_labels: false,
     min_servers: 0,
     priority_labels_ref: ''

@@ -443,6 +443,8 @@ export interface PoolPart extends Resilience {
   readonly tls: UpstreamTlsSpec | null
   /** Servers are spoken to in HTTP/2. */
   readonly isHttp2?: boolean
+  /** With TLS: in HTTP/1.1 where they do not agree to it. */
+  readonly isHttp1Allowed?: boolean
   /** Null: unlimited. */
   readonly maxConnectionsPerServer: number | null
   readonly connectTimeoutMs: number

@@ -88,6 +88,8 @@ export interface Progress {
 export interface Destination {
   /** It is spoken to in HTTP/2: agreed on in the handshake, or known before where there is none. */
   readonly isHttp2?: boolean
+  /** In HTTP/1.1 where it does not agree to HTTP/2 in the handshake. */
+  readonly isHttp1Allowed?: boolean
   readonly poolId: string
   readonly serverId: string
   /** The address to connect to now; a name only as long as nobody has resolved it. */

@@ -3,6 +3,7 @@ import type { Fault } from '#engine/base/fault.ts'
 import type { Exchange } from '../exchange/exchange.ts'
 import type { Destination, ForwardEvents } from '../exchange/forwarder.ts'
 import { StreamAttempt } from './http2/attempt.ts'
+import { isHttp1Only } from './http2/sessions.ts'
 import { makePassing } from './passing.ts'
 import { Serving } from './serving.ts'
 import type { ClientSide, ServerSide } from './sides.ts'
@@ -22,6 +23,7 @@ export function makeServing(client: ClientSide, exchange: Exchange, onSent: (fau
 
 /** A tunnel is one of HTTP/1.1, whatever else the server speaks. */
 function plainAttempt(client: ClientSide, exchange: Exchange, destination: Destination, events: ForwardEvents): ServerSide {
-  if (destination.isHttp2 !== true || client.isUpgrade) return new Attempt(client, exchange, destination, events)
+  if (destination.isHttp2 !== true || client.isUpgrade || isHttp1Only(client.parts, destination))
+    return new Attempt(client, exchange, destination, events)
   return new StreamAttempt(client, exchange, destination, events)
 }

@@ -49,6 +49,7 @@ export class UpstreamServer {
       port: spec.port,
       tls: make.tls,
       isHttp2: pool.isHttp2 ?? false,
+      isHttp1Allowed: pool.isHttp1Allowed ?? false,
       connectTimeoutMs: pool.connectTimeoutMs,
       responseTimeoutMs: pool.serverTimeoutMs,
       stallTimeoutMs: stallTimeoutOf(pool),
@@ -100,7 +101,15 @@ function fingerprintOf({ pool, spec, tls }: ServerMake): string {
   const { connectTimeoutMs, serverTimeoutMs, idleConnectionTimeoutMs, maxIdleConnectionsPerServer, rewritesHost } = pool
   return JSON.stringify([
     [spec.id, spec.host, spec.port, spec.isName, spec.hostHeader],
-    [connectTimeoutMs, serverTimeoutMs, idleConnectionTimeoutMs, maxIdleConnectionsPerServer, rewritesHost, pool.isHttp2 ?? false],
+    [
+      connectTimeoutMs,
+      serverTimeoutMs,
+      idleConnectionTimeoutMs,
+      maxIdleConnectionsPerServer,
+      rewritesHost,
+      pool.isHttp2 ?? false,
+      pool.isHttp1Allowed ?? false
+    ],
     pool.reselect !== undefined,
     stallTimeoutOf(pool),
     tls

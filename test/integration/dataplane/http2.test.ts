@@ -368,10 +368,19 @@ t.test('TLS to a server of HTTP/2 agrees on it, or fails', async t => {
   t.equal(await askWith([oldPort], anUpstreamTls()), 502, 'a server that does not speak it')
   t.equal(await askWith([secure.port], { ...verified, serverName: 'evil.test' }), 502, 'a server that is another')
   t.equal(await askWith([secure.port], anUpstreamTls()), 204)
-  await until(() => records.length === 4, 'records')
+  const { virtualServices: services, certificates } = snapshot
+  await load(
+    aSnapshot({ services, pools: [aPool([oldPort], { isHttp2: true, isHttp1Allowed: true, tls: anUpstreamTls() })], certificates })
+  )
+  for (let i = 0; i < 3; i++) t.match(await askOn(client, { ':method': 'POST' }, 'x'), { status: 200, body: 'old' })
+  await load(
+    aSnapshot({ services, pools: [aPool([secure.port], { isHttp2: true, isHttp1Allowed: true, tls: anUpstreamTls() })], certificates })
+  )
+  t.match(await askOn(client, {}), { status: 204 })
+  await until(() => records.length === 8, 'records')
   t.same(
     records.map(record => record.fault),
-    ['', 'UPSTREAM_TLS_FAILED', 'UPSTREAM_TLS_FAILED', '']
+    ['', 'UPSTREAM_TLS_FAILED', 'UPSTREAM_TLS_FAILED', '', '', '', '', '']
   )
 })
 

@@ -36,6 +36,14 @@ const STALL_MS = 60_000
 /** How long a connection that is told to end may take to do so. */
 const LINGER_MS = 1_000
 
+/** How long a server that did not agree to HTTP/2 is not asked again. */
+const HTTP1_MS = 600_000
+
+/** The server did not agree to HTTP/2, and need not. */
+export function isHttp1Only({ http1Until, wheel }: WireParts, destination: Destination): boolean {
+  return destination.isHttp1Allowed === true && (http1Until.get(destination) ?? -1) > wheel.nowMs
+}
+
 /**
  *   connecting -> (securing ->) standing: busy <-> idle -> draining (nothing new) -> closed
  */
@@ -80,12 +88,20 @@ export class ServerSession implements OpenedUser {
     }
     let error: Error | undefined
     destination.connectionOpened()
-    const socket = tls === null ? netConnect(where) : tlsConnect({ ...where, ...upstreamTlsOptions(tls), ALPNProtocols: ['h2'] })
+    const socket =
+      tls === null
+        ? netConnect(where)
+        : tlsConnect({
+            ...where,
+            ...upstreamTlsOptions(tls),
+            ALPNProtocols: destination.isHttp1Allowed === true ? ['h2', 'http/1.1'] : ['h2']
+          })
     if (tls === null) socket.once('connect', () => this.#stand())
     else {
       socket.once('connect', () => (this.#isSecuring = true))
       socket.once('secureConnect', () => {
         if ((socket as TLSSocket).alpnProtocol === 'h2') return this.#stand()
+        if (destination.isHttp1Allowed === true) this.#fallBack()
         socket.destroy(new Error('the server does not speak HTTP/2'))
       })
     }
@@ -170,6 +186,17 @@ export class ServerSession implements OpenedUser {
     if (this.#connection.openStreams > 0) return
     if (this.#isDraining) this.#connection.drain()
     else this.#idle()
+  }
+
+  /** Nothing was sent: who waits tries again, in HTTP/1.1. */
+  #fallBack(): void {
+    const { http1Until, wheel } = this.#parts
+    http1Until.set(this.destination, wheel.nowMs + HTTP1_MS)
+    this.#isDraining = true
+    this.#pool.remove(this)
+    const waiting = this.#waiting
+    this.#waiting = []
+    for (const user of waiting) user.unable('UPSTREAM_STREAM_REFUSED', undefined)
   }
 
   #idle(): void {

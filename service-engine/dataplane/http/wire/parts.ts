@@ -19,6 +19,8 @@ export interface WireParts {
   /** A head is read in one go, and used up before the next is. */
   readonly responses: ResponseReader
   readonly queues: SendQueues
+  /** Until when servers that did not agree to HTTP/2 are not asked again; on the wheel's clock. */
+  readonly http1Until: WeakMap<Destination, number>
   /** TLS sessions to go on with. */
   readonly sessions: WeakMap<Destination, Buffer>
 }

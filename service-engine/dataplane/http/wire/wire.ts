@@ -39,6 +39,7 @@ export function makeWireForwarder(options: { readonly clock: Clock }): Forwarder
     scratch: Buffer.allocUnsafeSlow(SCRATCH_BYTES),
     responses: makeResponseReader(),
     queues: new SendQueues(clock),
+    http1Until: new WeakMap(),
     sessions: new WeakMap()
   }
   return {

@@ -146,6 +146,7 @@ const cases: readonly (readonly [kind: KindName, why: string, body: object, poin
     { use_service_port: true, health_monitor_refs: ['healthmonitor-tcp'] },
     ['/health_monitor_refs/0']
   ],
+  ['pool', 'HTTP/1.1 instead of HTTP/2 without TLS', { enable_http2: true, http1_fallback: true }, ['/http1_fallback']],
   ['poolgroup', 'one pool twice', { members: [{ pool_ref: 'p' }, { pool_ref: 'p' }] }, ['/members/1/pool_ref']],
   ['poolgroup', 'a side by a header without its name', { sticky: { by: 'HEADER' } }, ['/sticky/name']],
   ['poolgroup', 'a side by what is no name of a cookie', { sticky: { by: 'COOKIE', name: 'a b' } }, ['/sticky/name']],
