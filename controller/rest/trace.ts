@@ -19,6 +19,7 @@ const fields = ['virtualservice_ref', 'client_ip', 'method', 'path', 'request_id
 const text = { type: 'string' } as const
 const count = { type: 'integer', minimum: 0 } as const
 const times = {
+  client_rtt_estimate_us: { ...count, description: 'From the TLS handshake, not a part of the total; 0 without one.' },
   before_us: { ...count, description: 'Rules, waiting and earlier tries, until the last try began.' },
   connect_us: { ...count, description: 'Until the server was connected; 0 on a connection that stood.' },
   server_us: { ...count, description: 'Until the first byte of the answer.' },
@@ -160,6 +161,7 @@ function foundToJson(request: FoundRequest, service: string): JsonObject {
     bytes_in: request.bytesIn,
     bytes_out: request.bytesOut,
     times: {
+      client_rtt_estimate_us: request.clientRttUs ?? 0,
       before_us: before,
       connect_us: connectedUs - sentUs,
       server_us: sentUs === 0 ? 0 : Math.max(0, (firstByteUs === 0 ? totalUs : firstByteUs) - connectedUs),

@@ -288,6 +288,7 @@ const trace = object<RequestTrace>({
   attempts: whole,
   bytesIn: count,
   bytesOut: count,
+  clientRttUs: optional(count),
   sentUs: count,
   connectUs: count,
   firstByteUs: count,

@@ -445,6 +445,8 @@ export interface RequestTrace {
   readonly attempts: number
   readonly bytesIn: number
   readonly bytesOut: number
+  /** An estimate of the client's round trip; left out where there is none. */
+  readonly clientRttUs?: number
   readonly sentUs: number
   readonly connectUs: number
   readonly firstByteUs: number

@@ -210,6 +210,8 @@ export class RunningService {
   readonly #sockets = new Map<Socket, string>()
   /** Connection -> who its client is, where a PROXY protocol header said so. */
   readonly #clients = new Map<string, Endpoint>()
+  /** Connection -> when its handshake began, for as long as it lasts. */
+  readonly #handshakes = new Map<string, number>()
   readonly #sessions: Sessions
   #isRetired = false
   #onEmpty: (() => void) | null = null
@@ -283,7 +285,7 @@ export class RunningService {
       this.#look()
     })
     if (isTrusted !== undefined) return this.#readProxied(socket, spec, terminator, peer)
-    if (terminator !== null) return terminator.terminate(socket)
+    if (terminator !== null) return this.#terminate(socket, terminator)
     this.#servePlain(socket, spec)
   }
 
@@ -316,6 +318,22 @@ export class RunningService {
     return admits === null ? 'take' : admits(clientIp)
   }
 
+  /** A handshake takes the client one round trip from here on, and the work of both sides: nothing else here tells how far away it is. */
+  #terminate(socket: Socket, terminator: Terminator): void {
+    const key = connectionKey(socket)
+    this.#handshakes.set(key, this.#parts.spine.clock.nowMs())
+    socket.once('close', () => this.#handshakes.delete(key))
+    terminator.terminate(socket)
+  }
+
+  /** Microseconds; undefined where there was no handshake. */
+  #handshakeUs(socket: Socket): number | undefined {
+    const key = connectionKey(socket)
+    const beganMs = this.#handshakes.get(key)
+    this.#handshakes.delete(key)
+    return beganMs === undefined ? undefined : Math.round((this.#parts.spine.clock.nowMs() - beganMs) * 1_000)
+  }
+
   #turnAway(socket: Socket, how: 'close' | 'reset'): void {
     this.#plan.site.meter.faulted('engine')
     if (how === 'reset') socket.resetAndDestroy()
@@ -337,7 +355,7 @@ export class RunningService {
           if (this.#clients.get(key) === client) this.#clients.delete(key)
         })
       }
-      if (terminator !== null) terminator.terminate(socket)
+      if (terminator !== null) this.#terminate(socket, terminator)
       else this.#servePlain(socket, spec)
     }
     readProxied(socket, clock, begin, refused)
@@ -385,6 +403,7 @@ export class RunningService {
     if (remoteAddress === undefined || remotePort === undefined || localPort === undefined) return void socket.destroy()
     const client = this.#clients.size === 0 ? undefined : this.#clients.get(connectionKey(socket))
     const name = (tls as { readonly servername?: string | false } | null)?.servername
+    const handshakeUs = tls === null ? undefined : this.#handshakeUs(socket)
     const downstream: Downstream = {
       clientIp: client?.ip ?? unmapAddress(remoteAddress),
       clientPort: client?.port ?? remotePort,
@@ -396,6 +415,7 @@ export class RunningService {
       tlsVersion: tls?.getProtocol() ?? '',
       tlsCipher: tls?.getCipher().name ?? '',
       isHttp2,
+      ...(handshakeUs === undefined ? {} : { handshakeUs }),
       ...(secured?.identity === undefined ? {} : { identity: secured.identity })
     }
     if (this.#plan.part.application === 'http') return this.#entranceFor(spec).accept(socket, downstream)

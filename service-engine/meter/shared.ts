@@ -118,6 +118,8 @@ export interface AccessRecord {
   readonly server: string
   readonly bytesIn: number
   readonly bytesOut: number
+  /** An estimate of the client's round trip, from its TLS handshake; left out where there was none. */
+  readonly clientRttUs?: number
   /** How many times a server was tried. */
   readonly attempts: number
   /** All since the exchange began: when the last attempt began (after rules, waiting and earlier tries), had its connection, had the first byte, was over. 0: did not come to it. */

@@ -125,6 +125,7 @@ export const agentMessages: readonly AgentMessage[] = [
       attempts: 1,
       bytesIn: 100,
       bytesOut: 2_000,
+      clientRttUs: 900,
       sentUs: 100,
       connectUs: 1_100,
       firstByteUs: 4_100,

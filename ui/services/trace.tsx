@@ -127,6 +127,7 @@ function Found({ request }: { readonly request: TracedRequest }): ReactNode {
         <dt>Time</dt>
         <dd>
           {parts.map(({ name, ms }) => `${name} ${formatQuantity(ms, 'ms')}`).join(', ')}, in all {formatQuantity(totalMs, 'ms')}
+          {request.clientRttMs > 0 && `; the client is about ${formatQuantity(request.clientRttMs, 'ms')} away (an estimate)`}
         </dd>
         <dt>Bytes</dt>
         <dd>

@@ -17,6 +17,8 @@ export interface TracedRequest {
   /** In the order in which they happened; their sum is the total. */
   readonly parts: readonly { readonly name: string; readonly ms: number }[]
   readonly totalMs: number
+  /** An estimate, and no part of the total; 0 for none. */
+  readonly clientRttMs: number
   /** Why it did not go well; '' when it did. */
   readonly fault: string
   readonly explained: Explained
@@ -51,6 +53,7 @@ function parseRequest(request: Readonly<Record<string, unknown>>): TracedRequest
     bytesOut: numberIn(request['bytes_out']),
     parts: parts.map(([name, field]) => ({ name, ms: numberIn(times[field]) / 1_000 })),
     totalMs: numberIn(times['total_us']) / 1_000,
+    clientRttMs: numberIn(times['client_rtt_estimate_us']) / 1_000,
     fault: fault === '' || reason === '' ? fault : `${fault}: ${reason}`,
     explained: parseExplained(explanation)
   }

@@ -52,6 +52,8 @@ export interface Downstream {
   /** 'TLSv1.3' and the like; '' without TLS. */
   readonly tlsVersion: string
   readonly tlsCipher: string
+  /** How long the TLS handshake took: the client's round trip and some work, the best estimate of it that there is. */
+  readonly handshakeUs?: number
   /** The connection speaks HTTP/2. */
   readonly isHttp2?: boolean
   /** The client was asked for a certificate. */

@@ -540,6 +540,7 @@ function recordOf(services: SpineServices, exchange: Exchange, status: number): 
     server: exchange.serverId,
     bytesIn: exchange.bytesIn,
     bytesOut: exchange.bytesOut,
+    clientRttUs: downstream.handshakeUs ?? 0,
     attempts: exchange.attempts,
     sentUs: since(exchange.sentUs),
     connectUs: since(exchange.connectedUs),

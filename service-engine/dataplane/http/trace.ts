@@ -93,6 +93,7 @@ export class Tracer {
       attempts: exchange.attempts,
       bytesIn,
       bytesOut,
+      ...(record.clientRttUs === undefined || record.clientRttUs === 0 ? {} : { clientRttUs: record.clientRttUs }),
       sentUs: record.sentUs,
       connectUs: record.connectUs,
       firstByteUs: record.firstByteUs,

@@ -269,6 +269,7 @@ export function flowRecord(site: FlowSite, downstream: Downstream, facts: FlowFa
     host: downstream.serverName ?? '',
     path: '',
     protocol,
+    clientRttUs: downstream.handshakeUs ?? 0,
     attempts: facts.server === '' ? 0 : 1,
     sentUs: 0,
     status: 0,

@@ -1,6 +1,7 @@
 import t from 'tap'
 import type { RequestTrace, TraceOrder } from '#model/message/message.ts'
-import { aPool, aRule, aService, aSnapshot } from '#test/support/snapshot.ts'
+import { aCertificate } from '#test/support/certificates.ts'
+import { aListener, aPool, aRule, aService, aSnapshot, aTls } from '#test/support/snapshot.ts'
 import { ask, closedPort, openHttpServer, openTestPlane, until } from '#test/support/data-plane.ts'
 
 const order = (given: Partial<TraceOrder> = {}): TraceOrder => ({
@@ -93,4 +94,25 @@ t.test('an order ends by itself, lives through a new generation, and their numbe
   plane.trace(order({ id: 'short', durationMs: 0 }))
   await ask(port())
   t.equal(traces.includes('short'), false)
+})
+
+t.test('over TLS the client has a round trip, an estimate, in trace and record; without it has none', async t => {
+  const web = await openHttpServer(t, (_request, response) => response.end('web'))
+  const shop = await aCertificate('shop', ['shop.test'])
+  const traces: RequestTrace[] = []
+  const { load, plane, port, records } = openTestPlane(t, { traced: (_id, trace) => traces.push(trace) })
+  const services = [
+    aService({ listeners: [aListener({ isTls: true })], tls: aTls(['shop']) }),
+    aService({ id: 'vs-2', listeners: [aListener({})] })
+  ]
+  await load(aSnapshot({ services, pools: [aPool([web.port])], certificates: [shop] }))
+  plane.trace(order())
+  plane.trace(order({ id: 'u', virtualServiceId: 'vs-2' }))
+  await ask(port(), { isTls: true, rejectUnauthorized: false, servername: 'shop.test' })
+  await until(() => records.length === 1, 'over TLS')
+  await ask(port('vs-2'))
+  await until(() => traces.length === 2, 'both')
+  t.ok((traces[0]?.clientRttUs ?? 0) > 0)
+  t.equal(records[0]?.clientRttUs, traces[0]?.clientRttUs)
+  t.equal(traces[1]?.clientRttUs, undefined)
 })

@@ -34,7 +34,7 @@ t.test('trace asks for live requests, shows what was found with its times, and e
       requests: [
         {
           request_id: 'r-1',
-          times: { before_us: 100, connect_us: 1_000, server_us: 3_000, transfer_us: 900, total_us: 5_000 },
+          times: { client_rtt_estimate_us: 0, before_us: 100, connect_us: 1_000, server_us: 3_000, transfer_us: 900, total_us: 5_000 },
           explanation: { serviceengine: 'serviceengine-1', steps: [{ rule: 'p / r', matched: false, failed_on: 'path' }], server: 's' }
         },
         { request_id: 'r-2', fault: 'DENIED_BY_RULE', times: { before_us: 50, connect_us: 0, server_us: 0, transfer_us: 0, total_us: 50 } }

@@ -208,7 +208,7 @@ t.test('saved views: what was kept is read strictly, and a name is one view of i
 })
 
 t.test('parseTrace reads the newest request first, with where its time went', async t => {
-  const times = { before_us: 100, connect_us: 1_000, server_us: 3_000, transfer_us: 900, total_us: 5_000 }
+  const times = { client_rtt_estimate_us: 2_000, before_us: 100, connect_us: 1_000, server_us: 3_000, transfer_us: 900, total_us: 5_000 }
   const request = {
     request_id: 'r-1',
     at: 7,
@@ -231,6 +231,7 @@ t.test('parseTrace reads the newest request first, with where its time went', as
       status: 200,
       fault: '',
       totalMs: 5,
+      clientRttMs: 2,
       explained: { steps: [{ rule: 'p/a' }], server: 's' }
     }
   ])

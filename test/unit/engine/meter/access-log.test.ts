@@ -45,6 +45,11 @@ const linesOf = (path: string): AccessRecord[] =>
     .slice(0, -1)
     .map(line => JSON.parse(line) as AccessRecord)
 
+t.test('formatRecord names the round trip an estimate, and leaves out what is not known', async t => {
+  t.match(JSON.parse(formatRecord({ ...record, clientRttUs: 1_500 })), { clientRttEstimateUs: 1_500 })
+  t.notMatch(formatRecord({ ...record, clientRttUs: 0 }), /clientRtt/)
+})
+
 t.test('formatRecord makes one line whatever a client sends', async t => {
   const line = formatRecord({ ...record, path: '/a\r\n{"status":1}\u0000\u001b[31m', userAgent: '"\u2028' })
   t.equal(line.indexOf('\n'), line.length - 1)
