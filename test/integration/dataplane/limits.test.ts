@@ -54,6 +54,17 @@ t.test('a rule limits what it matches, by cookie; log only lets all pass', async
   t.equal(records[3]?.rule, 'seen (over its limit)')
 })
 
+t.test('bearer tokens are counted by their claim, whoever shows them', async t => {
+  const web = await openHttpServer(t, (_request, response) => response.end('web'))
+  const { load, port } = openTestPlane(t)
+  const requestLimit = aLimit({ burst: 1, key: [{ by: 'claim', name: 'sub' }] })
+  await load(aSnapshot({ services: [aService({ requestLimit })], pools: [aPool([web.port])] }))
+  const asked = async (payload: string): Promise<number> =>
+    (await ask(port(), { headers: { authorization: `Bearer e30.${Buffer.from(payload).toString('base64url')}.c2ln` } })).status
+  t.same([await asked('{"sub":"a"}'), await asked('{"sub":"a","iat":1}'), await asked('{"sub":"b"}')], [200, 429, 200])
+  t.same([await asked('{}'), await asked('nonsense'), (await ask(port())).status], [200, 429, 429], 'without the claim all are one')
+})
+
 t.test('connections over a limit are reset', async t => {
   const web = await openHttpServer(t, (_request, response) => response.end('web'))
   const { load, port } = openTestPlane(t)
