@@ -1,11 +1,13 @@
-/** What is done to answers on their way: which are kept. */
+/** What is done to answers on their way: which are kept, and what is replaced in them. */
 import type { FilledShape } from '#model/resource/field.ts'
 import type { httpProfile } from '#model/resource/applicationprofile.ts'
+import type { contentRewriteProfile } from '#model/resource/contentrewrite.ts'
 import type { CacheSpec } from '#model/snapshot/content.ts'
 import type { VirtualServicePart } from '#model/snapshot/snapshot.ts'
 import { textMatch } from './match.ts'
 import type { Reader } from './resources.ts'
 
+type Rewrite = FilledShape<typeof contentRewriteProfile>
 type HttpProfile = FilledShape<typeof httpProfile>
 
 /** `0` of max_cache_size. */
@@ -35,4 +37,19 @@ export function cacheOf(reader: Reader, profile: HttpProfile | undefined): Pick<
     blockedContentTypes: typesIn(config.mime_types_block_lists, config.mime_types_block_group_refs)
   }
   return { cache }
+}
+
+export function contentRewriteOf(reader: Reader, given: Rewrite | undefined): Pick<VirtualServicePart, 'contentRewrite'> {
+  const rules = (given?.rsp_rewrite_rules ?? []).filter(rule => rule.enable).toSorted((a, b) => a.index - b.index)
+  const replacements = rules
+    .flatMap(({ pairs }) => pairs ?? [])
+    .map(({ search_string: search, replacement_string: by }) => ({
+      search: search.val,
+      isPattern: search.type === 'SEARCH_REGEX',
+      by: by?.val ?? ''
+    }))
+  if (replacements.length === 0) return {}
+  const ref = given?.rewritable_content_ref
+  const types = ref === undefined ? ['text/html'] : (reader.need('stringgroup', ref).body.kv ?? []).map(({ key }) => key.toLowerCase())
+  return { contentRewrite: { contentTypes: types, replacements } }
 }

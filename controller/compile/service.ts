@@ -5,7 +5,7 @@ import { variables } from '#model/resource/httppolicyset.ts'
 import { fillDefaults } from '#model/resource/walk.ts'
 import type { FilledShape } from '#model/resource/field.ts'
 import type { AccessLogSpec, Http2Spec, HttpSpec, TcpSpec, TlsSpec, VirtualServicePart } from '#model/snapshot/snapshot.ts'
-import { cacheOf } from './content.ts'
+import { cacheOf, contentRewriteOf } from './content.ts'
 import { hostingOf, type Hosting } from './hosting.ts'
 import { limitOf } from './limit.ts'
 import { matchOf, statusRanges } from './match.ts'
@@ -72,6 +72,7 @@ export function servicePart(
     ...scriptsOf(reader, isHttp ? body.vs_datascripts : undefined),
     ...compressionOf(reader, isHttp ? profile?.http_profile : undefined),
     ...(isHttp ? clientCertificateOf(reader, body, profile?.http_profile) : {}),
+    ...contentRewriteOf(reader, isHttp ? body.content_rewrite : undefined),
     ...cacheOf(reader, isHttp ? profile?.http_profile : undefined)
   }
 }

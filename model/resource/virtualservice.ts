@@ -1,6 +1,7 @@
 import type { Filled, Written } from './field.ts'
 import { defineKind } from './define.ts'
 import { cloudRef, each, flag, inTenant, integer, list, nested, oneOf, ref, shape, text, toolText } from './common.ts'
+import { contentRewriteProfile, contentRewriteViolations } from './contentrewrite.ts'
 import { corsPolicy, corsViolations } from './cors.ts'
 import { faultInjection } from './fault.ts'
 import { conflictViolations, portsOf, protocolOf } from './conflict.ts'
@@ -116,6 +117,7 @@ const fields = {
   timeouts: nested(timeouts, 'How long it waits for what. Not a field of Avi.', {}),
   fault: nested(faultInjection, 'Failures made on purpose. Not a field of Avi.', {}),
   mirror: nested(mirrorTo, 'A second pool that gets a copy of requests; what it answers is dropped. Not a field of Avi.', {}),
+  content_rewrite: nested(contentRewriteProfile, 'Texts that are replaced in the bodies of answers.', {}),
   cors_policy: nested(corsPolicy, 'Which other sites may read answers. Not a field of Avi.', {}),
   requests_rate_limit: nested(rateProfile, 'How often it may be asked.', {}),
   connections_rate_limit: nested(rateProfile, 'How often clients may connect.', {}),
@@ -161,7 +163,6 @@ export const virtualservice = defineKind({
     bulk_sync_kvcache: false,
     close_client_conn_on_config_update: false,
     cloud_type: 'CLOUD_NONE',
-    content_rewrite: {},
     csrf_policy_ref: '',
     delay_fairness: false,
     dns_info: [],
@@ -329,11 +330,12 @@ function ownRules(body: FilledVirtualService, context: CheckContext): Violation[
     ...rateViolations(body.requests_rate_limit, '/requests_rate_limit', false),
     ...rateViolations(body.connections_rate_limit, '/connections_rate_limit', true),
     ...corsViolations(body.cors_policy),
+    ...contentRewriteViolations(body.content_rewrite, context),
     ...virtualHostViolations(body, context),
     ...matchViolations(body.fault?.match, '/fault/match', context)
   )
   if (type !== 'APPLICATION_PROFILE_TYPE_HTTP' && body.type !== 'VS_TYPE_NORMAL') say('/type', 'needs an HTTP application profile')
-  for (const name of ['fault', 'mirror', 'cors_policy'] as const)
+  for (const name of ['fault', 'mirror', 'cors_policy', 'content_rewrite'] as const)
     if (type !== 'APPLICATION_PROFILE_TYPE_HTTP' && body[name] !== undefined) say(`/${name}`, 'needs an HTTP application profile')
   if (type !== 'APPLICATION_PROFILE_TYPE_HTTP' && body.requests_rate_limit !== undefined)
     say('/requests_rate_limit', 'needs an HTTP application profile')

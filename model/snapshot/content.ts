@@ -49,3 +49,10 @@ export interface CacheSpec {
   readonly contentTypes: readonly string[]
   readonly blockedContentTypes: readonly string[]
 }
+
+/** Texts that are replaced in the bodies of answers, each in what the one before it left. */
+export interface ContentRewriteSpec {
+  /** Lower case; `text/*` stands for all of them. */
+  readonly contentTypes: readonly string[]
+  readonly replacements: readonly { readonly search: string; readonly isPattern: boolean; readonly by: string }[]
+}

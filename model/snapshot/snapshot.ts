@@ -5,7 +5,7 @@
 import type { RevokedSerials } from '#model/base/crl.ts'
 import type { Resilience } from './resilience.ts'
 import type { StringMatch } from './text-match.ts'
-import type { CacheSpec, CompressionSpec, CorsSpec } from './content.ts'
+import type { CacheSpec, CompressionSpec, ContentRewriteSpec, CorsSpec } from './content.ts'
 
 export type { StringMatch } from './text-match.ts'
 
@@ -90,6 +90,7 @@ export interface VirtualServicePart {
   readonly compression?: CompressionSpec
   readonly clientCertificate?: ClientCertificateSpec
   readonly cache?: CacheSpec
+  readonly contentRewrite?: ContentRewriteSpec
   /** For an exchange as a whole, from its head to the last byte of its answer; left out: unlimited. */
   readonly requestTimeoutMs?: number
   /** In order. */

@@ -3,7 +3,7 @@ import type { RemoteInfo } from 'node:dgram'
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import type { Clock } from '#model/base/clock.ts'
-import type { CacheSpec } from '#model/snapshot/content.ts'
+import type { CacheSpec, ContentRewriteSpec } from '#model/snapshot/content.ts'
 import type { CertificatePart, ListenerSpec, VirtualServicePart } from '#model/snapshot/snapshot.ts'
 import type { WorkerMemory } from '#engine/meter/shared.ts'
 import { compileAddresses, unmapAddress } from '../dataplane/exchange/address-set.ts'
@@ -32,6 +32,7 @@ import { makeTerminator, type Terminator } from '../dataplane/listen/tls.ts'
 import type { TicketKeys } from '../dataplane/listen/tickets.ts'
 import { compileText } from '../dataplane/route/text.ts'
 import { compileHosting, type Hosted } from '../dataplane/route/hosting.ts'
+import { compileSearch } from '../dataplane/route/pattern.ts'
 import { compileMatch, compileString } from '../dataplane/route/match.ts'
 import { normalizeTarget } from '../dataplane/route/path.ts'
 import { compileConnectionLimit, compileRateLimit } from '../dataplane/route/rate-limit.ts'
@@ -166,7 +167,7 @@ function scriptsOf({ id, application, scripts }: VirtualServicePart, { scriptSet
 }
 
 function ownSteps(
-  { requestLimit, fault, mirror, clientCertificate }: VirtualServicePart,
+  { requestLimit, fault, mirror, clientCertificate, contentRewrite }: VirtualServicePart,
   scripts: Scripts | undefined,
   { rates, random, after, poolOf }: PlanServices
 ): OwnSteps {
@@ -183,7 +184,20 @@ function ownSteps(
     fault:
       fault === undefined ? undefined : { spec: fault, matches: exchange => faultTests.every(({ test }) => test(exchange)), random, after },
     scripts,
+    contentRewrite: contentRewrite === undefined ? undefined : rewriteOf(contentRewrite),
     mirror: mirror === undefined ? undefined : { percent: mirror.percent, random, begin: makeMirror(mirror.poolId, poolOf) }
+  }
+}
+
+/** Texts as the bytes of their UTF-8, one character each. */
+function rewriteOf({ contentTypes, replacements }: ContentRewriteSpec): OwnSteps['contentRewrite'] {
+  const bytesOf = (text: string): string => Buffer.from(text).toString('latin1')
+  return {
+    contentTypes,
+    replacements: replacements.map(({ search, isPattern, by }) => ({
+      search: isPattern ? compileSearch(search) : bytesOf(search),
+      by: bytesOf(by)
+    }))
   }
 }
 

@@ -2,7 +2,7 @@
  * The types that the data plane turns on. The spine, the filters, the rules and the balancers know an Exchange and a
  * Forwarder; none of them knows which HTTP codec runs.
  */
-import type { Transform } from 'node:stream'
+import type { Duplex } from 'node:stream'
 import type { Fault } from '#engine/base/fault.ts'
 import type { TargetSpec } from '#model/snapshot/snapshot.ts'
 
@@ -158,7 +158,7 @@ export interface RequestCopy {
 }
 
 /** Decides once the response's head is there; changes the head when its body is encoded. */
-export type ChooseCoder = (head: ResponseHead) => Transform | null
+export type ChooseCoder = (head: ResponseHead) => Duplex | null
 
 /** What a filter or a rule decided. Named, never a boolean. */
 export type Verdict = { readonly is: 'pass' } | Answer | { readonly is: 'close'; readonly reason: string }

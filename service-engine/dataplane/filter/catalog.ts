@@ -4,6 +4,7 @@ import type { RuleBook } from '../exchange/exchange.ts'
 import type { Filter } from './filter.ts'
 import { clientCertificate, type ClientCertificateSettings } from './client-certificate/client-certificate.ts'
 import { compression, type CompressionSettings } from './compression/compression.ts'
+import { contentRewrite, type ContentRewriteSettings } from './content-rewrite/content-rewrite.ts'
 import { cors, type CorsSettings } from './cors/cors.ts'
 import { fault, type FaultSettings } from './fault/fault.ts'
 import { forwarded, type ForwardedSettings } from './forwarded/forwarded.ts'
@@ -29,6 +30,7 @@ export interface FilterSettings {
   readonly 'script-response': ScriptsSettings
   readonly fault: FaultSettings
   readonly compression: CompressionSettings
+  readonly 'content-rewrite': ContentRewriteSettings
   readonly mirror: MirrorSettings
   readonly 'strict-transport': StrictTransportSettings
   readonly 'server-header': ServerHeaderSettings
@@ -48,6 +50,7 @@ const catalog: { readonly [K in FilterKind]: (settings: FilterSettings[K]) => Fi
   'script-response': scriptResponse,
   fault,
   compression,
+  'content-rewrite': contentRewrite,
   mirror,
   'strict-transport': strictTransport,
   'server-header': serverHeader
@@ -62,6 +65,7 @@ export interface OwnSteps {
   readonly clientCertificate?: ClientCertificateSettings | undefined
   readonly requestLimit?: RateLimitSettings['refused'] | undefined
   readonly fault?: FaultSettings | undefined
+  readonly contentRewrite?: ContentRewriteSettings | undefined
   readonly mirror?: MirrorSettings | undefined
   readonly scripts?: Scripts | undefined
 }
@@ -98,6 +102,8 @@ export function filtersFor(part: VirtualServicePart, rules: RuleBook, own: OwnSt
   if (own.fault !== undefined) chain.push(makeFilter('fault', own.fault))
   // What servers get is settled: the copy is of that.
   if (part.compression !== undefined) chain.push(makeFilter('compression', part.compression))
+  // After compression: it packs what this made.
+  if (own.contentRewrite !== undefined) chain.push(makeFilter('content-rewrite', own.contentRewrite))
   if (own.mirror !== undefined) chain.push(makeFilter('mirror', own.mirror))
   return chain
 }

@@ -3,8 +3,9 @@
  * encoded, or another sent in its place. They stand between the client's side and the attempt; an exchange that needs nothing of
  * it never meets them.
  */
-import type { Transform } from 'node:stream'
+import type { Duplex } from 'node:stream'
 import type { Exchange, ResponseHead, StoredBody } from '../exchange/exchange.ts'
+import { headerOf } from '../exchange/headers.ts'
 import type { BodyDelivery, ClientSide, ServerSide } from './sides.ts'
 
 type Make = (client: ClientSide) => ServerSide
@@ -21,7 +22,7 @@ class Passing implements ClientSide, ServerSide {
   readonly #client: ClientSide
   readonly #exchange: Exchange
   readonly #attempt: ServerSide
-  #coder: Transform | null = null
+  #coder: Duplex | null = null
   /** The response's head until the first bytes of its body are encoded. */
   #text = ''
   #isChunked = false
@@ -68,11 +69,17 @@ class Passing implements ClientSide, ServerSide {
     this.#instead = instead
     const length = instead === null ? delivery.length : instead.length
     const coder = length === 0 ? null : (this.#exchange.chooseCoder?.(head) ?? null)
-    if (coder === null) return this.#client.head(head, instead === null ? delivery : { length, isChunked: false }, isKeepable)
+    const { method, version } = this.#exchange.request
+    if (coder === null) {
+      if (instead === null && method !== 'HEAD') return this.#client.head(head, delivery, isKeepable)
+      // What a GET would be told of its length is not known where its body would be encoded.
+      const said = method === 'HEAD' && headerOf(head.headers, 'content-length') === undefined ? -1 : length
+      return this.#client.head(head, { length: said, isChunked: instead === null && delivery.isChunked }, isKeepable)
+    }
     this.#coder = coder
-    this.#isChunked = true
-    // Bytes are encoded after the attempt has let its server go: what the client has is known by chunks alone.
-    const text = this.#client.head(head, { length: -1, isChunked: true }, isKeepable)
+    this.#isChunked = version !== '1.0'
+    // Bytes are encoded after the attempt has let its server go: what the client has is known by chunks alone, or by the connection's end.
+    const text = this.#client.head(head, { length: -1, isChunked: this.#isChunked }, isKeepable && this.#isChunked)
     coder.on('data', (chunk: Buffer) => this.#encoded(chunk))
     coder.on('drain', () => {
       this.#isCoderFull = false
@@ -180,7 +187,7 @@ class Passing implements ClientSide, ServerSide {
     const text = this.#text
     this.#text = ''
     this.#exchange.bytesOut += chunk.length
-    if (this.#client.send(text, chunk, 0, chunk.length, true, null)) return
+    if (this.#client.send(text, chunk, 0, chunk.length, this.#isChunked, null)) return
     this.#isClientFull = true
     this.#coder?.pause()
   }
@@ -225,7 +232,7 @@ class Passing implements ClientSide, ServerSide {
   #whole(): void {
     this.#isCoded = true
     if (this.#client.isGone()) return
-    this.#client.send(this.#text, EMPTY, 0, 0, true, this.#trailers)
+    this.#client.send(this.#text, EMPTY, 0, 0, this.#isChunked, this.#trailers)
     this.#text = ''
     this.#client.flush()
   }

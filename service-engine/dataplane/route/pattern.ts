@@ -5,6 +5,8 @@ import { Fault } from '#engine/base/fault.ts'
 
 /** Pattern characters times text characters; about 20 ms with the worst of patterns, far beyond what real ones need. */
 const MAX_WORK = 500_000
+/** V8's own `l`, and on from the last match. */
+const SEARCH_FLAGS = 'lg'
 
 /**
  * Compiles a pattern to a question.
@@ -20,4 +22,14 @@ export function compilePattern(source: string, isCaseSensitive: boolean): (text:
     if (text.length > maxLength) throw new Fault('DOWNSTREAM_TARGET_TOO_LONG', `more than ${maxLength} characters for a pattern of a rule`)
     return pattern.test(isCaseSensitive ? text : text.toLowerCase())
   }
+}
+
+/**
+ * Compiles a pattern that is looked for again and again in a text whose characters are bytes.
+ *
+ * Throws  SyntaxError on one that cannot run in linear time
+ */
+export function compileSearch(source: string): RegExp {
+  setFlagsFromString('--enable-experimental-regexp-engine')
+  return new RegExp(linearPattern(source, true).source, SEARCH_FLAGS)
 }
