@@ -26,6 +26,8 @@ export interface Probe {
   readonly kind: string
   /** Ends within the timeout; resolves always. */
   readonly attempt: (target: ProbeTarget, timeoutMs: number) => Promise<ProbeResult>
+  /** Ends what would outlive this process; attempts under way resolve. */
+  readonly stop?: () => void
 }
 
 export interface ProbeServices {

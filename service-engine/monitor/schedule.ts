@@ -375,6 +375,7 @@ export function startMonitors(options: MonitorOptions): Monitors {
     usableAddresses: (poolId, serverId) => members.get(memberKey(poolId, serverId))?.usable ?? [],
     stop: () => {
       isStopped = true
+      for (const { probe } of checks.values()) probe.stop?.()
       disarm()
       stopRefresh()
     }

@@ -45,8 +45,12 @@ function limits(timeoutMs: number): string {
 }
 
 export function makeExternalProbe(spec: ExternalSpec, { scriptUser = null }: ProbeServices): Probe {
+  const running = new Set<() => void>()
   return {
     kind: 'external',
+    stop: () => {
+      for (const end of running) end()
+    },
     attempt: (target, timeoutMs) => {
       if (scriptUser === null)
         return Promise.resolve({
@@ -54,7 +58,7 @@ export function makeExternalProbe(spec: ExternalSpec, { scriptUser = null }: Pro
           detail: 'scripts are switched off on this engine: WEIR_EXTERNAL_MONITORS names no user for them'
         })
       try {
-        return runScript(spec, scriptUser, target, timeoutMs)
+        return runScript({ spec, user: scriptUser, target, timeoutMs, running })
       } catch (error) {
         return Promise.resolve(cannotRun(error))
       }
@@ -67,7 +71,16 @@ const cannotRun = (error: unknown): ProbeResult => ({
   detail: `the script cannot run here: ${printable(error instanceof Error ? error.message : String(error))}`
 })
 
-function runScript(spec: ExternalSpec, user: ScriptUser, target: ProbeTarget, timeoutMs: number): Promise<ProbeResult> {
+interface Run {
+  readonly spec: ExternalSpec
+  readonly user: ScriptUser
+  readonly target: ProbeTarget
+  readonly timeoutMs: number
+  /** Has a way to end this run for as long as it lasts. */
+  readonly running: Set<() => void>
+}
+
+function runScript({ spec, user, target, timeoutMs, running }: Run): Promise<ProbeResult> {
   const isOther = process.getuid?.() !== user.uid
   const folder = mkdtempSync(join(tmpdir(), 'weir-monitor-'))
   const script = join(folder, 'script')
@@ -108,6 +121,7 @@ function runScript(spec: ExternalSpec, user: ScriptUser, target: ProbeTarget, ti
       if (isDone) return
       isDone = true
       clearTimeout(timer)
+      running.delete(end)
       if (exit === undefined && child.pid !== undefined) killGroup(child.pid)
       child.stdout.destroy()
       child.stderr.destroy()
@@ -121,6 +135,8 @@ function runScript(spec: ExternalSpec, user: ScriptUser, target: ProbeTarget, ti
     }
     let exit: { readonly code: number | null; readonly signal: NodeJS.Signals | null } | undefined
     const timer = setTimeout(() => (exit === undefined ? finish(down(`did not end within ${timeoutMs} ms`)) : ended(exit)), timeoutMs)
+    const end = (): void => finish({ verdict: 'unknown', detail: 'the engine stopped' })
+    running.add(end)
     child.on('error', error => finish(cannotRun(error)))
     // More is read and dropped, so that the script does not wait for its reader.
     child.stdout.on('data', (chunk: Buffer) => {

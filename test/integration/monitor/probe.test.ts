@@ -316,6 +316,10 @@ t.test('a script is run with bounds, and only where it is allowed', async t => {
     }
   }
   await until('the whole group is gone', () => !group.some(isAlive))
+  const stopped = makeProbe({ ...external, code: 'sleep 600' }, { ...services, scriptUser })
+  const attempt = stopped.attempt(at(4711), 600_000)
+  stopped.stop?.()
+  t.match(await attempt, { verdict: 'unknown', detail: 'the engine stopped' })
   // What is left behind does not hold up the verdict.
   t.match(await run('sleep 600 & echo "$HOME"'), { verdict: 'up' })
   const { detail: home } = await run('pwd')
