@@ -1,4 +1,5 @@
 /** Servers of HTTP/2 that do not behave, frame by frame: what clients of both protocols see of it, and what the server is told. */
+import { once } from 'node:events'
 import { connect as http2Connect, constants, type ServerHttp2Stream } from 'node:http2'
 import t, { type Test } from 'tap'
 import { openTestPlane, sendRaw, until } from '#test/support/data-plane.ts'
@@ -20,6 +21,7 @@ import {
   type FrameClient
 } from '#test/support/frames.ts'
 import { askOn, collect, openHttp2Server } from '#test/support/http2.ts'
+import { manualClock } from '#test/support/manual-clock.ts'
 import { aListener, aPool, aService, aSnapshot } from '#test/support/snapshot.ts'
 import { systemClock } from '#model/base/clock.ts'
 import { makeWireForwarder } from '#engine/dataplane/http/wire/wire.ts'
@@ -585,8 +587,10 @@ t.test('a server that is started again is found again, and what came in full bef
   const other = await openPlane(t, [leaving.port])
   const reader = openClient(t, other.port())
   const stream = reader.request({ ':path': '/' })
+  await once(stream, 'response')
+  await until(() => other.memory.readTotals().servers[0]?.totals.openConnections === 0, 'the server is gone')
   const answer = collect(stream)
-  t.match(await answer, { status: 200, code: 0 })
+  t.match(await answer, { code: 0 })
   t.equal((await answer).body.length, large.length)
 })
 
@@ -624,4 +628,38 @@ t.test('a thousand calls at once, each of which speaks in turn with its server',
   await until(() => plane.records.length === 1_001, 'records')
   t.same(new Set(plane.records.map(record => record.fault)), new Set(['']))
   t.same(plane.bugs, [])
+})
+
+t.test('a server that is silent is asked whether it is there, not too often, and given up when it is not', async t => {
+  const clock = manualClock()
+  let answers = true
+  const server = await openFrameServer(t, peer => {
+    peer.send(settings())
+    peer.onFrame = one => {
+      if (one.type === types.headers) peer.send(headers(one.stream, ok, endHeaders))
+      if (one.type === types.ping && one.flags === 0 && answers) peer.send(frame(types.ping, ack, 0, one.payload), ping())
+    }
+  })
+  const plane = openTestPlane(t, { forwarder: makeWireForwarder({ clock }) })
+  const pools = [aPool([server.port], { isHttp2: true, stallTimeoutMs: 0 })]
+  await plane.load(aSnapshot({ services: [aService({ listeners: [aListener({ isHttp2: true })] })], pools }))
+  const stream = openClient(t, plane.port()).request({ ':path': '/' })
+  const answer = collect(stream)
+  await once(stream, 'response')
+  const peer = server.peers[0]!
+  const pings = (): number => peer.frames.filter(one => one.type === types.ping && one.flags === 0).length
+  clock.advance(31_000)
+  t.equal(pings(), 0, 'it has just spoken')
+  clock.advance(31_000)
+  await until(() => pings() === 1, 'it is asked')
+  await until(() => peer.frames.some(one => one.type === types.ping && one.flags === ack), 'what it answers is read')
+  for (let i = 0; i < 9; i++) clock.advance(31_000)
+  t.equal(pings(), 1, 'and not again for five minutes')
+  answers = false
+  for (let i = 0; i < 3; i++) clock.advance(31_000)
+  await until(() => pings() === 2 || peer.isClosed, 'it is asked again')
+  clock.advance(31_000)
+  t.match(await answer, { status: 200, code: errors.internal })
+  await until(() => peer.isClosed, 'the connection is given up')
+  t.equal(plane.records[0]?.fault, 'UPSTREAM_RESET')
 })
