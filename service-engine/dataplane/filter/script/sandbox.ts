@@ -112,6 +112,10 @@ export class Sandbox {
     let isWhole = false
     try {
       const place = this.#placeFor(quickJs, key, spec)
+      if ('is' in place) {
+        isWhole = true
+        return place
+      }
       const run = this.#call(place, spec, facts)
       isWhole = !('isSpoiled' in run)
       return run
@@ -125,7 +129,7 @@ export class Sandbox {
     }
   }
 
-  #placeFor(quickJs: QuickJs, key: object, spec: ProgramSpec): Place {
+  #placeFor(quickJs: QuickJs, key: object, spec: ProgramSpec): Place | Run {
     const known = this.#places.get(key)
     if (known !== undefined) {
       this.#places.delete(key)
@@ -137,11 +141,12 @@ export class Sandbox {
       if (oldest !== undefined) this.#drop(oldest)
     }
     const place = this.#make(quickJs, spec)
-    this.#places.set(key, place)
+    if (!('is' in place)) this.#places.set(key, place)
     return place
   }
 
-  #make(quickJs: QuickJs, spec: ProgramSpec): Place {
+  /** A failure where the script does not fit into its memory. */
+  #make(quickJs: QuickJs, spec: ProgramSpec): Place | Run {
     const runtime = quickJs.newRuntime({ memoryLimitBytes: MEMORY_BYTES, maxStackSizeBytes: STACK_BYTES })
     const context = runtime.newContext()
     const turns = addressOf(context) + 4 * this.#turnsAt
@@ -151,12 +156,23 @@ export class Sandbox {
       return this.#services.cpuMs() > this.#untilMs
     })
     this.#untilMs = this.#services.cpuMs() + SETUP_MS
+    const held: Handle[] = []
+    const kept = (result: ReturnType<Context['evalCode']>): Handle | undefined => {
+      held.push(result.error ?? result.value)
+      return result.error === undefined ? result.value : undefined
+    }
     const ask = context.newFunction('ask', (...given) => answer(context, spec.ask, given))
-    const script = context.unwrapResult(context.evalCode(asFunction(spec.source), SCRIPT_FILE))
-    const setUp = context.unwrapResult(context.evalCode(prelude, 'weir'))
-    const run = context.unwrapResult(context.callFunction(setUp, context.undefined, ask, script))
-    for (const handle of [ask, script, setUp]) handle.dispose()
-    return { runtime, context, run, turns }
+    held.push(ask)
+    const script = kept(context.evalCode(asFunction(spec.source), SCRIPT_FILE))
+    const setUp = script && kept(context.evalCode(prelude, 'weir'))
+    const made = setUp && script && context.callFunction(setUp, context.undefined, ask, script)
+    const run = made?.error === undefined ? made?.value : undefined
+    if (made?.error !== undefined) held.push(made.error)
+    for (const handle of held) handle.dispose()
+    if (run !== undefined) return { runtime, context, run, turns }
+    context.dispose()
+    runtime.dispose()
+    return failure('does not fit into its memory, or cannot be read')
   }
 
   #call({ runtime, context, run, turns }: Place, spec: ProgramSpec, facts: string): Run & { readonly isSpoiled?: true } {

@@ -35,6 +35,20 @@ t.test('the line of an error is the line of the script', async t => {
   t.match(aProgram(sandbox, 'const f = () => {\n  throw new Error("x")\n}\nf()').run(factsOf()), { is: 'failed', line: 2 })
 })
 
+t.test('a script that cannot be set up fails, and takes nothing else with it', async t => {
+  const told: string[] = []
+  const sandbox = await openSandbox(line => told.push(line))
+  const honest = aProgram(sandbox, 'weir.log(1)')
+  t.match(honest.run(factsOf()), { is: 'done' })
+  const large = Array.from({ length: 5_000 }, (_, i) => `f(${i})`).join('\n')
+  t.match(aProgram(sandbox, `const f = () => 1\n${large}`).run(factsOf()), { is: 'done' }, 'what may be written fits')
+  for (const source of ['let = = 1', Array.from({ length: 60_000 }, (_, i) => `x${i}`).join(';')])
+    for (let i = 0; i < 3; i++) t.match(aProgram(sandbox, source).run(factsOf()), { is: 'failed', message: /cannot be read/ })
+  t.equal(sandbox.count, 2)
+  t.match(honest.run(factsOf()), { is: 'done' })
+  t.same(told, [], 'the sandbox was not loaded again')
+})
+
 t.test('100,000 runs hold no more memory than the first thousand', async t => {
   const sandbox = await openSandbox()
   const program = aProgram(
