@@ -113,6 +113,8 @@ export interface TextOptions extends Common {
   readonly pattern?: string
   /** What the pattern means: "must be the name of an HTTP header". */
   readonly say?: string
+  /** A program: lines and columns matter. */
+  readonly code?: true
 }
 
 export function text<const O extends TextOptions>(description: string, options: O): Field<string, string, PresenceOf<O>> {
@@ -122,6 +124,7 @@ export function text<const O extends TextOptions>(description: string, options: 
       maxLength: options.maxLength ?? 1024,
       ...(options.pattern === undefined ? {} : { pattern: options.pattern }),
       ...(options.say === undefined ? {} : { 'x-say': options.say }),
+      ...(options.code === true ? { 'x-code': true } : {}),
       ...annotations(description, options)
     }),
     options

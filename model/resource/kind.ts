@@ -74,6 +74,7 @@ export interface CheckContext {
  *   x-unsupported  known to Avi, not honoured yet: refused unless it equals its default
  *   x-unsupported-values  words of an enum for which the same holds
  *   x-say          what a pattern means, in words
+ *   x-code         a program: a form shows it with the numbers of its lines
  *   x-rule         a rule over the fields of a nested object, by its name in check.ts
  *   x-first        a form shows it first (the few that matter)
  *   x-last         kept for the tool that wrote it: a form shows it last

@@ -32,7 +32,8 @@ export const dataScript = shape('script', {
     required: true,
     first: true,
     minLength: 1,
-    maxLength: 65536
+    maxLength: 65536,
+    code: true
   })
 })
 

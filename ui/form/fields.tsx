@@ -21,6 +21,7 @@ import { useObjects } from '../feed/feed.tsx'
 import { parseReference, referenceTo } from '../feed/reference.ts'
 import { formatCount } from '../format.ts'
 import { addressValue } from './address.ts'
+import { CodeField } from './code.tsx'
 import { childPointer, hasViolationUnder, valueAt } from './pointer.ts'
 import { applies, blankOf, countChanged, withinSentence } from './schema.ts'
 import type { Field, Shape } from './schema.ts'
@@ -139,6 +140,7 @@ function Input({ field, pointer }: { readonly field: Field; readonly pointer: st
       const text = typeof value === 'string' ? value : ''
       // An empty text is left out: unless it must be there, that is what it means.
       const onText = (next: string): void => set(next === '' && !field.isRequired ? undefined : next)
+      if (shape.isCode === true) return <CodeField {...common} value={text} onText={onText} />
       if (shape.isLong)
         return <Textarea {...common} autosize minRows={2} maxRows={12} value={text} onChange={event => onText(event.currentTarget.value)} />
       if (shape.isSecret)

@@ -2,7 +2,7 @@
 import type { Json, JsonObject } from '#model/resource/kind.ts'
 
 export type Shape =
-  | { readonly is: 'text'; readonly isSecret: boolean; readonly isLong: boolean }
+  | { readonly is: 'text'; readonly isSecret: boolean; readonly isLong: boolean; readonly isCode?: true }
   | { readonly is: 'number'; readonly min: number | undefined; readonly max: number | undefined; readonly isWhole: boolean }
   | { readonly is: 'toggle' }
   | { readonly is: 'choice'; readonly options: readonly { readonly value: string; readonly label: string }[] }
@@ -231,7 +231,12 @@ function shapeOf(schema: Schema, depth: number): Shape {
   switch (schema['type']) {
     case 'string': {
       const isSecret = schema['x-secret'] === true
-      return { is: 'text', isSecret, isLong: (numberOf(schema['maxLength']) ?? 0) > LONG_TEXT }
+      return {
+        is: 'text',
+        isSecret,
+        isLong: (numberOf(schema['maxLength']) ?? 0) > LONG_TEXT,
+        ...(schema['x-code'] === true ? { isCode: true } : {})
+      }
     }
     case 'integer':
     case 'number':
