@@ -53,7 +53,7 @@ function Exchanges({
   readonly onClose: () => void
 }): ReactNode {
   return (
-    <Modal opened={isOpen} onClose={onClose} title="Last probes" size="lg">
+    <Modal opened={isOpen} onClose={onClose} title="Last probes" size="lg" closeButtonProps={{ 'aria-label': 'Close' }}>
       {probes.map(({ engine, report }) => (
         <section key={`${engine} ${report.monitor_uuid}`} aria-label={`${report.monitor_name} on ${engine}`}>
           <p>
