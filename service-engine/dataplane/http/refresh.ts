@@ -22,7 +22,13 @@ export function refresh(services: SpineServices, site: Site, of: Exchange, visit
   exchange.keeper = visit
   visit.refreshes(exchange)
   lease.pool.requestBegan()
-  fetch(exchange, lease.destination, new Refresh(exchange, lease, visit, services))
+  try {
+    fetch(exchange, lease.destination, new Refresh(exchange, lease, visit, services))
+  } catch (error) {
+    services.bug(error)
+    lease.release()
+    visit.left()
+  }
 }
 
 class Refresh implements ForwardEvents {

@@ -4,6 +4,7 @@ import { connect as connectHttp2 } from 'node:http2'
 import { buffer, text } from 'node:stream/consumers'
 import { gunzipSync } from 'node:zlib'
 import t from 'tap'
+import { systemClock } from '#model/base/clock.ts'
 import { aCache, openCachedOrigin } from '#test/support/cached-origin.ts'
 import { ask, closedPort, openHttpServer, openTcpServer, openTestPlane, until } from '#test/support/data-plane.ts'
 import { openHttp2Server } from '#test/support/http2.ts'
@@ -56,6 +57,25 @@ t.test('nobody waits for what is not kept', async t => {
   await until(() => held.length === 8, 'and none waits the next time')
   for (const response of held.slice(6)) response.end('own')
   await Promise.all([again, beside])
+})
+
+t.test('nobody waits for an answer that is long in coming', async t => {
+  const { held, port: serverPort } = await openHeldServer(t)
+  let aheadMs = 0
+  const clock = { ...systemClock, nowMs: () => systemClock.nowMs() + aheadMs }
+  const { load, port, bugs } = openTestPlane(t, { clock })
+  await load(aSnapshot({ services: [aService({ cache: aCache() })], pools: [aPool([serverPort])] }))
+  const first = ask(port())
+  await until(() => held.length === 1, 'the first asks')
+  aheadMs = 3_000
+  const second = ask(port())
+  await until(() => held.length === 2, 'the second asks as well')
+  held[1]!.writeHead(200, { 'cache-control': 'max-age=60' }).end('second')
+  t.match(await second, { body: 'second' })
+  t.match(await ask(port()), { body: 'second', headers: { 'x-cache': 'HIT' } })
+  held[0]!.writeHead(200, { 'cache-control': 'max-age=60' }).end('first')
+  t.match(await first, { body: 'first' })
+  t.same(bugs, [])
 })
 
 t.test('a client that goes takes nobody with it', async t => {

@@ -63,10 +63,13 @@ export interface Flight {
 }
 
 class OpenFlight implements Flight {
+  /** When it was begun. */
+  readonly sinceMs: number
   readonly #waiting = new Set<() => void>()
   readonly #count: (change: number) => void
 
-  constructor(count: (change: number) => void) {
+  constructor(sinceMs: number, count: (change: number) => void) {
+    this.sinceMs = sinceMs
     this.#count = count
   }
 
@@ -181,7 +184,7 @@ export class HttpCache {
   #fetch(visit: Visit, request: RequestHead, mayWait: boolean): Step {
     if (request.method === 'HEAD' || !visit.isPlain || visit.forces) return { is: 'fetch', visit: visit.conditional() }
     const key = this.#flightKey(visit.key, request)
-    const flight = this.#flights.get(key)
+    const flight = this.#inFlight(key)
     if (flight === undefined) return { is: 'fetch', visit: visit.conditional().lead(this.#takeOff(key)) }
     if (!mayWait || this.#waiting >= MAX_WAITING || this.#isUnkept(visit.key)) return { is: 'fetch', visit: visit.conditional() }
     visit.left()
@@ -191,7 +194,7 @@ export class HttpCache {
   /** What is asked for behind the back of one that was answered; null when somebody does already. */
   #refresh(exchange: Exchange, key: string, entry: Entry): Visit | null {
     const flightKey = this.#flightKey(key, exchange.request)
-    if (this.#flights.has(flightKey)) return null
+    if (this.#inFlight(flightKey) !== undefined) return null
     const visit = new Visit(this, exchange, key, null, nothingAsked)
     visit.found(entry)
     return visit.lead(this.#takeOff(flightKey))
@@ -202,12 +205,17 @@ export class HttpCache {
     return newest === undefined ? key : `${key}\n\n${variantOf(newest.varyNames, headers)}`
   }
 
+  /** One that takes longer than anybody waits is taken for lost: nobody joins it, and the next one goes in its place. */
+  #inFlight(key: string): OpenFlight | undefined {
+    const flight = this.#flights.get(key)
+    return flight !== undefined && this.settings.clock.nowMs() - flight.sinceMs < WAIT_MS ? flight : undefined
+  }
+
   #takeOff(key: string): () => void {
-    const flight = new OpenFlight(change => (this.#waiting += change))
+    const flight = new OpenFlight(this.settings.clock.nowMs(), change => (this.#waiting += change))
     this.#flights.set(key, flight)
     return () => {
-      if (this.#flights.get(key) !== flight) return
-      this.#flights.delete(key)
+      if (this.#flights.get(key) === flight) this.#flights.delete(key)
       flight.land()
     }
   }
@@ -390,6 +398,10 @@ export class Visit implements BodyKeeper, Pending {
   }
 
   #begin(response: ResponseHead, nowMs: number): void {
+    // Another server may have begun to answer, and failed.
+    this.#free()
+    this.#freshness = null
+    this.#taken = 0
     const { spec } = this.#cache.settings
     const { request } = this.#exchange
     const freshness =
