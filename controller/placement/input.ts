@@ -1,5 +1,7 @@
 /** What placement needs, from resources. */
 import { filled } from '#model/resource/catalogue.ts'
+import type { PlacementWish } from '#model/resource/placement.ts'
+import type { FilledServiceEngineGroup } from '#model/resource/serviceenginegroup.ts'
 import { listenersOf } from '#model/resource/conflict.ts'
 import type { JsonObject, KindName } from '#model/resource/kind.ts'
 import type { EngineToPlace, GroupToPlace, ServiceToPlace, Willingness } from './place.ts'
@@ -20,11 +22,18 @@ export interface PlaceableResources {
 }
 
 export function groupsToPlace(resources: PlaceableResources): GroupToPlace[] {
-  return resources.list('serviceenginegroup').map(({ uuid, name, body }) => ({
-    uuid,
-    name,
-    maxServicesPerEngine: filled('serviceenginegroup', body).max_vs_per_se
-  }))
+  return resources.list('serviceenginegroup').map(({ uuid, name, body }) => {
+    const { max_vs_per_se: maxServicesPerEngine, algo } = filled('serviceenginegroup', body)
+    return { uuid, name, maxServicesPerEngine, order: algo === 'PLACEMENT_ALGO_PACKED' ? 'packed' : 'distributed' }
+  })
+}
+
+/** What was asked of one service beside its document: by an action or by the scaling of services. */
+export interface Wish {
+  /** Engines beyond the least. */
+  readonly more?: number
+  readonly prefer?: string
+  readonly avoid?: string
 }
 
 /** The enabled virtual services, with what each wants of its group. */
@@ -34,17 +43,44 @@ export function servicesToPlace(resources: PlaceableResources): ServiceToPlace[]
 }
 
 /** Reads one virtual service; undefined when it is not placed by itself. */
-export function serviceReader(resources: PlaceableResources): (service: Resource) => ServiceToPlace | undefined {
-  const wantedOf = new Map(
-    resources.list('serviceenginegroup').map(({ uuid, body }) => [uuid, filled('serviceenginegroup', body).min_scaleout_per_vs])
-  )
+export function serviceReader(
+  resources: PlaceableResources,
+  wishOf: (uuid: string) => Wish | undefined = () => undefined
+): (service: Resource) => ServiceToPlace | undefined {
+  const groups = new Map(resources.list('serviceenginegroup').map(({ uuid, body }) => [uuid, filled('serviceenginegroup', body)]))
   const lookup = { resource: (kind: KindName, uuid: string): JsonObject | undefined => resources.get(kind, uuid)?.body }
   return ({ uuid, name, body, createdRevision }) => {
     // A child is where its parent is.
     if (body['enabled'] === false || body['type'] === 'VS_TYPE_VH_CHILD') return undefined
     const group = typeof body['se_group_ref'] === 'string' ? body['se_group_ref'] : resources.defaultGroup
-    return { uuid, name, group, listeners: listenersOf(body, lookup), enginesWanted: wantedOf.get(group) ?? 1, rank: createdRevision }
+    const settings = groups.get(group)
+    const own = (body['placement'] ?? {}) as PlacementWish
+    const { more = 0, prefer, avoid } = wishOf(uuid) ?? {}
+    const { least, most } = scaleOf(settings, own)
+    const apart = own.anti_affinity ?? (settings?.vs_host_redundancy === true ? 'host' : undefined)
+    return {
+      uuid,
+      name,
+      group,
+      listeners: listenersOf(body, lookup),
+      enginesWanted: Math.min(least + more, most),
+      rank: createdRevision,
+      ...(apart === undefined ? {} : { apart: { by: apart, isStrict: own.anti_affinity !== undefined } }),
+      ...(own.se_selector === undefined ? {} : { selector: own.se_selector }),
+      ...(prefer === undefined ? {} : { prefer }),
+      ...(avoid === undefined ? {} : { avoid })
+    }
   }
+}
+
+/** Engines that a service runs on at least and at most. */
+export function scaleOf(
+  group: Pick<FilledServiceEngineGroup, 'min_scaleout_per_vs' | 'max_scaleout_per_vs' | 'ha_mode'> | undefined,
+  own: PlacementWish
+): { readonly least: number; readonly most: number } {
+  const pair = group?.ha_mode === 'HA_MODE_SHARED_PAIR' ? 2 : 1
+  const least = own.min_scale ?? Math.max(pair, group?.min_scaleout_per_vs ?? 1)
+  return { least, most: Math.max(least, own.max_scale ?? group?.max_scaleout_per_vs ?? 1) }
 }
 
 const takes = {
@@ -60,6 +96,18 @@ export function enginesToPlace(
 ): EngineToPlace[] {
   return resources.list('serviceengine').map(({ uuid, name, body }) => {
     const engine = filled('serviceengine', body)
-    return { uuid, name, group: engine.se_group_ref ?? resources.defaultGroup, takes: takes[engine.enable_state], ...live(uuid) }
+    const labels = engine.labels ?? {}
+    const host = labels['host'] ?? engine.hostname
+    const zone = labels['zone']
+    return {
+      uuid,
+      name,
+      group: engine.se_group_ref ?? resources.defaultGroup,
+      takes: takes[engine.enable_state],
+      labels,
+      ...(host === undefined ? {} : { host }),
+      ...(zone === undefined ? {} : { zone }),
+      ...live(uuid)
+    }
   })
 }

@@ -8,6 +8,8 @@ export interface GroupToPlace {
   readonly uuid: string
   readonly name: string
   readonly maxServicesPerEngine: number
+  /** `packed` fills engines one after another, so that few are needed; `distributed`, the default, takes the least loaded first. */
+  readonly order?: 'distributed' | 'packed'
 }
 
 /** `all`: takes virtual services; `keeps`: goes on with what it has; `none`: gives all away. */
@@ -23,6 +25,10 @@ export interface EngineToPlace {
   readonly takes: Willingness
   /** Services that it said it cannot run, by uuid, with its words: they go elsewhere. */
   readonly refuses?: ReadonlyMap<string, string>
+  readonly labels?: Readonly<Record<string, string>>
+  /** What fails together with it: engines on one host, in one zone. Unknown: it fails alone. */
+  readonly host?: string
+  readonly zone?: string
   /** 0..1, how busy it is; counts only between engines with as many virtual services. */
   readonly loadRatio?: number
 }
@@ -36,6 +42,13 @@ export interface ServiceToPlace {
   readonly enginesWanted: number
   /** Lower goes first where two want the same: the revision that created it, so that an edit changes no order. */
   readonly rank?: number
+  /** Its engines fail independently of each other: always, or where that is possible. */
+  readonly apart?: { readonly by: 'host' | 'zone'; readonly isStrict: boolean }
+  /** Labels that its engines have. */
+  readonly selector?: Readonly<Record<string, string>>
+  /** Uuid of an engine that it should go to, of one that it should leave; where that cannot be it stays as it is. */
+  readonly prefer?: string
+  readonly avoid?: string
 }
 
 export interface PlacementInput {
@@ -43,12 +56,14 @@ export interface PlacementInput {
   readonly engines: readonly EngineToPlace[]
   /** Enabled ones only. */
   readonly services: readonly ServiceToPlace[]
-  /** Where each is now: uuid of the service -> uuids of engines. */
+  /** Where each is now: uuid of the service -> uuids of engines, the primary first. */
   readonly current: ReadonlyMap<string, readonly string[]>
+  /** Uuids of groups whose services are spread anew, by as few moves as that takes. */
+  readonly rebalance?: ReadonlySet<string>
 }
 
 export interface Placement {
-  /** Every service of the input, with the engines it goes to; none when it is not placed. */
+  /** Every service of the input, with the engines it goes to, the primary first; none when it is not placed. */
   readonly assignments: ReadonlyMap<string, readonly string[]>
   /** Services on fewer engines than wanted, and why, in words. */
   readonly unplaced: ReadonlyMap<string, readonly string[]>
@@ -74,6 +89,14 @@ class Site {
 
   refuses({ service }: Candidate): boolean {
     return this.engine.refuses?.has(service.uuid) === true
+  }
+
+  hasLabels({ service: { selector = {} } }: Candidate): boolean {
+    return Object.entries(selector).every(([name, value]) => this.engine.labels?.[name] === value)
+  }
+
+  failsWith(other: Site, by: 'host' | 'zone'): boolean {
+    return this.engine[by] !== undefined && this.engine[by] === other.engine[by]
   }
 
   socketsOf(service: Candidate): readonly Socket[] {
@@ -120,7 +143,10 @@ function candidateOf(service: ServiceToPlace, sitesWith: ReadonlyMap<string, rea
   const needs = [
     ...listeners.filter(({ address }) => ownersOf.has(address)).map(({ protocol, port, address }) => `${protocol} ${port} ${address}`),
     ...foreignSockets.map(({ key, address }) => `${key} ${address}`),
-    ...(refused.has(service.uuid) ? [service.uuid] : [])
+    // What is said of one service alone holds for no other.
+    ...(refused.has(service.uuid) || service.avoid !== undefined || service.prefer !== undefined ? [service.uuid] : []),
+    ...Object.entries(service.selector ?? {}).map(([name, value]) => `label ${name}=${value}`),
+    ...(service.apart?.isStrict === true ? [`apart by ${service.apart.by}`] : [])
   ]
   return {
     service,
@@ -163,9 +189,10 @@ class Queue {
     for (const site of ordered) (this.#buckets[site.count] ??= []).push(site)
   }
 
-  /** Least loaded first. */
-  *sites(below: number): Generator<Site> {
-    for (let count = 0; count < Math.min(this.#buckets.length, below); count++) yield* this.#buckets[count] ?? []
+  /** Least loaded first, or fullest first. */
+  *sites(below: number, order: 'distributed' | 'packed'): Generator<Site> {
+    const counts = Math.min(this.#buckets.length, below)
+    for (let i = 0; i < counts; i++) yield* this.#buckets[order === 'packed' ? counts - 1 - i : i] ?? []
   }
 
   has(site: Site): boolean {
@@ -212,14 +239,23 @@ class GroupPlacement {
   run(
     current: ReadonlyMap<string, readonly string[]>,
     assignments: Map<string, readonly string[]>,
-    unplaced: Map<string, readonly string[]>
+    unplaced: Map<string, readonly string[]>,
+    isRebalanced: boolean
   ): void {
     this.#keep(current)
     this.#fill()
+    if (isRebalanced) this.#rebalance()
     for (const candidate of this.#candidates) {
       const { service, placed } = candidate
-      assignments.set(service.uuid, placed.map(({ engine }) => engine.uuid).toSorted(byText))
+      assignments.set(
+        service.uuid,
+        placed.map(({ engine }) => engine.uuid)
+      )
       if (!isDone(candidate)) unplaced.set(service.uuid, this.#whyNot(candidate))
+      else if (this.#isTogether(candidate))
+        unplaced.set(service.uuid, [
+          `its engines are on one ${service.apart!.by}: no engine elsewhere in group ${this.#group.name} can take it`
+        ])
     }
   }
 
@@ -227,13 +263,25 @@ class GroupPlacement {
   #keep(current: ReadonlyMap<string, readonly string[]>): void {
     const siteOf = new Map(this.#sites.map(site => [site.engine.uuid, site]))
     for (const candidate of this.#candidates) {
-      for (const uuid of current.get(candidate.service.uuid) ?? []) {
+      const { avoid } = candidate.service
+      const before = current.get(candidate.service.uuid) ?? []
+      // What should be left is given up first.
+      const ordered = avoid === undefined ? before : [...before.filter(uuid => uuid !== avoid), ...before.filter(uuid => uuid === avoid)]
+      for (const uuid of ordered) {
         const site = siteOf.get(uuid)
         if (site === undefined || !site.engine.isUp || site.engine.takes === 'none') continue
         if (isDone(candidate) || candidate.placed.includes(site)) continue
+        if (uuid === avoid && this.#hasAnother(candidate, new Set(before))) continue
         if (this.#fits(candidate, site)) this.#put(candidate, site)
       }
     }
+  }
+
+  /** Could another engine take it? */
+  #hasAnother(candidate: Candidate, without: ReadonlySet<string>): boolean {
+    return this.#sites.some(
+      site => site.engine.isUp && site.engine.takes === 'all' && !without.has(site.engine.uuid) && this.#fits(candidate, site)
+    )
   }
 
   /** Rounds: every service gets its first engine before any gets its second. */
@@ -264,6 +312,7 @@ class GroupPlacement {
   }
 
   #pick(candidate: Candidate, queue: Queue): Site | undefined {
+    const { apart, prefer, avoid } = candidate.service
     const isFree = (site: Site): boolean => !candidate.placed.includes(site) && this.#fits(candidate, site)
     if (candidate.owners.size > 0) {
       const free = [...candidate.owners].filter(site => queue.has(site) && isFree(site))
@@ -273,15 +322,70 @@ class GroupPlacement {
       if (serving.length > 0 || candidate.placed.length >= enginesWanted(candidate)) return serving.toSorted(order)[0]
       return free.toSorted(order)[0]
     }
-    for (const site of queue.sites(this.#group.maxServicesPerEngine)) if (isFree(site)) return site
-    return undefined
+    // The best that fits by order of load; what is wished for comes before, what is not after.
+    let fallback: Site | undefined
+    const isWished = (site: Site): boolean =>
+      site.engine.uuid !== avoid && (apart === undefined || !candidate.placed.some(other => other.failsWith(site, apart.by)))
+    if (prefer !== undefined) {
+      const preferred = this.#sites.find(({ engine }) => engine.uuid === prefer)
+      if (preferred !== undefined && queue.has(preferred) && isFree(preferred)) return preferred
+    }
+    for (const site of queue.sites(this.#group.maxServicesPerEngine, this.#group.order ?? 'distributed')) {
+      if (!isFree(site)) continue
+      if (isWished(site)) return site
+      fallback ??= site
+    }
+    return fallback
   }
 
   #fits(candidate: Candidate, site: Site): boolean {
     if (candidate.listeners.length === 0 || site.count >= this.#group.maxServicesPerEngine) return false
     if (candidate.owners.size > 0 && !candidate.owners.has(site)) return false
-    if (site.refuses(candidate)) return false
+    if (site.refuses(candidate) || !site.hasLabels(candidate)) return false
+    const { apart } = candidate.service
+    if (apart?.isStrict === true && candidate.placed.some(other => other !== site && other.failsWith(site, apart.by))) return false
     return site.ports.holder(site.socketsOf(candidate)) === undefined
+  }
+
+  /** Engines that would fail together carry all of it, though it wants them apart. */
+  #isTogether({ service: { apart }, placed, ownersOf }: Candidate): boolean {
+    if (apart === undefined || placed.length < 2 || ownersOf.size > 0) return false
+    return placed.every((site, i) => i === 0 || site.failsWith(placed[0]!, apart.by))
+  }
+
+  /** Moves from the fullest engine to the emptiest that can take it, until none is two ahead of another; packed: the other way round. */
+  #rebalance(): void {
+    const open = this.#sites.filter(({ engine }) => engine.isUp && engine.takes === 'all')
+    const isPacked = this.#group.order === 'packed'
+    const onSite = new Map(open.map(site => [site, new Set<Candidate>()]))
+    for (const candidate of this.#candidates) for (const site of candidate.placed) onSite.get(site)?.add(candidate)
+    const order = (a: Site, b: Site): number => b.count - a.count || byText(a.engine.uuid, b.engine.uuid)
+    const moveOne = (): boolean => {
+      const fullest = open.toSorted(order)
+      for (const from of isPacked ? fullest.toReversed() : fullest) {
+        for (const to of isPacked ? fullest : fullest.toReversed()) {
+          if (to === from || (isPacked ? to.count < from.count : from.count - to.count < 2)) continue
+          for (const candidate of onSite.get(from)!) {
+            if (candidate.owners.size > 0 || candidate.placed.includes(to)) continue
+            const at = candidate.placed.indexOf(from)
+            candidate.placed.splice(at, 1)
+            const isMoved = this.#fits(candidate, to)
+            candidate.placed.splice(at, 0, isMoved ? to : from)
+            if (!isMoved) continue
+            onSite.get(from)!.delete(candidate)
+            onSite.get(to)!.add(candidate)
+            from.count--
+            to.count++
+            from.ports.release(from.socketsOf(candidate))
+            to.ports.claim(to.socketsOf(candidate), candidate.service.name)
+            return true
+          }
+        }
+      }
+      return false
+    }
+    // Each move lowers the sum of squares (packed: raises it), so that it ends; the bound is for our own mistakes.
+    for (let moves = 0; moves < this.#candidates.length * open.length && moveOne(); moves++);
   }
 
   #put(candidate: Candidate, site: Site): void {
@@ -324,7 +428,16 @@ class GroupPlacement {
       const words = engine.refuses?.get(candidate.service.uuid)
       return words === undefined ? [] : [`engine ${engine.name} refused it: ${words}`]
     })
-    const willing = room.filter(site => !site.refuses(candidate))
+    const labelled = room.filter(site => site.hasLabels(candidate))
+    if (labelled.length === 0 && room.length > 0) {
+      const wanted = Object.entries(candidate.service.selector ?? {}).map(([name, value]) => `${name}=${value}`)
+      return [`no engine in ${group} that is up has ${wanted.length === 1 ? 'label' : 'labels'} ${wanted.join(', ')}`]
+    }
+    const { apart } = candidate.service
+    const apartRoom =
+      apart?.isStrict === true ? labelled.filter(site => !candidate.placed.some(other => other.failsWith(site, apart.by))) : labelled
+    if (apartRoom.length === 0 && labelled.length > 0) return [`no engine in ${group} is on another ${apart!.by}`]
+    const willing = apartRoom.filter(site => !site.refuses(candidate))
     const reasons = [...refusals, ...(willing.length === 0 ? [] : this.#portsInWords(candidate, willing))]
     return full.length === 0 ? reasons : [...reasons, `${full.length} of ${open.length} engines in ${group} carry ${limit}`]
   }
@@ -363,7 +476,13 @@ export function place(input: PlacementInput): Placement {
   const groupOf = new Map(input.groups.map(group => [group.uuid, group]))
   for (const [uuid, services] of servicesOf) {
     const group = groupOf.get(uuid)
-    if (group !== undefined) new GroupPlacement(group, enginesOf.get(uuid) ?? [], services).run(input.current, assignments, unplaced)
+    if (group !== undefined)
+      new GroupPlacement(group, enginesOf.get(uuid) ?? [], services).run(
+        input.current,
+        assignments,
+        unplaced,
+        input.rebalance?.has(uuid) === true
+      )
     else
       for (const service of services) {
         assignments.set(service.uuid, [])

@@ -48,4 +48,14 @@ export class Ports {
       else claims.byAddress.set(socket.address, name)
     }
   }
+
+  /** Gives back what the same sockets claimed. */
+  release(sockets: readonly Socket[]): void {
+    for (const { key, address } of sockets) {
+      const claims = this.#claims.get(key)
+      if (claims === undefined) continue
+      if (address === '*') claims.all = undefined
+      else claims.byAddress.delete(address)
+    }
+  }
 }

@@ -65,6 +65,10 @@ export interface PlacedOn {
   readonly engine_uuid: string
   readonly engine_name: string
   readonly state: OperState
+  /** The first of its engines: it owns the addresses where one engine has to. */
+  readonly primary: boolean
+  /** `leaving`: it goes on here until it runs where it moves to. */
+  readonly phase: 'starting' | 'running' | 'leaving'
   readonly wanted_revision: number
   readonly running_revision: number
 }

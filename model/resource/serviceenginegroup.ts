@@ -1,6 +1,6 @@
 import type { Filled, Written } from './field.ts'
 import { defineKind } from './define.ts'
-import { cloudRef, each, inTenant, integer, keyValue, list, oneOf } from './common.ts'
+import { cloudRef, each, flag, inTenant, integer, keyValue, list, oneOf } from './common.ts'
 
 export const serviceenginegroup = defineKind({
   kind: 'serviceenginegroup',
@@ -19,10 +19,17 @@ export const serviceenginegroup = defineKind({
       'How an address reaches its engines. HOST: an address that an engine has is bound there; any other is listened for on all addresses of the engines that carry it.',
       { default: 'HOST', first: true, unsupported: ['L2', 'BGP', 'DNS'] }
     ),
-    algo: oneOf(['PLACEMENT_ALGO_DISTRIBUTED'], 'DISTRIBUTED takes the least loaded engine first. Unlike Avi this is the default.', {
-      default: 'PLACEMENT_ALGO_DISTRIBUTED',
-      unsupported: ['PLACEMENT_ALGO_PACKED']
-    }),
+    algo: oneOf(
+      ['PLACEMENT_ALGO_DISTRIBUTED', 'PLACEMENT_ALGO_PACKED'],
+      'DISTRIBUTED takes the least loaded engine first, PACKED fills one engine before the next. Unlike Avi DISTRIBUTED is the default.',
+      { default: 'PLACEMENT_ALGO_DISTRIBUTED' }
+    ),
+    ha_mode: oneOf(
+      ['HA_MODE_SHARED', 'HA_MODE_SHARED_PAIR'],
+      'SHARED (N+M): every service on as many engines as min_scaleout_per_vs says. SHARED_PAIR (active/active): on two at least.',
+      { default: 'HA_MODE_SHARED', unsupported: ['HA_MODE_LEGACY_ACTIVE_STANDBY'] }
+    ),
+    vs_host_redundancy: flag('The engines of a virtual service are on different hosts where that is possible.', { default: true }),
     vs_scalein_timeout: integer('Time that connections may go on when a virtual service or a server is taken away.', {
       default: 30,
       min: 0,
@@ -101,7 +108,6 @@ export const serviceenginegroup = defineKind({
     gcp_config: {},
     gratarp_permanent_periodicity: 10,
     grpc_channel_connect_timeout: 15,
-    ha_mode: 'HA_MODE_SHARED',
     handle_per_pkt_attack: true,
     hardwaresecuritymodulegroup_ref: '',
     heap_minimum_config_memory: 8,
@@ -312,7 +318,6 @@ export const serviceenginegroup = defineKind({
     vnic_probe_interval: 5,
     vnic_rpc_retry_interval: 5,
     vnicdb_cmd_history_size: 256,
-    vs_host_redundancy: true,
     vs_scalein_timeout_for_upgrade: 30,
     vs_scaleout_timeout: 600,
     vs_se_primary_switchover_additional_wait_time: 0,

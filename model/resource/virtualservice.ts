@@ -7,6 +7,7 @@ import { faultInjection } from './fault.ts'
 import { conflictViolations, portsOf, protocolOf } from './conflict.ts'
 import type { CheckContext, JsonObject } from './kind.ts'
 import { matchViolations } from './match.ts'
+import { placementViolations, placementWish } from './placement.ts'
 import { rateProfile, rateViolations } from './ratelimit.ts'
 import { timeouts } from './timeouts.ts'
 import { vhDomain, vhMatch, virtualHostViolations } from './virtualhost.ts'
@@ -125,6 +126,7 @@ const fields = {
   analytics_policy: nested(analyticsPolicy, 'What is logged.', {}),
   analytics_profile_ref: ref('analyticsprofile', 'What is logged; System-Analytics-Profile when left out.', {}),
   se_group_ref: ref('serviceenginegroup', 'Engines that carry it; Default-Group when left out.', {}),
+  placement: nested(placementWish, 'What it asks of its engines. Not a field of Avi.', {}),
   cloud_ref: cloudRef,
   type: oneOf(
     ['VS_TYPE_NORMAL', 'VS_TYPE_VH_PARENT', 'VS_TYPE_VH_CHILD'],
@@ -332,6 +334,7 @@ function ownRules(body: FilledVirtualService, context: CheckContext): Violation[
     ...corsViolations(body.cors_policy),
     ...contentRewriteViolations(body.content_rewrite, context),
     ...virtualHostViolations(body, context),
+    ...placementViolations(body.placement),
     ...matchViolations(body.fault?.match, '/fault/match', context)
   )
   if (type !== 'APPLICATION_PROFILE_TYPE_HTTP' && body.type !== 'VS_TYPE_NORMAL') say('/type', 'needs an HTTP application profile')

@@ -21,7 +21,9 @@ const engines = fc
       addresses: fc.uniqueArray(fc.constantFrom('10.0.0.1', '10.0.0.2', '2001:db8::1'), { maxLength: 1 }),
       isUp: fc.boolean(),
       takes: fc.constantFrom('all' as const, 'all' as const, 'keeps' as const, 'none' as const),
-      loadRatio: fc.constantFrom(0, 0.5, 1)
+      loadRatio: fc.constantFrom(0, 0.5, 1),
+      labels: fc.constantFrom({}, { rack: 'a' }, { rack: 'b' }),
+      host: fc.constantFrom('h1', 'h2', 'h3')
     }),
     { maxLength: 6 }
   )
@@ -38,7 +40,9 @@ const services = fc
       group: fc.constantFrom(...groups, 'gone'),
       listeners: fc.array(listener, { maxLength: 3 }),
       enginesWanted: fc.integer({ min: 1, max: 3 }),
-      rank: fc.nat({ max: 3 })
+      rank: fc.nat({ max: 3 }),
+      selector: fc.constantFrom({}, {}, { rack: 'a' }),
+      apart: fc.constantFrom({ by: 'host' as const, isStrict: true }, { by: 'host' as const, isStrict: false })
     }),
     { maxLength: 12 }
   )
@@ -49,10 +53,13 @@ const scene: fc.Arbitrary<PlacementInput> = fc
     engines,
     services,
     limits: fc.tuple(fc.integer({ min: 1, max: 5 }), fc.integer({ min: 1, max: 5 })),
+    order: fc.constantFrom('distributed' as const, 'packed' as const),
+    rebalance: fc.subarray(groups),
     draws: fc.array(fc.nat(), { minLength: 12, maxLength: 12 })
   })
-  .map(({ engines: some, services: wanted, limits, draws }) => ({
-    groups: groups.map((uuid, i) => ({ uuid, name: uuid, maxServicesPerEngine: limits[i]! })),
+  .map(({ engines: some, services: wanted, limits, order, rebalance, draws }) => ({
+    groups: groups.map((uuid, i) => ({ uuid, name: uuid, maxServicesPerEngine: limits[i]!, order })),
+    rebalance: new Set(rebalance),
     engines: some,
     services: wanted,
     current: new Map(wanted.map(({ uuid }, i) => [uuid, some.length === 0 ? [] : [some[draws[i]! % some.length]!.uuid]]))
@@ -83,6 +90,24 @@ const clash = (a: Socket, b: Socket): boolean =>
   (a.address === b.address || a.address === '*' || b.address === '*')
 const doClash = (engine: EngineToPlace, a: ServiceToPlace, b: ServiceToPlace): boolean =>
   socketsOn(engine, a).some(one => socketsOn(engine, b).some(other => clash(one, other)))
+
+const hasLabels = ({ labels = {} }: EngineToPlace, { selector = {} }: ServiceToPlace): boolean =>
+  Object.entries(selector).every(([name, value]) => labels[name] === value)
+
+t.test('every engine has the labels that were asked for, and who must be apart is', async t => {
+  fc.assert(
+    fc.property(scene, input => {
+      const { assignments } = place(input)
+      return input.services.every(service => {
+        const on = assignments.get(service.uuid)!.map(uuid => input.engines.find(engine => engine.uuid === uuid)!)
+        const isApart = service.apart?.isStrict !== true || new Set(on.map(({ host }) => host)).size === on.length
+        return on.every(engine => hasLabels(engine, service)) && isApart
+      })
+    }),
+    bounded
+  )
+  t.pass('holds')
+})
 
 t.test('no engine is above its limit, of another group, down, or bound twice', async t => {
   fc.assert(
@@ -118,7 +143,10 @@ t.test('no service is below what it wants while an engine could take it, and eve
           if (!engine.isUp || engine.takes !== 'all' || placed.includes(engine.uuid)) return true
           const here = servicesOn(engine.uuid, placement, input)
           const limit = input.groups.find(({ uuid }) => uuid === engine.group)!.maxServicesPerEngine
-          return here.length >= limit || here.some(other => doClash(engine, service, other))
+          const isUnfit =
+            !hasLabels(engine, service) ||
+            (service.apart?.isStrict === true && input.engines.some(other => placed.includes(other.uuid) && other.host === engine.host))
+          return isUnfit || here.length >= limit || here.some(other => doClash(engine, service, other))
         })
       })
     }),
@@ -150,9 +178,10 @@ t.test('an engine that goes down moves only what was on it', async t => {
     fc.property(scene, fc.nat(), (input, draw) => {
       if (input.engines.length === 0) return true
       const before = place(input)
+      const quiet = { ...input, rebalance: new Set<string>() }
       const failed = input.engines[draw % input.engines.length]!
       const after = place({
-        ...input,
+        ...quiet,
         engines: input.engines.map(engine => (engine === failed ? { ...engine, isUp: false } : engine)),
         current: before.assignments
       })

@@ -231,7 +231,8 @@ t.test('the input comes from resources', async t => {
       group: 'serviceenginegroup-Default-Group',
       listeners: [tcp('10.0.0.10', 80)],
       enginesWanted: 1,
-      rank: 1
+      rank: 1,
+      apart: { by: 'host', isStrict: false }
     },
     {
       uuid: 'virtualservice-wide',
@@ -239,8 +240,79 @@ t.test('the input comes from resources', async t => {
       group: 'serviceenginegroup-edge',
       listeners: [tcp('10.0.0.10', 80)],
       enginesWanted: 2,
-      rank: 4
+      rank: 4,
+      apart: { by: 'host', isStrict: false }
     }
   ])
   t.same(Object.fromEntries(place(input).assignments), { 'virtualservice-shop': ['serviceengine-e1'], 'virtualservice-wide': [] })
+})
+
+t.test('packed fills one engine before the next', async t => {
+  const engines = [engine('e1'), engine('e2'), engine('e3')]
+  const services = [1, 2, 3].map(i => service(`s${i}`, [tcp(`192.0.2.${i}`, 80 + i)]))
+  const packed = place({
+    groups: [{ uuid: 'g', name: 'g', maxServicesPerEngine: 2, order: 'packed' }],
+    engines,
+    services,
+    current: new Map()
+  })
+  t.same(Object.fromEntries(packed.assignments), { s1: ['e1'], s2: ['e1'], s3: ['e2'] })
+})
+
+t.test('labels choose engines, and say so where there is none', async t => {
+  const engines = [engine('e1', { labels: { rack: 'a' } }), engine('e2', { labels: { rack: 'b', disk: 'ssd' } })]
+  const picky = { ...shop, selector: { disk: 'ssd' } }
+  t.same(whereIs({ engines, services: [picky] }), { shop: ['e2'] })
+  t.same(whereIs({ engines, services: [picky], current: { shop: ['e1'] } }), { shop: ['e2'] }, 'it moves when its labels do')
+  t.same(whyNot({ engines, services: [{ ...picky, selector: { disk: 'tape' } }] }), {
+    shop: ['no engine in group Default-Group that is up has label disk=tape']
+  })
+})
+
+t.test('engines that fail together are kept apart: always when asked, else where that is possible', async t => {
+  const engines = [
+    engine('e1', { host: 'h1', zone: 'z1' }),
+    engine('e2', { host: 'h1', zone: 'z1' }),
+    engine('e3', { host: 'h2', zone: 'z1' })
+  ]
+  const wide = (apart: NonNullable<ServiceToPlace['apart']>, enginesWanted = 2) => ({ ...shop, enginesWanted, apart })
+  t.same(whereIs({ engines, services: [wide({ by: 'host', isStrict: false })] }), { shop: ['e1', 'e3'] })
+  t.same(whereIs({ engines: engines.slice(0, 2), services: [wide({ by: 'host', isStrict: false })] }), { shop: ['e1', 'e2'] })
+  t.same(whyNot({ engines: engines.slice(0, 2), services: [wide({ by: 'host', isStrict: false })] }), {
+    shop: ['its engines are on one host: no engine elsewhere in group Default-Group can take it']
+  })
+  t.same(whereIs({ engines, services: [wide({ by: 'host', isStrict: true }, 3)] }), { shop: ['e1', 'e3'] })
+  t.same(whyNot({ engines, services: [wide({ by: 'host', isStrict: true }, 3)] }), {
+    shop: ['no engine in group Default-Group is on another host']
+  })
+  t.same(whereIs({ engines, services: [wide({ by: 'zone', isStrict: true })], current: { shop: ['e1', 'e3'] } }), { shop: ['e1'] })
+})
+
+t.test('the primary stays first, and what a service should leave or go to counts where it can be', async t => {
+  const engines = [engine('e1'), engine('e2'), engine('e3')]
+  const pair = { ...shop, enginesWanted: 2 }
+  t.same(whereIs({ engines, services: [pair], current: { shop: ['e3', 'e1'] } }), { shop: ['e3', 'e1'] })
+  t.same(whereIs({ engines, services: [{ ...pair, avoid: 'e3' }], current: { shop: ['e3', 'e1'] } }), { shop: ['e1', 'e2'] })
+  t.same(whereIs({ engines, services: [{ ...shop, avoid: 'e1', prefer: 'e3' }], current: { shop: ['e1'] } }), { shop: ['e3'] })
+  t.same(whereIs({ engines: [engine('e1')], services: [{ ...shop, avoid: 'e1' }], current: { shop: ['e1'] } }), { shop: ['e1'] })
+  t.same(whereIs({ engines, services: [{ ...shop, avoid: 'e1' }], current: { shop: ['e1', 'e2'] } }), { shop: ['e2'] }, 'scaled in')
+})
+
+t.test('a group is spread anew by as few moves as that takes', async t => {
+  const engines = [engine('e1'), engine('e2')]
+  const services = [1, 2, 3, 4].map(i => service(`s${i}`, [tcp(`192.0.2.${i}`, 80 + i)]))
+  const current = new Map(services.map(({ uuid }) => [uuid, ['e1']]))
+  const groups = [{ uuid: 'g', name: 'g', maxServicesPerEngine: 10 }]
+  const still = place({ groups, engines, services, current })
+  t.same(Object.fromEntries(still.assignments), Object.fromEntries(current), 'by itself nothing moves')
+  const spread = place({ groups, engines, services, current, rebalance: new Set(['g']) })
+  t.same(Object.fromEntries(spread.assignments), { s1: ['e2'], s2: ['e2'], s3: ['e1'], s4: ['e1'] })
+  const packed = place({
+    groups: [{ ...groups[0]!, order: 'packed' }],
+    engines,
+    services,
+    current: spread.assignments,
+    rebalance: new Set(['g'])
+  })
+  t.equal(new Set([...packed.assignments.values()].flat()).size, 1)
 })
