@@ -8,6 +8,7 @@ import type { AuthorityPort, Seal } from '#controller/pki/port.ts'
 import type { Store } from '#controller/store/store.ts'
 import type { TelemetryPort } from '#controller/telemetry/port.ts'
 import { Caches } from './caches.ts'
+import { makeActions } from './action.ts'
 import { openChannel } from './channel.ts'
 import type { Admission, Caller } from './channel.ts'
 import { makeEnrol } from './enrol.ts'
@@ -67,8 +68,14 @@ export async function openFleet(options: FleetOptions): Promise<Fleet> {
     clock,
     log,
     plan: () => planner.plan([...roster.engines]),
+    isMoving: () => planner.placer.isMoving,
     onPlanned: () => runtime.planned(),
-    onAnswer: (engine, isNews) => (isNews ? runtime.engineChanged(engine) : announce({ kind: 'serviceengine', uuid: engine.uuid }))
+    onAnswer: (engine, isNews) => {
+      // Whoever waits for this engine to take over may be able to leave now.
+      if (isNews && planner.placer.isMoving) pusher.schedule()
+      if (isNews) runtime.engineChanged(engine)
+      else announce({ kind: 'serviceengine', uuid: engine.uuid })
+    }
   })
   const quotas = new Quotas({ store, clock, log })
   const limits = new SharedLimits({
@@ -326,6 +333,12 @@ export async function openFleet(options: FleetOptions): Promise<Fleet> {
       find: requestId => traces.find(requestId)
     },
     purgeCache: (uuid, purge, by) => caches.purge(uuid, purge, by),
+    actions: makeActions({
+      store,
+      planner,
+      nameOf: uuid => roster.resource(uuid)?.name ?? uuid,
+      planNow: () => pusher.planNow()
+    }),
     engineRuntime: runtime.engine,
     virtualServiceRuntime: runtime.virtualService,
     poolRuntime: runtime.pool,

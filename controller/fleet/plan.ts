@@ -1,4 +1,5 @@
 /** What each engine should run and why: placement and compile, as the fleet asks for them. */
+import type { Placer } from './placer.ts'
 import type { Engine, Wanted } from './roster.ts'
 
 /** Where one virtual service goes. */
@@ -15,4 +16,11 @@ export interface Planner {
   readonly service: (virtualServiceUuid: string) => ServicePlan | undefined
   /** Another number whenever `service` says something else of any service. */
   readonly version: () => number
+  /** What may be asked of placement. */
+  readonly placer: Placing
 }
+
+export type Placing = Pick<
+  Placer,
+  'services' | 'sites' | 'isMoving' | 'service' | 'moreOf' | 'leavingOf' | 'wish' | 'switchOver' | 'rebalance' | 'preview'
+>

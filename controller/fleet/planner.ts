@@ -1,14 +1,14 @@
 /** The planner of a real controller: placement, then compile, over the store as it is now. */
+import { systemClock } from '#model/base/clock.ts'
 import type { Log } from '#model/base/log.ts'
-import type { KindName } from '#model/resource/kind.ts'
 import { ADMIN_TENANT } from '#controller/access/permission.ts'
 import { compile, PartCache, type Problem, type Resources } from '#controller/compile/compile.ts'
-import { enginesToPlace, groupsToPlace, serviceReader, type PlaceableResources } from '#controller/placement/input.ts'
-import { place, type EngineToPlace, type Placement, type ServiceToPlace } from '#controller/placement/place.ts'
+import type { EngineToPlace } from '#controller/placement/place.ts'
 import type { Seal } from '#controller/pki/port.ts'
 import type { Stapling } from '#controller/pki/stapling.ts'
-import type { Store, StoredResource, Touched } from '#controller/store/store.ts'
+import type { Store, Touched } from '#controller/store/store.ts'
 import type { Planner, ServicePlan } from './plan.ts'
+import { Placer } from './placer.ts'
 import type { Engine, Wanted } from './roster.ts'
 import type { TicketKeyRing } from './ticket-keys.ts'
 
@@ -22,11 +22,9 @@ export interface PlannerOptions {
   readonly ticketKeys?: TicketKeyRing
   /** OCSP responses for certificates; none without it. */
   readonly stapling?: Pick<Stapling, 'of' | 'version'>
+  readonly nowMs?: () => number
 }
 
-const DEFAULT_GROUP = 'Default-Group'
-/** A change of one of these may change what every service asks of placement. */
-const sharedKinds: ReadonlySet<KindName> = new Set<KindName>(['networkprofile', 'serviceenginegroup'])
 /** A round that compiles everything, and sweeps, comes when the parts kept have become so many times what they were after the last. */
 const SWEEP_GROWTH = 2
 
@@ -38,82 +36,22 @@ interface Kept {
   readonly madeOf: ReadonlySet<string>
 }
 
-const isEqualList = (a: readonly string[], b: readonly string[]): boolean => a.length === b.length && a.every((item, i) => item === b[i])
-
 /** Opens a planner; where services were placed is kept in the store, so that a restart of the controller moves nothing. */
-export function makePlanner({ store, seal, log, loadOf = () => undefined, ticketKeys, stapling }: PlannerOptions): Planner {
-  // One row, so that the move of a thousand services is one durable step.
-  const table = store.table<Readonly<Record<string, readonly string[]>>>('fleet-placement')
-  const current = new Map(Object.entries(table.get('all') ?? {}))
+export function makePlanner({
+  store,
+  seal,
+  log,
+  loadOf = () => undefined,
+  ticketKeys,
+  stapling,
+  nowMs = systemClock.nowMs
+}: PlannerOptions): Planner {
+  const placer = new Placer({ store, nowMs, loadOf })
   const cache = new PartCache()
   const plans = new Map<string, ServicePlan>()
   const resources: Resources = {
     get: (kind, uuid) => store.get(kind, uuid),
     system: (kind, name) => store.findByName(kind, ADMIN_TENANT, name)
-  }
-
-  const remember = (assignments: ReadonlyMap<string, readonly string[]>): void => {
-    let isChanged = false
-    for (const uuid of current.keys()) {
-      // A disabled service keeps its last place as well: enabled again it goes back.
-      if (assignments.has(uuid) || store.get('virtualservice', uuid) !== undefined) continue
-      isChanged = current.delete(uuid)
-    }
-    for (const [uuid, engines] of assignments) {
-      const before = current.get(uuid)
-      // What is placed nowhere keeps its last place: an engine that comes back gets its services back.
-      if (engines.length === 0 || (before !== undefined && isEqualList(before, engines))) continue
-      current.set(uuid, engines)
-      isChanged = true
-    }
-    if (isChanged) table.set('all', Object.fromEntries(current))
-  }
-
-  // What placement asks of services, kept in step with the store, so that a change costs what it touches.
-  const services = new Map<string, ServiceToPlace>()
-  let servicesVersion = 0
-  const readService = (read: (service: StoredResource) => ServiceToPlace | undefined, uuid: string): void => {
-    const stored = store.get('virtualservice', uuid)
-    const next = stored === undefined ? undefined : read(stored)
-    if (JSON.stringify(next) === JSON.stringify(services.get(uuid))) return
-    servicesVersion += 1
-    if (next === undefined) services.delete(uuid)
-    else services.set(uuid, next)
-  }
-  const followServices = (placeable: PlaceableResources, touched: readonly Touched[] | undefined): void => {
-    const read = serviceReader(placeable)
-    if (touched === undefined || touched.some(({ kind }) => sharedKinds.has(kind))) {
-      const stored = new Set(store.list('virtualservice').map(({ uuid }) => uuid))
-      for (const uuid of new Set([...stored, ...services.keys()])) readService(read, uuid)
-      return
-    }
-    const uuids = touched.flatMap(({ kind, uuid }) => {
-      if (kind === 'virtualservice') return [uuid]
-      return kind === 'vsvip' ? store.referrersOf(uuid).map(({ fromUuid }) => fromUuid) : []
-    })
-    for (const uuid of new Set(uuids)) readService(read, uuid)
-  }
-
-  // Placement looks at every service: it is left out when nothing of what it looks at has changed.
-  let placedFor = ''
-  let placement: Placement = { assignments: new Map(), unplaced: new Map() }
-  /** The same the other way round, by uuid of the engine. */
-  let servicesOf = new Map<string, string[]>()
-  const placeIfChanged = (placeable: PlaceableResources, sites: readonly EngineToPlace[]): void => {
-    const groups = groupsToPlace(placeable)
-    const engines = sites.map(site => [site.uuid, site.group, site.takes, site.isUp, site.addresses, [...(site.refuses ?? [])]])
-    const key = JSON.stringify([servicesVersion, groups, engines])
-    if (key === placedFor) return
-    placement = place({ groups, engines: sites, services: [...services.values()], current })
-    remember(placement.assignments)
-    servicesOf = new Map()
-    for (const [uuid, on] of placement.assignments)
-      for (const engine of on) {
-        const list = servicesOf.get(engine)
-        if (list === undefined) servicesOf.set(engine, [uuid])
-        else list.push(uuid)
-      }
-    placedFor = key
   }
 
   let childrenOf: ReadonlyMap<string, readonly string[]> = new Map()
@@ -171,7 +109,7 @@ export function makePlanner({ store, seal, log, loadOf = () => undefined, ticket
         return children.length === 0 ? [] : [[service, children] as const]
       })
     )
-    const enginesOf = (service: string): number => placement.assignments.get(service)?.length ?? 1
+    const enginesOf = (service: string): number => placer.placement.assignments.get(service)?.length ?? 1
     const tickets = ticketKeys === undefined ? {} : { ticketKeys: ticketKeys.of(group) }
     const key = JSON.stringify([
       name,
@@ -207,13 +145,13 @@ export function makePlanner({ store, seal, log, loadOf = () => undefined, ticket
   let tellFor: readonly unknown[] = []
   const tellPlans = (): void => {
     // Ten thousand services are gone through only when something of this is another.
-    const now = [placement, childrenOf, servicesVersion, JSON.stringify([...problems])]
+    const now = [placer.placement, placer.servicesVersion, childrenOf, JSON.stringify([...problems])]
     if (now.every((part, i) => part === tellFor[i])) return
     tellFor = now
     version += 1
-    const { assignments, unplaced } = placement
+    const { assignments, unplaced } = placer.placement
     plans.clear()
-    for (const { uuid, enginesWanted } of services.values()) {
+    for (const { uuid, enginesWanted } of placer.services) {
       const problem = problems.get(uuid)
       const on = assignments.get(uuid) ?? []
       const missing = (unplaced.get(uuid) ?? []).map(reason => (on.length === 0 ? `waiting for an engine: ${reason}` : reason))
@@ -236,31 +174,16 @@ export function makePlanner({ store, seal, log, loadOf = () => undefined, ticket
 
   const plan = (engines: readonly Engine[]): ReadonlyMap<string, Wanted> => {
     const byUuid = new Map(engines.map(engine => [engine.uuid, engine]))
-    const placeable: PlaceableResources = {
-      get: (kind: KindName, uuid: string) => store.get(kind, uuid),
-      list: (kind: KindName) => store.list(kind),
-      defaultGroup: resources.system('serviceenginegroup', DEFAULT_GROUP)?.uuid ?? ''
-    }
     const revision = store.revision()
     const touched = cache.size > SWEEP_GROWTH * sizeAfterSweep ? undefined : store.touchedSince(plannedAt)
     const dropped = touched === undefined ? undefined : cache.follow(revision, touched)
-    followServices(placeable, touched)
+    placer.follow(touched, byUuid, refusedBy)
     followChildren(touched)
-    const sites = enginesToPlace(placeable, uuid => {
-      const engine = byUuid.get(uuid)
-      return {
-        isUp: engine?.isUsable === true,
-        addresses: engine?.row.facts?.addresses ?? [],
-        refuses: refusedBy(engine),
-        loadRatio: loadOf(uuid) ?? 0
-      }
-    })
-    placeIfChanged(placeable, sites)
 
     const found = new Map<string, string>()
     const wanted = new Map<string, Wanted>()
-    for (const site of sites) {
-      const compiled = compileFor(site, servicesOf.get(site.uuid) ?? [], dropped)
+    for (const site of placer.sites) {
+      const compiled = compileFor(site, placer.servicesOn(site.uuid), dropped)
       kept.set(site.uuid, compiled)
       wanted.set(site.uuid, compiled.wanted)
       for (const { virtualService, message } of compiled.problems) found.set(virtualService, message)
@@ -277,5 +200,5 @@ export function makePlanner({ store, seal, log, loadOf = () => undefined, ticket
     return wanted
   }
 
-  return { plan, service: uuid => plans.get(uuid), version: () => version }
+  return { plan, service: uuid => plans.get(uuid), version: () => version, placer }
 }

@@ -1,4 +1,5 @@
 /** What the rest of the controller may ask of the fleet. */
+import type { PlacementActions } from './action.ts'
 import type { CachePurge, Explanation, RequestQuestion, RequestTrace, TraceOrder } from '#model/message/message.ts'
 import type { CachePurgeRuntime, ServiceEngineRuntime, VirtualServiceRuntime, PoolRuntime } from '#model/resource/runtime.ts'
 
@@ -15,6 +16,7 @@ export interface FleetPort {
   readonly traces?: TracesPort
   /** Takes out what engines keep; one that is away is told when it is back. */
   readonly purgeCache?: (virtualServiceUuid: string, purge: CachePurge, by: string) => Promise<CachePurgeRuntime>
+  readonly actions: PlacementActions
   /** Ends an engine's trust: its socket closes, its services move, it cannot come back with this identity. */
   readonly revoke: (engineUuid: string, reason: string) => Promise<void>
   /** Called at once when a state changes (engine up or down, server up or down, placed, applied). Returns the way to stop. */

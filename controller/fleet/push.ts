@@ -24,6 +24,8 @@ export interface PushOptions {
   /** What each engine should run now; called at most once in each interval of coalescing. */
   readonly plan: () => ReadonlyMap<string, Wanted>
   readonly onPlanned: () => void
+  /** Services leave engines: a plan may be due though nothing was changed. */
+  readonly isMoving: () => boolean
   /** An engine answered; `isNews`: it runs or refuses other things than before, not only another number. */
   readonly onAnswer: (engine: Engine, isNews: boolean) => void
 }
@@ -191,6 +193,7 @@ export class Pusher {
   }
 
   #retry(): void {
+    if (this.#options.isMoving()) this.schedule()
     for (const engine of this.#options.roster.engines) {
       const link = this.#links.get(engine)
       if (link !== undefined) link.refusedHash = ''

@@ -11,6 +11,7 @@ import type {
   LimitRuntime,
   OperState,
   OperStatus,
+  PlacedOn,
   PoolRuntime,
   ProbeReport,
   ServerRuntime,
@@ -326,6 +327,24 @@ export function makeRuntime(options: RuntimeOptions): Runtime {
 
   // The views.
 
+  function placesOf(uuid: string): PlacedOn[] {
+    const on = planner.service(uuid)?.engineUuids ?? []
+    return [...on, ...planner.placer.leavingOf(uuid)].flatMap((engineUuid, i) => {
+      const engine = roster.get(engineUuid)
+      if (engine === undefined) return []
+      const isRunning = engine.runningIds.has(uuid)
+      return {
+        engine_uuid: engineUuid,
+        engine_name: nameOf(engine),
+        state: engine.state,
+        primary: i === 0,
+        phase: i >= on.length ? 'leaving' : isRunning ? 'running' : 'starting',
+        wanted_revision: engine.wanted?.manifest.revision ?? store.revision(),
+        running_revision: engine.row.runningRevision
+      }
+    })
+  }
+
   function enginesUpAndWanted(uuid: string): { readonly enginesUp: number; readonly enginesWanted: number } {
     const plan = planner.service(uuid)
     const enginesUp = (plan?.engineUuids ?? []).filter(engine => roster.get(engine)?.isLive).length
@@ -381,17 +400,7 @@ export function makeRuntime(options: RuntimeOptions): Runtime {
       const sum = (pick: (count: (typeof counts)[number]) => number): number => counts.reduce((total, count) => total + pick(count), 0)
       return {
         oper_status: status('virtualservice', uuid, judged),
-        placed_on: (plan?.engineUuids ?? []).flatMap(engineUuid => {
-          const engine = roster.get(engineUuid)
-          if (engine === undefined) return []
-          return {
-            engine_uuid: engineUuid,
-            engine_name: nameOf(engine),
-            state: engine.state,
-            wanted_revision: engine.wanted?.manifest.revision ?? store.revision(),
-            running_revision: engine.row.runningRevision
-          }
-        }),
+        placed_on: placesOf(uuid),
         engines_wanted: plan?.enginesWanted ?? 1,
         ...(limits.length === 0 ? {} : { limits }),
         ...(cache === undefined ? {} : { cache }),

@@ -7,6 +7,7 @@ import websocket from '@fastify/websocket'
 import Fastify from 'fastify'
 import type { FastifyInstance } from 'fastify'
 import { addressGroup } from '#controller/access/throttle.ts'
+import { useActions } from './action.ts'
 import { useAnalytics } from './analytics.ts'
 import { useCaller } from './caller.ts'
 import { useCrud } from './crud.ts'
@@ -148,6 +149,7 @@ export async function openRest(options: RestOptions): Promise<Rest> {
   useCrud(app, options)
   useMacro(app, options)
   useRuntime(app, options)
+  useActions(app, options)
   useAnalytics(app, options)
   useJoin(app, options, { enrolmentsPerMinute })
   useRevision(app, options)

@@ -191,6 +191,8 @@ class Stub {
       engine_uuid: uuid('serviceengine', at),
       engine_name: `edge-${at}`,
       state: 'OPER_UP',
+      primary: at === 1,
+      phase: 'running',
       wanted_revision: this.#last,
       running_revision: this.#last - (at - 1)
     }

@@ -120,7 +120,19 @@ export async function aFleet(t: Test, options: TestFleetOptions = {}): Promise<T
       )
     },
     service: uuid => placed.get(uuid),
-    version: () => plans
+    version: () => plans,
+    placer: {
+      services: [],
+      sites: [],
+      isMoving: false,
+      service: () => undefined,
+      moreOf: () => 0,
+      leavingOf: () => [],
+      wish: () => undefined,
+      switchOver: () => undefined,
+      rebalance: () => undefined,
+      preview: () => ({ engines: [], reasons: [] })
+    }
   }
   const fleet = await openFleet({
     store,

@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto'
 import type { Explanation, RequestQuestion } from '#model/message/message.ts'
 import { noFigures } from '#model/resource/runtime.ts'
 import type { PoolRuntime, ServiceEngineRuntime, VirtualServiceRuntime } from '#model/resource/runtime.ts'
+import type { Moving } from '#controller/fleet/action.ts'
 import { EnrolRefused } from '#controller/fleet/port.ts'
 import type { EnrolRequest, FleetPort, FoundRequest, LiveTrace, StateChange } from '#controller/fleet/port.ts'
 import type { MetricsQuery, TelemetryPort } from '#controller/telemetry/port.ts'
@@ -58,6 +59,8 @@ export interface ToldFleet extends FleetPort {
   readonly engines: Map<string, ServiceEngineRuntime>
   readonly enrolments: EnrolRequest[]
   readonly revoked: string[]
+  /** What was said to placement, in words. */
+  readonly acted: string[]
   readonly announce: (change: StateChange) => void
 }
 
@@ -68,6 +71,11 @@ export function toldFleet(): ToldFleet {
   const engines = new Map<string, ServiceEngineRuntime>()
   const enrolments: EnrolRequest[] = []
   const revoked: string[] = []
+  const acted: string[] = []
+  const act = (...words: (string | undefined)[]): Moving => {
+    acted.push(words.filter(word => word !== undefined).join(' '))
+    return { before: ['serviceengine-1'], after: ['serviceengine-2'] }
+  }
   const explanations = new Map<string, (question: RequestQuestion) => Explanation>()
   const traced = new Map<string, readonly FoundRequest[]>()
   const startedTraces: LiveTrace[] = []
@@ -101,6 +109,17 @@ export function toldFleet(): ToldFleet {
     engines,
     enrolments,
     revoked,
+    acted,
+    actions: {
+      scaleOut: (uuid, to) => act('out', uuid, to),
+      scaleIn: (uuid, from) => act('in', uuid, from),
+      migrate: (uuid, from, to) => act('migrate', uuid, from, to),
+      switchOver: uuid => act('over', uuid),
+      redistribute: uuid => {
+        act('redistribute', uuid)
+        return { moved: [] }
+      }
+    },
     announce: change => {
       for (const listener of listeners) listener(change)
     },

@@ -8,9 +8,8 @@ import type { VirtualServiceConfig, VsVipConfig } from '../feed/objects.ts'
 import { parseReference } from '../feed/reference.ts'
 import { ThingActions } from '../part/actions.tsx'
 import { Charts } from '../part/charts.tsx'
-import { Score, State } from '../part/health.tsx'
+import { Score } from '../part/health.tsx'
 import { PageHead, Panel, Tabs } from '../part/page.tsx'
-import { RevisionPair } from '../part/revision-pair.tsx'
 import { Empty, Loading, Read } from '../part/states.tsx'
 import { Figures, ScorePanel, StateSince } from '../part/summary.tsx'
 import { Servers } from '../pools/servers.tsx'
@@ -19,6 +18,7 @@ import { Explain } from './explain.tsx'
 import { Trace } from './trace.tsx'
 import { Limits } from './limits.tsx'
 import { Scripts } from './scripts.tsx'
+import { PlacedOn } from './placed-on.tsx'
 import { Policies } from './policies.tsx'
 import { serviceCharts } from './charts.ts'
 
@@ -86,43 +86,13 @@ function Overview(props: {
       )}
       <Charts kind="virtualservice" uuid={uuid} plans={serviceCharts} />
       <div className="columns">
-        {runtime && <PlacedOn runtime={runtime} />}
+        {runtime && <PlacedOn uuid={uuid} runtime={runtime} />}
         {runtime?.cache && <Cache uuid={uuid} cache={runtime.cache} />}
         {runtime?.limits && <Limits limits={runtime.limits} />}
         {runtime?.scripts && <Scripts scripts={runtime.scripts} />}
         <Settings config={config} />
       </div>
     </>
-  )
-}
-
-function PlacedOn({ runtime }: { readonly runtime: VirtualServiceRuntime }): ReactNode {
-  const { placed_on: places, engines_wanted: wanted } = runtime
-  return (
-    <Panel
-      title="Runs on"
-      aside={
-        <span className="muted">
-          {places.length} of {wanted} wanted
-        </span>
-      }
-    >
-      {places.length === 0 ? (
-        <p className="muted">Not placed on any engine.</p>
-      ) : (
-        <ul className="reasons">
-          {places.map(place => (
-            <li key={place.engine_uuid} className="row wrap">
-              <Link className="link" to={`/fabric/${place.engine_uuid}`}>
-                {place.engine_name}
-              </Link>
-              <State state={place.state} />
-              <RevisionPair wanted={place.wanted_revision} running={place.running_revision} />
-            </li>
-          ))}
-        </ul>
-      )}
-    </Panel>
   )
 }
 
