@@ -4,32 +4,7 @@ import { scaleOf } from '#controller/placement/input.ts'
 import { filled } from '#model/resource/catalogue.ts'
 import type { PlacementWish } from '#model/resource/placement.ts'
 import type { Planner } from './plan.ts'
-
-/** What was asked cannot be done now; nothing moved. */
-export class ActionRefused extends Error {
-  override readonly name = 'ActionRefused'
-  readonly statusCode = 409
-  readonly code = 'NOT_NOW'
-}
-
-export interface PlacementActions {
-  /** One engine more; `to` names it. All throw ActionRefused with the reason, or answer what is on the way. */
-  readonly scaleOut: (virtualService: string, to?: string) => Moving
-  /** One engine less; `from` names it, the last one when left out. */
-  readonly scaleIn: (virtualService: string, from?: string) => Moving
-  /** From one engine to another; the primary when `from` is left out, the best engine when `to` is. */
-  readonly migrate: (virtualService: string, from?: string, to?: string) => Moving
-  /** Primary and secondary change places. */
-  readonly switchOver: (virtualService: string) => Moving
-  /** Spreads the services of a group anew, by as few moves as that takes. */
-  readonly redistribute: (group: string) => { readonly moved: readonly string[] }
-}
-
-/** Uuids of engines before and after an action; those that are left go on until the others run it. */
-export interface Moving {
-  readonly before: readonly string[]
-  readonly after: readonly string[]
-}
+import { ActionRefused, type Moving, type PlacementActions } from './port.ts'
 
 interface ActionOptions {
   readonly store: Pick<Store, 'get' | 'findByName'>

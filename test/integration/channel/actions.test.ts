@@ -1,7 +1,7 @@
 import t from 'tap'
 import { controllerActor } from '#controller/access/actor.ts'
 import { ADMIN_TENANT } from '#controller/access/permission.ts'
-import { ActionRefused } from '#controller/fleet/action.ts'
+import { ActionRefused } from '#controller/fleet/port.ts'
 import { aPlacedFleet } from '#test/support/placed-fleet.ts'
 import { until } from '#test/support/wait.ts'
 
