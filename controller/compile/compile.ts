@@ -200,6 +200,10 @@ function withParts(build: Build, service: Made | NotMade): { readonly all: reado
     const { part } = pool
     if (part.kind === 'pool' && part.usesServicePort === true && isHttp(service.part))
       return { problem: `pool ${part.name} has use_service_port, which needs an application profile of layer 4` }
+    if (part.kind === 'pool' && part.servers.some(({ path }) => path !== undefined) && needsAddresses(service.part))
+      return {
+        problem: `pool ${part.name} has a server with a unix_path, which takes no datagrams, nor what the kernel forwards as it came`
+      }
     all.push(pool)
     for (const other of pool.poolIds) poolIds.add(other)
   }
@@ -219,6 +223,8 @@ function withParts(build: Build, service: Made | NotMade): { readonly all: reado
 const LIMIT_KEYS = 'keys of rate limits'
 const enginesOf = (input: CompileInput, uuid: string): number => Math.max(1, input.enginesOf?.(uuid) ?? 1)
 
+const needsAddresses = (part: Part): boolean =>
+  part.kind === 'virtual-service' && (part.application === 'udp' || part.forwarding === 'kernel-only')
 const isHttp = (part: Part): boolean => part.kind === 'virtual-service' && part.application === 'http'
 
 /** Engines that bind the same addresses for it share a part. */

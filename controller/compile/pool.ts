@@ -111,14 +111,21 @@ export function serverSpecs(pool: Pool, groupAddresses: readonly string[]): Serv
   const servers = new Map<string, ServerSpec>()
   for (const one of pool.servers ?? []) {
     const given = one.hostname === undefined || one.hostname === '' ? null : one.hostname
-    const isName = one.ip.type === 'DNS' || (one.resolve_server_by_dns && given !== null)
-    const host = isName ? (given ?? one.ip.addr).toLowerCase() : canonicalAddress(one.ip.addr)
+    const path = one.unix_path
+    const isName = path === undefined && (one.ip.type === 'DNS' || (one.resolve_server_by_dns && given !== null))
+    const host =
+      path !== undefined
+        ? (given ?? one.ip.addr).toLowerCase()
+        : isName
+          ? (given ?? one.ip.addr).toLowerCase()
+          : canonicalAddress(one.ip.addr)
     const port = one.port === undefined || one.port === 0 ? pool.default_server_port : one.port
-    const id = serverId(host, port)
+    const id = path === undefined ? serverId(host, port) : `unix:${path}`
     servers.set(id, {
       id,
       host,
       port,
+      ...(path === undefined ? {} : { path }),
       isName,
       isEnabled: pool.enabled && one.enabled,
       weight: one.ratio,

@@ -28,6 +28,10 @@ export const server = shape(
   {
     ip: nested(ipAddr, 'Address of the server, or its name with type DNS.', { required: true, first: true }),
     hostname: text('Name of the server; resolved when resolve_server_by_dns is true.', { maxLength: 255 }),
+    unix_path: text(
+      'Path of a Unix socket on the host of every engine that runs the pool, instead of an address and port; ip, or hostname, is then only its name.',
+      { minLength: 2, maxLength: 107, pattern: '^/[^\\u0000]+$', say: 'must be an absolute path' }
+    ),
     port: integer('Port; that of the pool when left out or 0.', { min: 0, max: 65535, special: { '0': 'port of the pool' }, first: true }),
     enabled: flag('When false it gets no new connections and drains.', { default: true, first: true }),
     ratio: integer('Share of the traffic beside the other servers.', { default: 1, min: 1, max: 20, first: true }),
@@ -212,6 +216,15 @@ export const circuitBreaker = shape('circuit breaker', {
   })
 })
 
+function utf8Length(text: string): number {
+  let bytes = 0
+  for (const char of text) {
+    const code = char.codePointAt(0)!
+    bytes += code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4
+  }
+  return bytes
+}
+
 export const pool = defineKind({
   kind: 'pool',
   title: 'Pool',
@@ -387,7 +400,22 @@ export const pool = defineKind({
       if (one.resolve_server_by_dns && one.ip.type !== 'DNS' && !isResolved)
         say(`/servers/${i}/hostname`, 'is required, because resolve_server_by_dns is true')
       if (isResolved && !isHostname(one.hostname!)) say(`/servers/${i}/hostname`, 'must be a host name')
-      const key = `${host} ${one.port === undefined || one.port === 0 ? body.default_server_port : one.port}`
+      const path = one.unix_path
+      if (path !== undefined) {
+        // What the kernel takes, in bytes, with the zero behind it: unix(7).
+        if (utf8Length(path) > 107) say(`/servers/${i}/unix_path`, 'must have at most 107 bytes')
+        if (path.split('/').some(part => part === '..' || part === '.')) say(`/servers/${i}/unix_path`, 'must be without . and ..')
+        if (one.resolve_server_by_dns) say(`/servers/${i}/resolve_server_by_dns`, 'must be false, because unix_path is there')
+        if (body.use_service_port) say('/use_service_port', `must be false, because /servers/${i} has a unix_path`)
+        for (const [j, ref] of (body.health_monitor_refs ?? []).entries()) {
+          const monitor = context.resource('healthmonitor', ref)
+          const isStream = ['HEALTH_MONITOR_TCP', 'HEALTH_MONITOR_HTTP', 'HEALTH_MONITOR_HTTPS'].some(type => monitor?.['type'] === type)
+          if (monitor !== undefined && (!isStream || ((monitor['monitor_port'] ?? 0) as number) > 0))
+            say(`/health_monitor_refs/${j}`, `must be TCP, HTTP or HTTPS without a monitor_port, because /servers/${i} has a unix_path`)
+        }
+      }
+      const key =
+        path !== undefined ? `unix:${path}` : `${host} ${one.port === undefined || one.port === 0 ? body.default_server_port : one.port}`
       const other = seen.get(key)
       if (other !== undefined) say(`/servers/${i}`, `is the same server as /servers/${other}`)
       seen.set(key, i)

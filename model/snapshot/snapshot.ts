@@ -483,6 +483,8 @@ export interface ServerSpec {
   /** An address, or a name when `isName`. */
   readonly host: string
   readonly port: number
+  /** Of a Unix socket on the engine's host: connected to instead of host and port, which are then its name. */
+  readonly path?: string
   /** Resolve by DNS at run time, by TTL, last good kept on error. */
   readonly isName: boolean
   readonly isEnabled: boolean

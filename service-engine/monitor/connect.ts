@@ -49,12 +49,12 @@ export interface Conversation {
 
 /** Opens a connection to the target; `alpn` is what is offered over TLS. */
 export function openSocket(target: ProbeTarget, tls: ProbeTls | null, alpn: readonly string[] = []): Socket {
-  if (tls === null) return connectTcp({ host: target.ip, port: target.port })
+  const end = target.path === undefined ? { host: target.ip, port: target.port } : { path: target.path }
+  if (tls === null) return connectTcp(end)
   const { spec, context, refusal } = tls
   const name = spec.serverName ?? target.host
   return connectTls({
-    host: target.ip,
-    port: target.port,
+    ...end,
     secureContext: context,
     // RFC 6066 §3: a literal address is not a server name.
     ...(spec.isSniEnabled && isIP(name) === 0 ? { servername: name } : {}),

@@ -5,6 +5,8 @@ export interface ProbeTarget {
   /** An address, never a name. */
   readonly ip: string
   readonly port: number
+  /** Of a Unix socket: connected to instead of ip and port. */
+  readonly path?: string
   /** What the operator wrote: an address or a name; SNI and Host come from it. */
   readonly host: string
   readonly hostHeader: string | null

@@ -248,7 +248,7 @@ export function startMonitors(options: MonitorOptions): Monitors {
     target: ProbeTarget,
     { next, started }: { readonly next: Map<string, Check>; readonly started: Check[] }
   ): Check => {
-    const key = [monitor.id, target.ip, target.port, target.host, target.hostHeader ?? ''].join('|')
+    const key = [monitor.id, target.ip, target.port, target.host, target.hostHeader ?? '', target.path ?? ''].join('|')
     const made = next.get(key)
     if (made !== undefined) return made
     const known = checks.get(key)
@@ -326,7 +326,13 @@ export function startMonitors(options: MonitorOptions): Monitors {
             checkFor(
               monitor,
               probe,
-              { ip, port: monitor.port ?? server.port, host: server.host, hostHeader: server.hostHeader },
+              {
+                ip,
+                port: monitor.port ?? server.port,
+                host: server.host,
+                hostHeader: server.hostHeader,
+                ...(server.path === undefined ? {} : { path: server.path })
+              },
               { next: nextChecks, started }
             )
           )

@@ -94,6 +94,8 @@ export interface Destination {
   readonly serverId: string
   /** The address to connect to now; a name only as long as nobody has resolved it. */
   readonly address: () => string
+  /** Of a Unix socket: connected to instead of address and port. */
+  readonly path?: string
   readonly port: number
   readonly tls: DestinationTls | null
   readonly connectTimeoutMs: number

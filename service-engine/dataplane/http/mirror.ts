@@ -59,6 +59,7 @@ function open({ request }: Exchange, { destination }: Lease, agents: { readonly 
   const options: RequestOptions = {
     host: destination.address(),
     port: destination.port,
+    ...(destination.path === undefined ? {} : { socketPath: destination.path }),
     method: request.method,
     path: request.target,
     headers: headerObject(headers),

@@ -13,6 +13,7 @@ import type { Downstream } from '../exchange/exchange.ts'
 import type { Destination } from '../exchange/forwarder.ts'
 import type { Lease, Pool } from '../upstream/pool.ts'
 import type { Targets } from '../upstream/targets.ts'
+import { endOf } from '../upstream/end.ts'
 import { upstreamTlsOptions } from '../upstream/tls.ts'
 import { writeProxyHeader } from '../listen/proxy-protocol.ts'
 import { cut, splice } from './splice.ts'
@@ -295,7 +296,7 @@ function openConnection(
   { destination, port, header }: { readonly destination: Destination; readonly port: number; readonly header: Buffer | null },
   events: OpeningEvents
 ): Opening {
-  const where = { host: destination.address(), port, allowHalfOpen: true, noDelay: true }
+  const where = { ...endOf(destination, port), allowHalfOpen: true, noDelay: true }
   const { tls } = destination
   const sockets: Socket[] = []
   let isSecuring = false

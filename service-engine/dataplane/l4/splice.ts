@@ -50,6 +50,7 @@ export function splice(client: Socket, server: Socket, events: SpliceEvents): vo
 /** A reset, where the transport can carry one: an end would look like all is well. */
 export function cut(socket: Socket): void {
   if (socket.destroyed) return
-  if (socket instanceof TLSSocket || socket.connecting) socket.destroy()
+  // A Unix socket has no reset, and no family.
+  if (socket instanceof TLSSocket || socket.connecting || socket.remoteFamily === undefined) socket.destroy()
   else socket.resetAndDestroy()
 }

@@ -47,6 +47,7 @@ export class UpstreamServer {
       serverId: spec.id,
       address: spec.isName ? () => addresses.next(key) ?? spec.host : () => spec.host,
       port: spec.port,
+      ...(spec.path === undefined ? {} : { path: spec.path }),
       tls: make.tls,
       isHttp2: pool.isHttp2 ?? false,
       isHttp1Allowed: pool.isHttp1Allowed ?? false,
@@ -100,7 +101,7 @@ const stallTimeoutOf = ({ stallTimeoutMs = USUAL_STALL_MS }: PoolPart): number |
 function fingerprintOf({ pool, spec, tls }: ServerMake): string {
   const { connectTimeoutMs, serverTimeoutMs, idleConnectionTimeoutMs, maxIdleConnectionsPerServer, rewritesHost } = pool
   return JSON.stringify([
-    [spec.id, spec.host, spec.port, spec.isName, spec.hostHeader],
+    [spec.id, spec.path, spec.host, spec.port, spec.isName, spec.hostHeader],
     [
       connectTimeoutMs,
       serverTimeoutMs,

@@ -56,6 +56,7 @@ function planService(part: VirtualServicePart, pools: ReadonlyMap<string, PoolPa
   if (pool === undefined) return 'it has no pool'
   const balance = balanceOf(pool)
   if (balance === undefined) return `the kernel cannot balance by ${pool.algorithm.is}`
+  if (pool.servers.some(({ path }) => path !== undefined)) return 'its pool has a Unix socket'
   if (pool.tls !== null) return 'its pool speaks TLS'
   if (pool.maxConnectionsPerServer !== null) return 'its pool limits connections'
   // What user space keeps in its own memory.

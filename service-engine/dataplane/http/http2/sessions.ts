@@ -3,6 +3,7 @@ import { connect as netConnect, type OnReadOpts, type Socket } from 'node:net'
 import { connect as tlsConnect, type TLSSocket } from 'node:tls'
 import type { FaultCode } from '#engine/base/fault.ts'
 import type { Destination } from '../../exchange/forwarder.ts'
+import { endOf } from '../../upstream/end.ts'
 import { upstreamTlsOptions } from '../../upstream/tls.ts'
 import type { WireParts } from '../wire/parts.ts'
 import { Timer, type Lane } from '../wire/wheel.ts'
@@ -79,8 +80,7 @@ export class ServerSession implements OpenedUser {
       }
     }
     const where = {
-      host: destination.address(),
-      port: destination.port,
+      ...endOf(destination),
       noDelay: true,
       keepAlive: true,
       keepAliveInitialDelay: 60_000,

@@ -49,7 +49,8 @@ function openAgent(destination: Destination): HttpAgent {
     keepAlive: true,
     maxFreeSockets: destination.maxIdleConnections,
     timeout: destination.idleTimeoutMs,
-    scheduling: 'lifo'
+    scheduling: 'lifo',
+    ...(destination.path === undefined ? {} : { socketPath: destination.path })
   }
   const { tls } = destination
   const agent = tls === null ? new HttpAgent(options) : new HttpsAgent({ ...options, ...upstreamTlsOptions(tls) })

@@ -2,6 +2,7 @@
 import { connect as netConnect, type OnReadOpts, type Socket } from 'node:net'
 import { connect as tlsConnect } from 'node:tls'
 import type { Destination } from '../../exchange/forwarder.ts'
+import { endOf } from '../../upstream/end.ts'
 import { upstreamTlsOptions } from '../../upstream/tls.ts'
 import { SessionPool } from '../http2/sessions.ts'
 import { HeldWrites, type WireParts } from './parts.ts'
@@ -84,8 +85,7 @@ export class ServerConnection {
       callback: (size, bytes) => this.#onBytes(bytes as Buffer, size)
     }
     const where = {
-      host: destination.address(),
-      port: destination.port,
+      ...endOf(destination),
       noDelay: true,
       keepAlive: true,
       keepAliveInitialDelay: 60_000,

@@ -356,6 +356,23 @@ const cases: readonly (readonly [kind: KindName, why: string, body: object, poin
       ]
     },
     ['/privileges/1/resource']
+  ],
+  [
+    'pool',
+    'the path of a Unix socket is absolute',
+    { servers: [{ ip: { addr: '10.0.1.1', type: 'V4' }, unix_path: 'app.sock' }] },
+    ['/servers/0/unix_path']
+  ],
+  [
+    'pool',
+    'a Unix socket is a path that the kernel takes, once',
+    {
+      servers: ['/run/../app.sock', `/${'é'.repeat(54)}`, '/run/app.sock', '/run/app.sock'].map(unix_path => ({
+        ip: { addr: '10.0.1.1', type: 'V4' },
+        unix_path
+      }))
+    },
+    ['/servers/0/unix_path', '/servers/1/unix_path', '/servers/3']
   ]
 ]
 
