@@ -81,7 +81,7 @@ replace(JSON, 'stringify', before => ({ method (value, replacer, space) {
   if (isArray(replacer)) mustBeSmall(replacer)
   return before(value, replacer, space)
 } }).method)
-for (const name of ['indexOf', 'lastIndexOf', 'includes', 'split', 'replace', 'replaceAll', 'startsWith', 'endsWith']) {
+for (const name of ['indexOf', 'lastIndexOf', 'includes', 'split', 'replace', 'replaceAll', 'startsWith', 'endsWith', 'match', 'matchAll', 'search']) {
   replace(String.prototype, name, before => ({ method (needle, ...given) {
     if (typeof needle === 'object' && needle !== null) {
       if (!(needle instanceof RegExp)) needle = String(needle)
@@ -91,6 +91,18 @@ for (const name of ['indexOf', 'lastIndexOf', 'includes', 'split', 'replace', 'r
     return apply(before, this, [needle, ...given])
   } }).method)
 }
+
+// A pattern is compiled without a look at the clock, in the square of its length.
+const Pattern = RegExp
+const bounded = function RegExp (pattern, flags) {
+  const source = pattern instanceof Pattern ? pattern.source : pattern === undefined ? '' : String(pattern)
+  if (source.length > MAX_NEEDLE) throw new RangeError('a pattern of more than ' + MAX_NEEDLE + ' characters')
+  return new Pattern(source, flags === undefined && pattern instanceof Pattern ? pattern.flags : flags)
+}
+bounded.prototype = Pattern.prototype
+Pattern.prototype.constructor = bounded
+delete Pattern.prototype.compile
+globalThis.RegExp = bounded
 
 // --- what a script is given ---
 

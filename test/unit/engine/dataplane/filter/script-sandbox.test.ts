@@ -28,6 +28,13 @@ t.test('a program tells what it decided, and sees what it changed', async t => {
   ])
 })
 
+t.test('patterns do what they do anywhere', async t => {
+  const sandbox = await openSandbox()
+  const source = `weir.log('a-b'.split(/-/).join(), 'xyx'.replace(/x/g, 'z'), 'abc'.match(/b/)[0], new RegExp('A', 'i').test('a'),
+    /a/ instanceof RegExp, [...'a1b2'.matchAll(/[0-9]/g)].join(), 'ab'.search('b'), new RegExp(/q/gi).flags, 'a.b'.split('.').length)`
+  t.match(aProgram(sandbox, source).run(factsOf()), { is: 'done', orders: '[["log","a,b zyz b true true 1,2 1 gi 2"]]' })
+})
+
 t.test('the line of an error is the line of the script', async t => {
   const sandbox = await openSandbox()
   t.match(aProgram(sandbox, '\n\nnothing.here()').run(factsOf()), { is: 'failed', line: 3 })
