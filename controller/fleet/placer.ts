@@ -40,6 +40,8 @@ export class Placer {
   readonly #rebalance = new Set<string>()
   readonly #services = new Map<string, ServiceToPlace>()
   #servicesVersion = 0
+  /** As they were when they were placed last. */
+  #placed: ReadonlyMap<string, ServiceToPlace> = new Map()
   #placedFor = ''
   #sites: readonly EngineToPlace[] = []
   /** Service -> engines that it leaves, since when. */
@@ -150,7 +152,10 @@ export class Placer {
     })
     const before = this.placement
     const isPlaced = this.#placeIfChanged(placeable)
-    if (isPlaced) this.#startLeaving(before, engines)
+    if (isPlaced) {
+      this.#startLeaving(before, engines)
+      this.#placed = new Map(this.#services)
+    }
     const isLeft = this.#endLeaving(engines)
     if (isPlaced || isLeft) this.#turnRound()
   }
@@ -243,7 +248,7 @@ export class Placer {
   #startLeaving({ assignments: before }: Placement, engines: ReadonlyMap<string, Engine>): void {
     for (const [uuid, now] of this.placement.assignments) {
       const was = before.get(uuid)
-      if (was === undefined || was === now || now.length === 0) continue
+      if (was === undefined || was === now || now.length === 0 || !this.#listensAsBefore(uuid)) continue
       for (const engineUuid of was) {
         const engine = engines.get(engineUuid)
         if (now.includes(engineUuid) || engine?.isLive !== true || !engine.runningIds.has(uuid)) continue
@@ -252,6 +257,11 @@ export class Placer {
         this.#leaving.set(uuid, leaving.set(engineUuid, this.#options.nowMs()))
       }
     }
+  }
+
+  #listensAsBefore(uuid: string): boolean {
+    const [before, now] = [this.#placed.get(uuid)?.listeners, this.#services.get(uuid)?.listeners]
+    return before === now || JSON.stringify(before) === JSON.stringify(now)
   }
 
   /** Would one that comes to the engine want a port of the one that leaves it? */

@@ -127,4 +127,19 @@ t.test('a group is redistributed, and an engine that is disabled hands over befo
   })
   await until('all on two', () => (where().every(name => name === 'two running') ? true : undefined))
   await until('one is empty', () => (one.engine.applied.at(-1)?.virtualServices.length === 0 ? true : undefined))
+
+  // Its address changes: what it listened for is given up at once, wherever it goes.
+  const [uuid = ''] = uuids
+  await change.apply({
+    actor: controllerActor,
+    tenant: ADMIN_TENANT,
+    writes: [
+      { op: 'create', kind: 'vsvip', body: { name: 'own', vip: [{ vip_id: '1', ip_address: { addr: '127.0.0.1', type: 'V4' } }] } },
+      { op: 'patch', kind: 'virtualservice', uuid, patch: { replace: { vsvip_ref: '/api/vsvip/?name=own' } } }
+    ]
+  })
+  await until('on its new address', () =>
+    two.engine.applied.at(-1)?.virtualServices.find(({ id }) => id === uuid)?.listeners[0]?.address === '127.0.0.1' ? true : undefined
+  )
+  t.equal(running.virtualServiceRuntime(uuid)?.placed_on.length, 1)
 })
