@@ -71,6 +71,12 @@ t.test('a stranger signs in, makes a service, sees its traffic, changes it and t
     .getByText(/runs r\d+, wanted r\d+/u)
     .waitFor()
   await isFine('a service')
+  await page.getByRole('button', { name: 'Scale out…' }).click()
+  const dialog = page.getByRole('dialog')
+  await dialog.getByRole('button', { name: 'Scale out' }).click()
+  await dialog.getByText('no other engine can take it: group Default-Group has no more engines').waitFor()
+  await isFine('what cannot be done says why')
+  await dialog.getByRole('button', { name: 'Cancel' }).click()
   const plot = (await page.locator('.chart .u-over').first().boundingBox()) ?? { x: 0, y: 0, width: 0, height: 0 }
   await page.mouse.move(plot.x + plot.width * 0.6, plot.y + plot.height / 2)
   await page.mouse.down()

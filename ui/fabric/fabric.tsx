@@ -22,6 +22,7 @@ import { DataTable } from '../part/table.tsx'
 import type { Column } from '../part/table.tsx'
 import { LiveCell, figure, runtimeOf } from '../services/columns.tsx'
 import { AddEngine } from './add-engine.tsx'
+import { Redistribute } from './redistribute.tsx'
 
 type Engine = Row<'serviceengine'>
 
@@ -161,6 +162,7 @@ export function FabricPage(): ReactNode {
   const rows = useListed(reading.data, state, fields, pace)
   const [visible, setVisible] = useState<readonly string[] | null>(null)
   useWatch(visible === null ? ['serviceengine'] : visible.map(uuid => `serviceengine:${uuid}` as const))
+  const [isRedistributing, setIsRedistributing] = useState(false)
   const openAdd = (isOpen: boolean): void =>
     setParams(before => {
       const next = new URLSearchParams(before)
@@ -181,6 +183,9 @@ export function FabricPage(): ReactNode {
           <>
             <Button component={Link} to="/settings/objects/serviceenginegroup" variant="default">
               Engine groups
+            </Button>
+            <Button variant="default" onClick={() => setIsRedistributing(true)}>
+              Redistribute…
             </Button>
             {add}
           </>
@@ -210,6 +215,7 @@ export function FabricPage(): ReactNode {
           )
         }
       </Read>
+      {isRedistributing && <Redistribute onClose={() => setIsRedistributing(false)} />}
       <AddEngine isOpen={params.has('add')} onClose={() => openAdd(false)} />
     </div>
   )

@@ -29,7 +29,7 @@ export function PlacedOn({ uuid, runtime }: { readonly uuid: string; readonly ru
             {staying.length} of {wanted} wanted
           </span>
           <Button size="compact-xs" variant="default" onClick={() => setAsked({ is: 'scaleout' })}>
-            Scale out
+            Scale out…
           </Button>
         </span>
       }
@@ -49,12 +49,12 @@ export function PlacedOn({ uuid, runtime }: { readonly uuid: string; readonly ru
               {place.phase !== 'running' && <span className="muted">{phases[place.phase]}</span>}
               {place.phase !== 'leaving' && (
                 <Button size="compact-xs" variant="default" onClick={() => setAsked({ is: 'migrate', from: place })}>
-                  Migrate
+                  Migrate…
                 </Button>
               )}
               {staying.length > 1 && place.phase !== 'leaving' && (
                 <Button size="compact-xs" variant="default" onClick={() => setAsked({ is: 'scalein', from: place })}>
-                  Scale in
+                  Scale in…
                 </Button>
               )}
             </li>
