@@ -7,16 +7,18 @@ t.test('parseAnswer reads status and the content that is there', async t => {
   t.same(parseAnswer('HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nab', false, never), {
     is: 'answer',
     status: 200,
+    fields: ['Content-Length: 4'],
     body: 'ab',
     isWhole: false
   })
   t.same(parseAnswer('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nabc', false, never), {
     is: 'answer',
     status: 200,
+    fields: ['Content-Length: 2'],
     body: 'ab',
     isWhole: true
   })
-  t.same(parseAnswer('HTTP/1.0 301\r\n\r\n', true, never), { is: 'answer', status: 301, body: '', isWhole: true })
+  t.same(parseAnswer('HTTP/1.0 301\r\n\r\n', true, never), { is: 'answer', status: 301, fields: [], body: '', isWhole: true })
   t.match(parseAnswer('HTTP/1.1 204 x\r\n\r\njunk', false, never), { status: 204, body: '', isWhole: true })
 })
 
