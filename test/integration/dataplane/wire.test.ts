@@ -156,13 +156,14 @@ t.test('a reader that stops is cut after ten seconds and holds little meanwhile;
     clock.advance(1_000)
   }
   t.notOk(slow.destroyed, 'the slow reader goes on')
-  standing.socket.resume()
   await until(() => {
     // What the kernel holds is looked up meanwhile, in another thread.
     clock.advance(100)
-    return standing.isClosed()
-  }, 'the standing one is cut')
-  await until(() => plane.records.length === 1, 'a record of it')
+    return plane.records.length === 1
+  }, 'a record of the standing one')
+  // Only now: one that reads again would be no standing one.
+  standing.socket.resume()
+  await until(() => standing.isClosed(), 'the standing one is cut')
   t.match(plane.records[0], { status: 200, fault: 'DOWNSTREAM_IDLE' })
 })
 
