@@ -139,7 +139,7 @@ export class Attempt implements ServerUser, ServerSide {
     const server = this.#server
     if (server === null) return
     if (this.#isResponseBegun) this.#armStall()
-    server.socket.resume()
+    server.resume()
   }
 
   onBytes(bytes: Buffer, size: number): boolean {

@@ -18,6 +18,7 @@ import { Pace, tunnelIdleOf } from './pace.ts'
 import { HeldWrites, SMALL_BYTES, type WireParts } from './parts.ts'
 import { ReaderWatch, type WatchParts } from './reader-watch.ts'
 import { IdleServers } from './server.ts'
+import type { Turned } from './turn.ts'
 import { Timer, type Lane } from './wheel.ts'
 
 /** What the connections of one entrance share. */
@@ -70,11 +71,13 @@ const NOBODY = 0
 const SERVER = 1
 const NOWHERE = 2
 
-export class ClientConnection implements Wire, ClientSide {
+export class ClientConnection implements Wire, ClientSide, Turned {
   readonly socket: Socket
   readonly parts: WireParts
   readonly idle: IdleServers
   isUpgrade = false
+  burstBytes = 0
+  isResting = false
   onGone: ((fault: Fault) => void) | null = null
   readonly #entrance: EntranceParts
   readonly #downstream: Downstream
@@ -303,11 +306,14 @@ export class ClientConnection implements Wire, ClientSide {
 
   // What the client does.
 
-  readonly #onData = (chunk: Buffer): void => this.#take(chunk, chunk.length, false)
+  readonly #onData = (chunk: Buffer): void => {
+    this.#take(chunk, chunk.length, false)
+    if (!this.parts.turn.mayGoOn(this, chunk.length)) this.socket.pause()
+  }
 
   readonly #onRead = (bytes: Buffer, size: number): boolean => {
     this.#take(bytes, size, true)
-    return !this.#isPaused
+    return this.parts.turn.mayGoOn(this, size) && !this.#isPaused
   }
 
   #take(bytes: Buffer, size: number, isBorrowed: boolean): void {
@@ -559,7 +565,11 @@ export class ClientConnection implements Wire, ClientSide {
   #resume(): void {
     if (!this.#isPaused) return
     this.#isPaused = false
-    this.socket.resume()
+    this.goOn()
+  }
+
+  goOn(): void {
+    if (!this.#isPaused && !this.isResting && !this.socket.destroyed) this.socket.resume()
   }
 
   // What did not come in time.

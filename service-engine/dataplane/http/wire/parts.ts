@@ -5,6 +5,7 @@ import type { Socket } from 'node:net'
 import type { ResponseReader } from './head-reader.ts'
 import type { Readers } from './readers.ts'
 import type { SendQueues } from './send-queues.ts'
+import type { Turn } from './turn.ts'
 import type { Wheel } from './wheel.ts'
 
 export interface WireParts {
@@ -13,6 +14,7 @@ export interface WireParts {
   /** Every connection to a server reads into it: what is read is used up before the next read. */
   readonly readBuffer: Buffer
   readonly readers: Readers
+  readonly turn: Turn
   readonly buffers: Buffers
   /** Blocks of fields of servers are decoded in it. */
   readonly scratch: Buffer

@@ -6,6 +6,7 @@ import { endOf } from '../../upstream/end.ts'
 import { upstreamTlsOptions } from '../../upstream/tls.ts'
 import { SessionPool } from '../http2/sessions.ts'
 import { HeldWrites, type WireParts } from './parts.ts'
+import type { Turned } from './turn.ts'
 import { Timer } from './wheel.ts'
 
 /** Whom a connection serves: an attempt. */
@@ -23,7 +24,7 @@ export interface ServerUser {
 /**
  *   connecting -> (securing ->) standing: serving <-> idle -> closed
  */
-export class ServerConnection {
+export class ServerConnection implements Turned {
   readonly destination: Destination
   readonly timer: Timer = new Timer(() => this.#expired())
   readonly socket: Socket
@@ -32,10 +33,14 @@ export class ServerConnection {
   /** It served somebody before. */
   isReused = false
   isSecuring = false
+  burstBytes = 0
+  isResting = false
   readonly #parts: WireParts
   readonly #idle: IdleServers
   #error: Error | undefined
   #held: HeldWrites | null = null
+  /** Whom it serves takes no more for now. */
+  #isHeldBack = false
 
   /**
    * Shapes  isTunnel: its bytes are to be had as a stream, not out of the buffer that all connections share
@@ -53,6 +58,16 @@ export class ServerConnection {
   writeHeld(buffer: Buffer, length: number): boolean {
     this.#held ??= new HeldWrites(this.#parts.buffers)
     return this.#held.write(this.socket, buffer, length)
+  }
+
+  /** More can be taken. */
+  resume(): void {
+    this.#isHeldBack = false
+    this.goOn()
+  }
+
+  goOn(): void {
+    if (!this.#isHeldBack && !this.isResting && !this.socket.destroyed) this.socket.resume()
   }
 
   /** Back among the idle ones, unless it is of no more use. */
@@ -125,7 +140,10 @@ export class ServerConnection {
 
   /** False stops the reading. */
   #onBytes(bytes: Buffer, size: number): boolean {
-    if (this.attempt !== null) return this.attempt.onBytes(bytes, size)
+    if (this.attempt !== null) {
+      this.#isHeldBack = !this.attempt.onBytes(bytes, size)
+      return this.#parts.turn.mayGoOn(this, size) && !this.#isHeldBack
+    }
     // Nobody asked: what it says must not become somebody's answer.
     this.destroy()
     return false

@@ -16,6 +16,7 @@ import { Readers } from './readers.ts'
 import { watchParts } from './reader-watch.ts'
 import { SendQueues } from './send-queues.ts'
 import { IdleServers } from './server.ts'
+import { Turn } from './turn.ts'
 import { Wheel } from './wheel.ts'
 
 /** The longest that the first header is waited for, whatever the profile says. */
@@ -35,6 +36,7 @@ export function makeWireForwarder(options: { readonly clock: Clock }): Forwarder
     dates: new Dates(clock.nowEpochMs),
     readBuffer: Buffer.allocUnsafeSlow(READ_BYTES),
     readers: new Readers(Buffer.allocUnsafeSlow(READ_BYTES)),
+    turn: new Turn(),
     buffers: new Buffers(),
     scratch: Buffer.allocUnsafeSlow(SCRATCH_BYTES),
     responses: makeResponseReader(),
