@@ -93,15 +93,18 @@ t.test('a byte at a time changes nothing', async t => {
 
 t.test('a cut in two at any byte changes nothing', async t => {
   const { server, plane, port } = await openScene(t)
-  for (const [index, one] of requestCases.entries()) {
+  for (const one of requestCases) {
     if (one.bytes.length >= 1_000) continue
     const bytes = one.bytes + AFTER
-    // Every fifth place, another fifth for each case.
-    const cuts = Array.from({ length: one.bytes.length }, (_, at) => at + 1).filter(at => at % 5 === index % 5)
+    const cuts = Array.from({ length: one.bytes.length }, (_, at) => at + 1)
     server.requests.length = 0
-    const texts = await Promise.all(cuts.map(at => send(port, [bytes.slice(0, at), bytes.slice(at)])))
+    const wrong: number[] = []
     const { answers, reaches } = due(one, server)
-    const wrong = cuts.filter((_, i) => statuses(texts[i]!).join() !== answers.join())
+    for (let from = 0; from < cuts.length; from += 64) {
+      const some = cuts.slice(from, from + 64)
+      const texts = await Promise.all(some.map(at => send(port, [bytes.slice(0, at), bytes.slice(at)])))
+      wrong.push(...some.filter((_, i) => statuses(texts[i]!).join() !== answers.join()))
+    }
     t.same(wrong, [], `${one.what}: cuts with other answers`)
     t.same(server.requests.toSorted(), cuts.flatMap(() => reaches).toSorted(), `${one.what}: what reached the server`)
   }

@@ -115,12 +115,11 @@ t.test('a byte at a time changes nothing', async t => {
 
 t.test('a cut in two at any byte changes nothing', async t => {
   const { state, plane, port } = await openLiar(t)
-  for (const [index, one] of responseCases.entries()) {
+  for (const one of responseCases) {
     if (one.bytes.length >= 1_000) continue
     state.one = one
     const wrong: number[] = []
-    // Every seventh place, another seventh for each case.
-    for (let at = index % 7; at < one.bytes.length; at += 7) {
+    for (let at = 1; at < one.bytes.length; at++) {
       state.cut = cutAt(at)
       const got = await tell(port, one)
       if (!isDue(one, got)) wrong.push(at)
