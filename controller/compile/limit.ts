@@ -1,7 +1,8 @@
 /** Rate limits, of virtual services and of rules, in the engine's words. */
 import type { FilledShape } from '#model/resource/field.ts'
+import type { bandwidth } from '#model/resource/bandwidth.ts'
 import type { rateProfile, ruleRateProfile } from '#model/resource/ratelimit.ts'
-import type { LimitAction, RateLimitSpec, RequestRule, VirtualServicePart } from '#model/snapshot/snapshot.ts'
+import type { BandwidthSpec, LimitAction, RateLimitSpec, RequestRule, VirtualServicePart } from '#model/snapshot/snapshot.ts'
 import { bodyOf, statusNumber } from './pool.ts'
 import { redirectOf } from './redirect.ts'
 
@@ -47,7 +48,29 @@ export function limitOf(profile: Profile, named: { readonly id: string; readonly
   }
 }
 
-type Limited = Pick<VirtualServicePart, 'id' | 'requestRules' | 'requestLimit' | 'connectionLimit'>
+/** Left out where nothing is limited. */
+export function bandwidthOf(
+  uuid: string,
+  given: FilledShape<typeof bandwidth> | undefined
+): { readonly bandwidth?: readonly BandwidthSpec[] } {
+  if (given === undefined) return {}
+  const { down_bytes_per_s: down, up_bytes_per_s: up, client_down_bytes_per_s: clientDown, client_up_bytes_per_s: clientUp } = given
+  const spec = (
+    name: string,
+    direction: BandwidthSpec['direction'],
+    isPerClient: boolean,
+    bytesPerS: number | undefined
+  ): BandwidthSpec[] => (bytesPerS === undefined ? [] : [{ id: `${uuid}/bandwidth/${name}`, direction, isPerClient, bytesPerS }])
+  const specs = [
+    ...spec('down', 'down', false, down),
+    ...spec('up', 'up', false, up),
+    ...spec('client-down', 'down', true, clientDown),
+    ...spec('client-up', 'up', true, clientUp)
+  ]
+  return specs.length === 0 ? {} : { bandwidth: specs }
+}
+
+type Limited = Pick<VirtualServicePart, 'id' | 'requestRules' | 'requestLimit' | 'connectionLimit' | 'bandwidth'>
 
 /**
  * Its limits as those of so many engines together. A limit of a rule is of one virtual service, whoever else has the policy.
@@ -57,14 +80,16 @@ type Limited = Pick<VirtualServicePart, 'id' | 'requestRules' | 'requestLimit' |
  */
 export function withShares<T extends Limited>(part: T, engines: number, seed: () => string): T {
   const isLimited = (rule: RequestRule): boolean => rule.action?.is === 'rate-limit'
-  const { requestLimit, connectionLimit, requestRules } = part
-  if (requestLimit === undefined && connectionLimit === undefined && !requestRules.some(isLimited)) return part
+  const { requestLimit, connectionLimit, bandwidth, requestRules } = part
+  const isFree = requestLimit === undefined && connectionLimit === undefined && bandwidth === undefined
+  if (isFree && !requestRules.some(isLimited)) return part
   const bytes = Buffer.from(seed(), 'base64')
   const shared = { ...(engines > 1 ? { engines } : {}), seed: [bytes.readInt32LE(0), bytes.readInt32LE(4)] as const }
   return {
     ...part,
     ...(requestLimit === undefined ? {} : { requestLimit: { ...requestLimit, ...shared } }),
     ...(connectionLimit === undefined ? {} : { connectionLimit: { ...connectionLimit, ...shared } }),
+    ...(bandwidth === undefined ? {} : { bandwidth: bandwidth.map(spec => ({ ...spec, ...shared })) }),
     requestRules: requestRules.map(rule =>
       rule.action?.is === 'rate-limit'
         ? { ...rule, action: { ...rule.action, limit: { ...rule.action.limit, ...shared, id: `${part.id}/${rule.action.limit.id}` } } }

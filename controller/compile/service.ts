@@ -7,7 +7,7 @@ import type { FilledShape } from '#model/resource/field.ts'
 import type { AccessLogSpec, Http2Spec, HttpSpec, TcpSpec, TlsSpec, VirtualServicePart } from '#model/snapshot/snapshot.ts'
 import { cacheOf, contentRewriteOf } from './content.ts'
 import { hostingOf, type Hosting } from './hosting.ts'
-import { limitOf } from './limit.ts'
+import { bandwidthOf, limitOf } from './limit.ts'
 import { matchOf, statusRanges } from './match.ts'
 import { targetOf } from './pool.ts'
 import { CannotBuild } from './resources.ts'
@@ -68,6 +68,7 @@ export function servicePart(
     ...errorPagesOf(reader, body.error_page_profile_ref),
     ...(hosting === undefined ? {} : { hosting: hosting.spec }),
     ...limitsOf(uuid, body),
+    ...bandwidthOf(uuid, body.bandwidth),
     ...stepsOf(reader, body),
     ...scriptsOf(reader, isHttp ? body.vs_datascripts : undefined),
     ...compressionOf(reader, isHttp ? profile?.http_profile : undefined),
@@ -252,6 +253,7 @@ function forwardingOf(
     application?.type === 'APPLICATION_PROFILE_TYPE_L4' &&
     application.tcp_app_profile?.proxy_protocol_enabled !== true &&
     body.network_security_policy_ref === undefined &&
+    body.bandwidth === undefined &&
     body.services.every(service => !service.enable_ssl && !service.accept_proxy_protocol)
   const preserves = application?.preserve_client_ip === true || network?.udp_fast_path_profile?.snat === false
   if (isFast && isPlain) return { forwarding: preserves ? 'kernel-only' : 'kernel' }

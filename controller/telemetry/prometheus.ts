@@ -106,9 +106,13 @@ function exposeLimit(
   out.family(
     'weir_limit_admitted_total',
     'counter',
-    'Requests or connections within a rate limit, since the engine started.'
+    'Requests, connections or bytes within a limit, since the engine started.'
   )(labels, admitted)
-  out.family('weir_limit_refused_total', 'counter', 'Requests or connections over a rate limit, since the engine started.')(labels, refused)
+  out.family(
+    'weir_limit_refused_total',
+    'counter',
+    'Requests or connections over a limit, or bytes after which more had to wait, since the engine started.'
+  )(labels, refused)
   out.family('weir_limit_share_ratio', 'gauge', 'Part of the budget of a rate limit that an engine has.')(labels, share)
 }
 

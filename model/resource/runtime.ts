@@ -87,10 +87,10 @@ export interface QuotaRuntime {
 
 /** A rate limit as it runs, once something was asked of it. */
 export interface LimitRuntime {
-  /** Where it is set: `requests`, `connections`, or the rule that has it. */
+  /** Where it is set: `requests`, `connections`, the rule that has it, or `bandwidth/...`, whose figures are bytes. */
   readonly name: string
   readonly admitted_per_s: number
-  /** Over the limit; with `log_only` and `RL_ACTION_NONE` they get through all the same. */
+  /** Over the limit; of a bandwidth, bytes after which more had to wait; with `log_only` and `RL_ACTION_NONE` they get through all the same. */
   readonly refused_per_s: number
   /** Left out where it has none, or nothing of it was used. */
   readonly quota?: QuotaRuntime

@@ -1,6 +1,7 @@
 import type { Filled, Written } from './field.ts'
 import { defineKind } from './define.ts'
 import { cloudRef, each, flag, inTenant, integer, list, nested, oneOf, ref, shape, text, toolText } from './common.ts'
+import { bandwidth } from './bandwidth.ts'
 import { contentRewriteProfile, contentRewriteViolations } from './contentrewrite.ts'
 import { corsPolicy, corsViolations } from './cors.ts'
 import { faultInjection } from './fault.ts'
@@ -122,6 +123,7 @@ const fields = {
   cors_policy: nested(corsPolicy, 'Which other sites may read answers. Not a field of Avi.', {}),
   requests_rate_limit: nested(rateProfile, 'How often it may be asked.', {}),
   connections_rate_limit: nested(rateProfile, 'How often clients may connect.', {}),
+  bandwidth: nested(bandwidth, 'How fast bytes may go: what is too fast waits, and nothing is dropped. Not a field of Avi.', {}),
   error_page_profile_ref: ref('errorpageprofile', 'Pages instead of plain error answers.', {}),
   analytics_policy: nested(analyticsPolicy, 'What is logged.', {}),
   analytics_profile_ref: ref('analyticsprofile', 'What is logged; System-Analytics-Profile when left out.', {}),
@@ -266,6 +268,7 @@ function kernelRules(body: FilledVirtualService, context: CheckContext, type: un
   if (sendsProxyProtocol(body, context)) say('/application_profile_ref', 'must not send the PROXY protocol')
   if (body.network_security_policy_ref !== undefined) say('/network_security_policy_ref', 'must not be there')
   if (body.pool_group_ref !== undefined) say('/pool_group_ref', 'must not be there')
+  if (body.bandwidth !== undefined) say('/bandwidth', 'must not be there')
   for (const [i, one] of body.services.entries())
     if (one.accept_proxy_protocol) say(`/services/${i}/accept_proxy_protocol`, 'must be false')
   return violations
@@ -317,6 +320,8 @@ function ownRules(body: FilledVirtualService, context: CheckContext): Violation[
     if (sendsProxyProtocol(body, context)) say('/application_profile_ref', 'sends the PROXY protocol, which a UDP profile cannot carry')
     for (const [i, one] of body.services.entries())
       if (one.accept_proxy_protocol) say(`/services/${i}/accept_proxy_protocol`, 'must be false, because the network profile is of UDP')
+    if (body.bandwidth !== undefined)
+      say('/bandwidth', 'must not be there, because the network profile is of UDP: datagrams cannot be made to wait')
   }
   if (type === 'APPLICATION_PROFILE_TYPE_HTTP' && usesServicePort(body, context))
     say('/pool_ref', 'has use_service_port, which needs an application profile of type L4 or SSL')

@@ -1,9 +1,9 @@
 /** Rate limits of a snapshot, as far as counting them concerns. */
-import type { RateLimitSpec, VirtualServicePart } from './snapshot.ts'
+import type { BandwidthSpec, RateLimitSpec, VirtualServicePart } from './snapshot.ts'
 
 export interface LimitToCount {
   readonly id: string
-  /** Time that one token takes to come back, when one engine has the whole budget. */
+  /** Time that one token takes to come back, when one engine has the whole budget; of a bandwidth, whose tokens are bytes, a fraction. */
   readonly intervalNs: number
   /** Tokens of a full bucket. */
   readonly capacity: number
@@ -46,6 +46,26 @@ export function limitToCount({ id, count, periodS, burst, engines, seed }: RateL
     ...(engines === undefined ? {} : { engines }),
     ...(seed === undefined ? {} : { seed })
   }
+}
+
+/** What may go at once after a quiet time: so many seconds' worth, and as much as one write at least. */
+const BANDWIDTH_BURST_S = 0.1
+const BANDWIDTH_BURST_BYTES = 16_384
+
+/** Its tokens are bytes. */
+export function bandwidthToCount({ id, bytesPerS, engines, seed }: BandwidthSpec): LimitToCount {
+  return {
+    id,
+    intervalNs: NS_PER_S / bytesPerS,
+    capacity: Math.max(BANDWIDTH_BURST_BYTES, Math.round(bytesPerS * BANDWIDTH_BURST_S)),
+    ...(engines === undefined ? {} : { engines }),
+    ...(seed === undefined ? {} : { seed })
+  }
+}
+
+/** All that is counted for a virtual service. */
+export function countsOf(part: VirtualServicePart): LimitToCount[] {
+  return [...limitsOf(part).map(limitToCount), ...(part.bandwidth ?? []).map(bandwidthToCount)]
 }
 
 /** Every limit of a virtual service: its own, and those of its rules. */

@@ -80,6 +80,8 @@ export interface VirtualServicePart {
   readonly requestLimit?: RateLimitSpec
   /** By client address or for all; its action closes or resets. */
   readonly connectionLimit?: RateLimitSpec
+  /** How fast bytes may go; all of them hold. */
+  readonly bandwidth?: readonly BandwidthSpec[]
   /** Children that are reached through this one's listeners. */
   readonly hosting?: HostingSpec
   /** Failures on purpose. */
@@ -127,6 +129,19 @@ export interface FaultSpec {
   readonly match: Match | null
   readonly delay: { readonly percent: number; readonly ms: number } | null
   readonly abort: { readonly percent: number; readonly status: number } | null
+}
+
+export interface BandwidthSpec {
+  /** Names its buckets; stable over edits. */
+  readonly id: string
+  /** `down`: to clients. */
+  readonly direction: 'down' | 'up'
+  /** Each client address by itself. */
+  readonly isPerClient: boolean
+  readonly bytesPerS: number
+  /** As of a rate limit. */
+  readonly engines?: number
+  readonly seed?: readonly [number, number]
 }
 
 export interface RateLimitSpec {

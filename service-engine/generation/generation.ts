@@ -12,7 +12,7 @@ import type { Violation } from '#model/resource/violation.ts'
 import type { CertificatePart, ListenerSpec, Part, PoolPart, Snapshot, VirtualServicePart } from '#model/snapshot/snapshot.ts'
 import type { AccessRecord, WorkerMemory } from '#engine/meter/shared.ts'
 import type { DestinationTls, Forwarder } from '../dataplane/exchange/forwarder.ts'
-import type { Rates } from '../dataplane/exchange/rates.ts'
+import type { Budgets, Rates } from '../dataplane/exchange/rates.ts'
 import { CacheStore } from '../dataplane/filter/cache/store.ts'
 import { explainRequest, notHere } from '../dataplane/http/explain.ts'
 import { Tracer, type Tracing } from '../dataplane/http/trace.ts'
@@ -42,7 +42,7 @@ export interface DataPlaneServices {
   /** True where several workers share the ports. */
   readonly reusePort: boolean
   /** Where rate limits count. */
-  readonly rates: Rates
+  readonly rates: Rates & Budgets
   /** Answers of an address are out of date, which other workers may keep too. */
   readonly invalidated?: (virtualServiceId: string, url: string) => void
   /** 48 secret bytes, the same in all workers, for as long as a snapshot brings none; null: each its own. */

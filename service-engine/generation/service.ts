@@ -10,7 +10,8 @@ import { compileAddresses, unmapAddress } from '../dataplane/exchange/address-se
 import type { ClientIdentity, Downstream, RequestHead } from '../dataplane/exchange/exchange.ts'
 import type { Entrance, EntranceSpine, Forwarder } from '../dataplane/exchange/forwarder.ts'
 import { compileNetworkRules } from '../dataplane/exchange/network-rules.ts'
-import type { Rates } from '../dataplane/exchange/rates.ts'
+import { compileBandwidth } from '../dataplane/exchange/pacer.ts'
+import type { Budgets, Rates } from '../dataplane/exchange/rates.ts'
 import { HttpCache } from '../dataplane/filter/cache/cache.ts'
 import type { CacheStore } from '../dataplane/filter/cache/store.ts'
 import { filtersFor, type OwnSteps } from '../dataplane/filter/catalog.ts'
@@ -21,7 +22,7 @@ import { compileErrorPages } from '../dataplane/http/error-page.ts'
 import { recordRefusal, runExchange, type SpineServices } from '../dataplane/http/exchange.ts'
 import { makeMirror } from '../dataplane/http/mirror.ts'
 import type { Site } from '../dataplane/http/site.ts'
-import { runFlow } from '../dataplane/l4/flow.ts'
+import { runFlow, type FlowSite } from '../dataplane/l4/flow.ts'
 import { Sessions } from '../dataplane/l4/sessions.ts'
 import { cut } from '../dataplane/l4/splice.ts'
 import type { DatagramListener } from '../dataplane/listen/datagrams.ts'
@@ -52,7 +53,7 @@ export interface ServicePlan {
   readonly part: VirtualServicePart
   /** Two plans with one key are the same. */
   readonly key: string
-  readonly site: Site
+  readonly site: Site & FlowSite
   /** Undefined where it has none. */
   readonly scripts: Scripts | undefined
   /** Null where it has no children. */
@@ -84,7 +85,7 @@ const misdirected: Filter = {
 
 /** What steps of a virtual service need beside its settings. */
 export interface PlanServices {
-  readonly rates: Rates
+  readonly rates: Rates & Budgets
   readonly random: () => number
   readonly after: (delayMs: number, call: () => void) => void
   /** The pool as the running generation has it. */
@@ -116,13 +117,18 @@ export function planService(
   const { rates } = services
   const { connectionLimit } = part
   const scripts = scriptsOf(part, services)
-  const site: Site = {
+  const bandwidth = part.bandwidth === undefined ? undefined : compileBandwidth(part.bandwidth, rates, services.clock)
+  const site: Site & FlowSite = {
     id: part.id,
     name: part.name,
     part,
     target: part.target,
-    filters: part.application === 'http' ? filtersFor(part, compileRules(part, rates), ownSteps(part, scripts, services)) : [],
+    filters:
+      part.application === 'http'
+        ? filtersFor(part, compileRules(part, rates), { ...ownSteps(part, scripts, services), bandwidth: bandwidth && { bandwidth } })
+        : [],
     meter: memory.virtualServiceMeter(part.id),
+    ...(bandwidth === undefined ? {} : { bandwidth }),
     ...(part.cache === undefined ? {} : { cache: cacheOf(part.id, part.cache, memory, services) }),
     errorPage: part.errorPages === undefined ? undefined : compileErrorPages(part.errorPages),
     unserved: scripts?.has('lb-failed') === true ? (exchange, fault) => scripts.decide('lb-failed', exchange, fault) : undefined

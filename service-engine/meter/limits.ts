@@ -1,7 +1,7 @@
 /** The limits that run, on the agent thread: what is asked of those that engines share, and what became of all of them. */
 import type { LimitSample, LimitShare, LimitUse, QuotaLeft, QuotaUse } from '#model/message/message.ts'
 import { LIMIT_USES_MAX } from '#model/message/message.ts'
-import { limitsOf, limitToCount, quotaToCount, type LimitToCount, type QuotaToCount } from '#model/snapshot/limit.ts'
+import { countsOf, limitsOf, quotaToCount, type LimitToCount, type QuotaToCount } from '#model/snapshot/limit.ts'
 import type { VirtualServicePart } from '#model/snapshot/snapshot.ts'
 import { openRatesBook } from './rates.ts'
 
@@ -33,9 +33,7 @@ export function openLimits(rates: SharedArrayBuffer, nowNs: () => bigint): Limit
 
   return {
     run: services => {
-      const found = services.flatMap(part =>
-        limitsOf(part).map((spec): Running => ({ virtualServiceId: part.id, limit: limitToCount(spec) }))
-      )
+      const found = services.flatMap(part => countsOf(part).map((limit): Running => ({ virtualServiceId: part.id, limit })))
       quotas = new Map(services.flatMap(part => limitsOf(part).flatMap(spec => quotaToCount(spec) ?? [])).map(quota => [quota.id, quota]))
       running = new Map(found.map(one => [one.limit.id, one]))
       shared = found.map(({ limit }) => limit).filter(({ engines = 1 }) => engines > 1)

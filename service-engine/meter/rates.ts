@@ -16,12 +16,25 @@ export interface Rates {
    * Returns 0 when there was one; else the nanoseconds until there is
    */
   readonly open: (limit: LimitToCount) => (key: string) => number
+  /** Opens a limit whose tokens are bytes. */
+  readonly openBudget: (limit: LimitToCount) => Budget
   /**
    * Opens a quota; what it returns uses one of what a key has left.
    *
    * Returns 0 when there was one; else when there will be, epoch milliseconds
    */
   readonly openQuota: (quota: QuotaToCount) => (key: string) => number
+}
+
+export interface Budget {
+  /**
+   * Bytes went, whether there were tokens for them or not; less than 0: so many did not go after all.
+   *
+   * Returns how many bytes have to be made up for before more may go; 0: none
+   */
+  readonly take: (key: string, bytes: number) => number
+  /** As it is shared now; > 0. */
+  readonly nsPerByte: (key: string) => number
 }
 
 /** What became of a limit since the engine started, and what it has now. */
@@ -236,6 +249,40 @@ export function openRates(buffer: SharedArrayBuffer, nowNs: () => bigint, nowEpo
       }
     },
 
+    openBudget: limit => {
+      const { id, intervalNs, capacity } = limit
+      const [seedA, seedB] = table.seedOf(limit)
+      const row = table.rowOf(id)
+      const admitted = row * ROW_LENGTH + ROW.admitted
+      const refused = row * ROW_LENGTH + ROW.refused
+      const start = startShare(limit)
+      const span = BigInt(Math.round(intervalNs * capacity))
+      const cellOf = (key: string, now: bigint): number => table.find(setOf(seedA, id, key), tagOf(seedB, id, key), row, now)
+      const intervalOf = (cell: number): number => (intervalNs * WHOLE) / (Atomics.load(shares, cell) || start)
+      return {
+        take: (key, bytes) => {
+          const now = nowNs()
+          const cell = cellOf(key, now)
+          const interval = intervalOf(cell)
+          const step = BigInt(Math.round(bytes * interval))
+          const bound = now + span
+          let next = now
+          for (let race = 0; race < MAX_RACES; race++) {
+            const before = Atomics.load(fullAt, cell)
+            next = (before > now ? before : now) + step
+            if (Atomics.compareExchange(fullAt, cell, before, next) === before) break
+          }
+          const behind = next > bound ? Number(next - bound) / interval : 0
+          if (bytes > 0) {
+            Atomics.add(asked, cell, bytes)
+            Atomics.add(rows, behind > 0 ? refused : admitted, bytes)
+          }
+          return behind
+        },
+        nsPerByte: key => intervalOf(cellOf(key, nowNs()))
+      }
+    },
+
     openQuota: quota => {
       const [seedA, seedB] = table.seedOf(quota)
       const owner = table.rowOf(quota.id) + 1
@@ -288,13 +335,16 @@ export function openRatesBook(buffer: SharedArrayBuffer, nowNs: () => bigint): R
         if (limit === undefined) continue
         const count = Atomics.exchange(asked, cell, 0)
         const owedNs = Number(Atomics.load(fullAt, cell) - now)
-        const isNearlyFull = owedNs < (1 - NEARLY_FULL) * limit.intervalNs * limit.capacity
+        const spanNs = limit.intervalNs * limit.capacity
+        const isNearlyFull = owedNs < (1 - NEARLY_FULL) * spanNs
         if (isNearlyFull && shares[cell] === 0) continue
+        const share = (shares[cell]! || startShare(limit)) / WHOLE
         found.push({
           limitId: limit.id,
           bucket: numberOf(cell - (cell % WAYS), tags[cell]!),
-          share: (shares[cell]! || startShare(limit)) / WHOLE,
-          asked: count,
+          share,
+          // Of a budget that is behind: what waits is asked for as well.
+          asked: count + Math.round((Math.max(0, owedNs - Math.max(spanNs, limit.intervalNs / share)) * share) / limit.intervalNs),
           owedMs: Math.max(0, owedNs / NS_PER_MS)
         })
       }

@@ -5,7 +5,16 @@ import { formatCount, formatInstant } from '../format.ts'
 import { Panel } from '../part/page.tsx'
 import { Quantity } from '../part/quantity.tsx'
 
-const titles: Readonly<Record<string, string>> = { requests: 'Requests', connections: 'Connections' }
+const titles: Readonly<Record<string, string>> = {
+  requests: 'Requests',
+  connections: 'Connections',
+  'bandwidth/down': 'Bandwidth to clients',
+  'bandwidth/up': 'Bandwidth from clients',
+  'bandwidth/client-down': 'Bandwidth to each client',
+  'bandwidth/client-up': 'Bandwidth from each client'
+}
+
+const unitOf = ({ name }: LimitRuntime): 'bytes-per-s' | 'per-s' => (name.startsWith('bandwidth/') ? 'bytes-per-s' : 'per-s')
 
 /** Of a rule: the last piece of where it is set is its name. */
 const titleOf = ({ name }: LimitRuntime): string => titles[name] ?? name.split('/').at(-1) ?? name
@@ -18,10 +27,10 @@ export function Limits({ limits }: { readonly limits: readonly LimitRuntime[] })
           <li key={limit.name} className="row wrap">
             <strong>{titleOf(limit)}</strong>
             <span>
-              <Quantity value={limit.admitted_per_s} unit="per-s" /> within
+              <Quantity value={limit.admitted_per_s} unit={unitOf(limit)} /> within
             </span>
             <span>
-              <Quantity value={limit.refused_per_s} unit="per-s" /> over
+              <Quantity value={limit.refused_per_s} unit={unitOf(limit)} /> {unitOf(limit) === 'per-s' ? 'over' : 'held up'}
             </span>
             {limit.quota && (
               <span>

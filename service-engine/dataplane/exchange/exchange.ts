@@ -5,6 +5,7 @@
 import type { Duplex } from 'node:stream'
 import type { Fault } from '#engine/base/fault.ts'
 import type { TargetSpec } from '#model/snapshot/snapshot.ts'
+import type { Pacer } from './pacer.ts'
 
 /** How the request's body is framed; `length` may be 0. */
 export type BodyFraming = 'none' | 'length' | 'chunked'
@@ -120,6 +121,8 @@ export interface Exchange {
   chooseCoder: ChooseCoder | null
   /** Sees what servers send, and may send something else in its place; null: nobody. */
   keeper: BodyKeeper | null
+  /** How fast its bodies may go; null: as fast as they can. */
+  pacer: Pacer | null
   /** Where the answer came from, as logs say it; '' where nothing is kept. */
   cacheStatus: CacheStatus
 }
@@ -220,6 +223,7 @@ export function makeExchange(
     copy: null,
     chooseCoder: null,
     keeper: null,
+    pacer: null,
     cacheStatus: ''
   }
 }

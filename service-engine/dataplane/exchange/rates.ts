@@ -1,5 +1,22 @@
 import type { LimitToCount, QuotaToCount } from '#model/snapshot/limit.ts'
 
+/** A bucket whose tokens are bytes. */
+export interface Budget {
+  /**
+   * Bytes went, whether there were tokens for them or not; less than 0: so many did not go after all.
+   *
+   * Returns how many bytes have to be made up for before more may go; 0: none
+   */
+  readonly take: (key: string, bytes: number) => number
+  /** As it is shared now; > 0. */
+  readonly nsPerByte: (key: string) => number
+}
+
+/** Those of an engine, which all its workers share. */
+export interface Budgets {
+  readonly openBudget: (limit: LimitToCount) => Budget
+}
+
 /** Token buckets that all workers of the engine share. */
 export interface Rates {
   /**

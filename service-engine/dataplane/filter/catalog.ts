@@ -2,6 +2,7 @@
 import type { VirtualServicePart } from '#model/snapshot/snapshot.ts'
 import type { RuleBook } from '../exchange/exchange.ts'
 import type { Filter } from './filter.ts'
+import { bandwidth, type BandwidthSettings } from './bandwidth/bandwidth.ts'
 import { clientCertificate, type ClientCertificateSettings } from './client-certificate/client-certificate.ts'
 import { compression, type CompressionSettings } from './compression/compression.ts'
 import { contentRewrite, type ContentRewriteSettings } from './content-rewrite/content-rewrite.ts'
@@ -29,6 +30,7 @@ export interface FilterSettings {
   readonly 'script-request': ScriptsSettings
   readonly 'script-response': ScriptsSettings
   readonly fault: FaultSettings
+  readonly bandwidth: BandwidthSettings
   readonly compression: CompressionSettings
   readonly 'content-rewrite': ContentRewriteSettings
   readonly mirror: MirrorSettings
@@ -49,6 +51,7 @@ const catalog: { readonly [K in FilterKind]: (settings: FilterSettings[K]) => Fi
   'script-request': scriptRequest,
   'script-response': scriptResponse,
   fault,
+  bandwidth,
   compression,
   'content-rewrite': contentRewrite,
   mirror,
@@ -65,6 +68,7 @@ export interface OwnSteps {
   readonly clientCertificate?: ClientCertificateSettings | undefined
   readonly requestLimit?: RateLimitSettings['refused'] | undefined
   readonly fault?: FaultSettings | undefined
+  readonly bandwidth?: BandwidthSettings | undefined
   readonly contentRewrite?: ContentRewriteSettings | undefined
   readonly mirror?: MirrorSettings | undefined
   readonly scripts?: Scripts | undefined
@@ -100,6 +104,7 @@ export function filtersFor(part: VirtualServicePart, rules: RuleBook, own: OwnSt
   if (part.requestRules.length > 0 || part.responseRules.length > 0) chain.push(makeFilter('policy', { rules }))
   if (own.scripts?.has('request') === true) chain.push(makeFilter('script-request', { scripts: own.scripts }))
   if (own.fault !== undefined) chain.push(makeFilter('fault', own.fault))
+  if (own.bandwidth !== undefined) chain.push(makeFilter('bandwidth', own.bandwidth))
   // What servers get is settled: the copy is of that.
   if (part.compression !== undefined) chain.push(makeFilter('compression', part.compression))
   // After compression: it packs what this made.

@@ -11,8 +11,8 @@ import { Attempt } from './wire/attempt.ts'
 
 /** An attempt, behind what else is to be done with the bytes. */
 export function makeAttempt(client: ClientSide, exchange: Exchange, destination: Destination, events: ForwardEvents): ServerSide {
-  if ((exchange.copy === null && exchange.chooseCoder === null && exchange.keeper === null) || client.isUpgrade)
-    return plainAttempt(client, exchange, destination, events)
+  const isPlain = exchange.copy === null && exchange.chooseCoder === null && exchange.keeper === null && exchange.pacer === null
+  if (isPlain || client.isUpgrade) return plainAttempt(client, exchange, destination, events)
   return makePassing(passing => plainAttempt(passing, exchange, destination, events), client, exchange)
 }
 

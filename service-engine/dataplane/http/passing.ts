@@ -1,6 +1,6 @@
 /**
  * Sides of an exchange that do more than pass bytes on: a copy of the request goes to another pool, the response's body is kept,
- * encoded, or another sent in its place. They stand between the client's side and the attempt; an exchange that needs nothing of
+ * encoded, or another sent in its place, or both go no faster than they may. They stand between the client's side and the attempt; an exchange that needs nothing of
  * it never meets them.
  */
 import type { Duplex } from 'node:stream'
@@ -30,6 +30,11 @@ class Passing implements ClientSide, ServerSide {
   /** The client takes no more for now, or the coder does not. */
   #isClientFull = false
   #isCoderFull = false
+  /** The client's connection itself takes no more, or the server's; and more may not go yet, down or up. */
+  #isSocketFull = false
+  #isServerFull = false
+  #isHeld = false
+  #isUpHeld = false
   #isCoded = false
   /** Sent in the place of what the server sends, and how far it is. */
   #instead: StoredBody | null = null
@@ -102,7 +107,7 @@ class Passing implements ClientSide, ServerSide {
       if (to > from) keeper.write(bytes, from, to)
       if (trailers !== null) keeper.end()
     }
-    if (coder === null) return this.#client.send(text, bytes, from, to, isChunked, trailers)
+    if (coder === null) return this.#out(text, bytes, from, to, isChunked, trailers)
     if (text !== '') this.#text = text
     if (to > from) {
       this.#exchange.bytesOut -= to - from
@@ -126,7 +131,8 @@ class Passing implements ClientSide, ServerSide {
   }
 
   resumeBody(): void {
-    this.#client.resumeBody()
+    this.#isServerFull = false
+    if (!this.#isUpHeld) this.#client.resumeBody()
   }
 
   cut(isDelimited: boolean): void {
@@ -139,6 +145,9 @@ class Passing implements ClientSide, ServerSide {
   }
 
   attemptEnded(): void {
+    const { pacer } = this.#exchange
+    pacer?.down.stop()
+    pacer?.up.stop()
     this.#client.attemptEnded(this)
   }
 
@@ -169,10 +178,24 @@ class Passing implements ClientSide, ServerSide {
       if (to > from) copy.write(bytes, from, to)
       if (isDone) copy.end()
     }
-    return this.#attempt.sendBody(bytes, from, to, isDone, trailers)
+    const isFlowing = this.#attempt.sendBody(bytes, from, to, isDone, trailers)
+    const { pacer } = this.#exchange
+    if (pacer === null || !pacer.up.spend(to - from) || isDone) return isFlowing
+    this.#isUpHeld = true
+    if (!isFlowing) this.#isServerFull = true
+    pacer.up.wait(() => {
+      this.#isUpHeld = false
+      if (!this.#isServerFull) this.#client.resumeBody()
+    })
+    return false
   }
 
   clientDrained(): void {
+    this.#isSocketFull = false
+    if (!this.#isHeld) this.#drained()
+  }
+
+  #drained(): void {
     this.#isClientFull = false
     this.#coder?.resume()
     this.#goOn()
@@ -182,12 +205,26 @@ class Passing implements ClientSide, ServerSide {
     this.#attempt.flushed()
   }
 
+  /** To the client, no faster than it may go; what is behind the end of a body waits for nothing. */
+  #out(text: string, bytes: Buffer, from: number, to: number, isChunked: boolean, trailers: readonly string[] | null): boolean {
+    const isFlowing = this.#client.send(text, bytes, from, to, isChunked, trailers)
+    const { pacer } = this.#exchange
+    if (pacer === null || !pacer.down.spend(text.length + to - from) || trailers !== null) return isFlowing
+    this.#isHeld = true
+    if (!isFlowing) this.#isSocketFull = true
+    pacer.down.wait(() => {
+      this.#isHeld = false
+      if (!this.#isSocketFull) this.#drained()
+    })
+    return false
+  }
+
   #encoded(chunk: Buffer): void {
     if (this.#client.isGone()) return
     const text = this.#text
     this.#text = ''
     this.#exchange.bytesOut += chunk.length
-    if (this.#client.send(text, chunk, 0, chunk.length, this.#isChunked, null)) return
+    if (this.#out(text, chunk, 0, chunk.length, this.#isChunked, null)) return
     this.#isClientFull = true
     this.#coder?.pause()
   }
@@ -219,7 +256,7 @@ class Passing implements ClientSide, ServerSide {
         const text = this.#text
         this.#text = ''
         this.#exchange.bytesOut += end - at
-        const isFlowing = this.#client.send(text, bytes, at, end, false, isLast ? NO_TRAILERS : null)
+        const isFlowing = this.#out(text, bytes, at, end, false, isLast ? NO_TRAILERS : null)
         if (isLast) return this.#client.flush()
         if (!isFlowing) {
           this.#isClientFull = true
@@ -232,7 +269,7 @@ class Passing implements ClientSide, ServerSide {
   #whole(): void {
     this.#isCoded = true
     if (this.#client.isGone()) return
-    this.#client.send(this.#text, EMPTY, 0, 0, this.#isChunked, this.#trailers)
+    this.#out(this.#text, EMPTY, 0, 0, this.#isChunked, this.#trailers)
     this.#text = ''
     this.#client.flush()
   }

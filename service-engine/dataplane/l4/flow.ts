@@ -10,6 +10,7 @@ import { Fault } from '#engine/base/fault.ts'
 import type { AccessRecord, TrafficMeter } from '#engine/meter/shared.ts'
 import { unmapAddress } from '../exchange/address-set.ts'
 import type { Downstream } from '../exchange/exchange.ts'
+import type { Bandwidth } from '../exchange/pacer.ts'
 import type { Destination } from '../exchange/forwarder.ts'
 import type { Lease, Pool } from '../upstream/pool.ts'
 import type { Targets } from '../upstream/targets.ts'
@@ -37,6 +38,8 @@ export interface FlowSite {
   readonly part: VirtualServicePart
   readonly target: TargetSpec | null
   readonly meter: TrafficMeter
+  /** Undefined where bytes go as fast as they can. */
+  readonly bandwidth?: Bandwidth | undefined
 }
 
 /** Relays one accepted connection; `socket` is through with TLS and not read from yet. */
@@ -179,6 +182,7 @@ class FlowLife {
     const meters = [this.#site.meter, lease.pool.meter, lease.meter]
     splice(this.#client, server, {
       idleTimeoutMs: this.#site.part.tcp.idleTimeoutMs,
+      pacer: this.#site.bandwidth?.open(this.#downstream.clientIp),
       upBytes: count => {
         this.#bytesIn += count
         for (const meter of meters) meter.bytesIn(count)

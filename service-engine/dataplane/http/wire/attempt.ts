@@ -357,6 +357,7 @@ export class Attempt implements ServerUser, ServerSide {
     exchange.bytesOut += rest.length
     splice(client, socket, {
       idleTimeoutMs,
+      pacer: exchange.pacer,
       upBytes: count => (exchange.bytesIn += count),
       downBytes: count => (exchange.bytesOut += count),
       ended: by => this.#end(by === 'idle' ? new Fault('DOWNSTREAM_IDLE', `a tunnel without traffic for ${idleTimeoutMs} ms`) : null)

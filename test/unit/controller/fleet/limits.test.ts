@@ -1,10 +1,11 @@
 /** Engines with real buckets, time that a test moves, and the controller between them. */
 import t from 'tap'
 import type { LimitShare } from '#model/message/message.ts'
-import type { VirtualServicePart } from '#model/snapshot/snapshot.ts'
+import type { BandwidthSpec, VirtualServicePart } from '#model/snapshot/snapshot.ts'
 import { limitToCount } from '#model/snapshot/limit.ts'
 import { SharedLimits } from '#controller/fleet/limits.ts'
 import { Engine } from '#controller/fleet/roster.ts'
+import { compileBandwidth } from '#engine/dataplane/exchange/pacer.ts'
 import { openLimits } from '#engine/meter/limits.ts'
 import { makeRates, openRates } from '#engine/meter/rates.ts'
 import { manualClock } from '#test/support/manual-clock.ts'
@@ -22,10 +23,10 @@ const facts = {
   abilities: ['shared-limits']
 }
 
-function aWorld(given: Parameters<typeof aLimit>[0], count = 2) {
+function aWorld(given: Parameters<typeof aLimit>[0], count = 2, bandwidth: readonly BandwidthSpec[] = []) {
   const clock = manualClock()
   const limit = { ...aLimit(given), engines: count, seed: [3, 4] as const }
-  const part: VirtualServicePart = aService({ id: 'vs', requestLimit: limit })
+  const part: VirtualServicePart = aService({ id: 'vs', requestLimit: limit, ...(bandwidth.length > 0 ? { bandwidth } : {}) })
   let heardOf = 0
   const engines = Array.from({ length: count }, (_, i) => {
     const now = () => BigInt(Math.round(clock.nowMs() * 1e6)) + BigInt(i) * 77n
@@ -41,7 +42,8 @@ function aWorld(given: Parameters<typeof aLimit>[0], count = 2) {
       }
     }
     engine.session = session as unknown as NonNullable<Engine['session']>
-    return { engine, limits, session, take: openRates(buffer, now).open(limitToCount(limit)) }
+    const rates = openRates(buffer, now)
+    return { engine, limits, session, take: rates.open(limitToCount(limit)), pacers: compileBandwidth(bandwidth, rates, clock) }
   })
   let placed = engines.map(({ engine }) => engine.uuid)
   const shared = new SharedLimits({
@@ -101,6 +103,45 @@ t.test('tokens of a quiet engine go to the one that is asked: a thousand an hour
   const counts = [1, 2, 3, 4, 5, 6, 7, 8].map(() => second([2_000, 0]))
   const total = counts.reduce((sum, count) => sum + count, 0)
   t.ok(total >= 970 && total <= 1_003, counts.join())
+})
+
+t.test('engines share a bandwidth by what they have to send, and together keep to it', async t => {
+  const bytesPerS = 1_000_000
+  const spec = { id: 'vs/bandwidth/down', direction: 'down', isPerClient: false, bytesPerS, engines: 2, seed: [3, 4] } as const
+  const { clock, engines } = aWorld(perSecond, 2, [spec])
+  const sent = [0, 0]
+  const isSending = [true, true]
+  const begin = (i: number): void => {
+    const { down } = engines[i]!.pacers.open('192.0.2.1')
+    const go = (): void => {
+      if (!isSending[i]) return
+      sent[i]! += 16_384
+      if (down.spend(16_384)) down.wait(go)
+      else go()
+    }
+    go()
+  }
+  const second = (): readonly number[] => {
+    sent.fill(0)
+    for (let ms = 0; ms < 1_000; ms++) clock.advance(1)
+    return [...sent]
+  }
+  for (let i = 0; i < 8; i++) begin(0)
+  for (let i = 0; i < 3; i++) second()
+  const [alone] = second()
+  t.ok(alone! > 0.93 * bytesPerS && alone! <= 1.05 * bytesPerS, `one that sends has nearly all of it: ${alone}`)
+  for (let i = 0; i < 8; i++) begin(1)
+  for (let i = 0; i < 5; i++) {
+    const [a, b] = second()
+    t.ok(a! + b! <= 1.2 * bytesPerS, `on the way: ${a} + ${b}`)
+  }
+  const [a, b] = second()
+  t.ok(a! + b! > 0.93 * bytesPerS && a! + b! <= 1.05 * bytesPerS, `both: ${a} + ${b}`)
+  t.ok(Math.abs(a! - b!) < 0.25 * bytesPerS, `who has as much to send gets as much: ${a} and ${b}`)
+  isSending[0] = false
+  for (let i = 0; i < 3; i++) second()
+  const [, last] = second()
+  t.ok(last! > 0.93 * bytesPerS, `what one does not need is the other's: ${last}`)
 })
 
 t.test('keys have budgets of their own', async t => {

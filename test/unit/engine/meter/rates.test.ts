@@ -1,5 +1,5 @@
 import t from 'tap'
-import { makeRates, openRates } from '#engine/meter/rates.ts'
+import { makeRates, openRates, openRatesBook } from '#engine/meter/rates.ts'
 
 const MS = 1_000_000
 
@@ -56,4 +56,38 @@ t.test('take has a bounded table: more keys than cells push out those that are n
   now += BigInt(MS)
   t.not(slow('busy'), 0, 'an empty bucket outlives a flood of strangers')
   t.ok(buffer.byteLength < 2_000_000)
+})
+
+t.test('a budget of bytes lets its rate go in the long run, over all workers, and says how far behind each is', async t => {
+  let now = 1_000_000_000n
+  const buffer = makeRates([1, 2])
+  const limit = { id: 'bytes', intervalNs: 1_000, capacity: 100_000 }
+  const [one, two] = [openRates(buffer, () => now).openBudget(limit), openRates(buffer, () => now).openBudget(limit)]
+  t.equal(one.take('', 60_000), 0)
+  t.equal(two.take('', 60_000), 20_000)
+  t.equal(one.take('', 10_000), 30_000, 'who comes later is further behind')
+  t.equal(two.take('other', 60_000), 0, 'another key has its own')
+  t.equal(one.nsPerByte(''), 1_000)
+  now += 30_000_000n
+  t.equal(one.take('', 0), 0)
+  t.equal(one.take('', 50_000), 50_000)
+  t.equal(one.take('', -50_000), 0, 'what did not go is given back')
+  now += 10_000_000_000n
+  t.equal(one.take('', -1_000), 0)
+  t.equal(one.take('', 100_000), 0)
+  t.equal(one.take('', 1), 1, 'a bucket never holds more than its capacity')
+})
+
+t.test('what waits for a budget of bytes is asked for, so that engines share it by what they have to send', async t => {
+  const now = 1_000_000_000n
+  const buffer = makeRates([1, 2])
+  const limit = { id: 'bytes', intervalNs: 1_000, capacity: 100_000, engines: 2 }
+  const budget = openRates(buffer, () => now).openBudget(limit)
+  const book = openRatesBook(buffer, () => now)
+  t.equal(budget.nsPerByte(''), 2_000, 'half of it at the start')
+  budget.take('', 250_000)
+  const [use] = book.collect([limit], 10)
+  t.match(use, { asked: 450_000, share: 0.5 })
+  book.share(limit, { bucket: use!.bucket, share: 1, owedMs: use!.owedMs })
+  t.equal(budget.nsPerByte(''), 1_000)
 })
