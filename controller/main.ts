@@ -1,6 +1,7 @@
 /** The controller: builds its parts in order, stops them in reverse. The only place that reads its environment. */
 import { randomBytes } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
+import { text } from 'node:stream/consumers'
 import { join, resolve } from 'node:path'
 import { systemClock } from '#model/base/clock.ts'
 import { makeLog, type Log } from '#model/base/log.ts'
@@ -10,10 +11,14 @@ import { openAccess } from './access/access.ts'
 import { controllerActor } from './access/actor.ts'
 import { mintJoinToken } from './access/join-token.ts'
 import { ADMIN_TENANT } from './access/permission.ts'
+import { openBackups } from './backup/backup.ts'
+import { BackupBroken } from './backup/envelope.ts'
+import { restore, RestoreRefused } from './backup/restore.ts'
 import { makeChange, type Change } from './change/apply.ts'
 import { firstStart } from './change/first-start.ts'
 import { demoRow, demoTable, demoWrites, type DemoSettings } from './demo.ts'
 import { openFleet } from './fleet/fleet.ts'
+import { markRestored } from './fleet/holds.ts'
 import { makePlanner } from './fleet/planner.ts'
 import { makeTicketKeys, ROTATION_MS } from './fleet/ticket-keys.ts'
 import { openAuthority } from './pki/authority.ts'
@@ -23,10 +28,10 @@ import { openSeal, SealBroken } from './pki/seal.ts'
 import { openReleases } from './release/release.ts'
 import { openWebhooks } from './release/webhook.ts'
 import { openRest } from './rest/server.ts'
-import { readSettings, SettingsRefused, type Settings } from './settings.ts'
+import { readOrder, readSettings, SettingsRefused, type Order, type Settings } from './settings.ts'
 import { makeResponderClient } from './pki/responder.ts'
 import { startStapling } from './pki/stapling.ts'
-import { openSqliteStore } from './store/sqlite/sqlite.ts'
+import { mustBeIdle, openSqliteStore } from './store/sqlite/sqlite.ts'
 import { StoreRefused, type Store } from './store/store.ts'
 import { openTelemetry } from './telemetry/ingest.ts'
 
@@ -140,6 +145,7 @@ async function start(
       authority,
       fleet,
       releases,
+      backups: openBackups({ dataFolder: settings.dataFolder, copyStore: store.copyTo, version, nowEpochMs: clock.nowEpochMs }),
       telemetry,
       clock,
       log,
@@ -224,7 +230,8 @@ const log = makeLog(line => void process.stderr.write(line))
 
 /** One line for what a person can mend; undefined for what is a bug. */
 function refusalLine(error: unknown, settings: Settings | undefined): string | undefined {
-  if (error instanceof SettingsRefused || error instanceof StoreRefused || error instanceof SealBroken) return error.message
+  const told = [SettingsRefused, StoreRefused, SealBroken, BackupBroken, RestoreRefused]
+  if (error instanceof Error && told.some(kind => error instanceof kind)) return error.message
   if (!(error instanceof Error) || !('code' in error)) return undefined
   if (error.code === 'EADDRINUSE') {
     const port = 'port' in error ? error.port : undefined
@@ -236,9 +243,45 @@ function refusalLine(error: unknown, settings: Settings | undefined): string | u
   return undefined
 }
 
+/** Checks what a backup held as a start would, and notes that it was restored. */
+async function checkRestored(folder: string): Promise<void> {
+  const seal = openSeal(join(folder, 'seal.key'))
+  const store = openSqliteStore({ path: join(folder, 'weir.db') })
+  try {
+    // Opens the keys of the authority: those of another seal would be told here.
+    const authority = await openAuthority({ store, seal, clock: systemClock, log, hostnames: [] })
+    authority.stop()
+    markRestored(store, systemClock.nowEpochMs())
+  } finally {
+    await store.close()
+  }
+}
+
+/** `restore FILE [--force]`: the passphrase is the first line of standard input, so that no list of processes shows it. */
+async function runRestore({ dataFolder }: Settings, { file, isForced }: Extract<Order, { readonly is: 'restore' }>): Promise<void> {
+  const passphrase = (await text(process.stdin)).split('\n', 1)[0] ?? ''
+  const { contents, putAside } = await restore({
+    file,
+    passphrase,
+    dataFolder,
+    isForced,
+    mustBeIdle,
+    check: checkRestored,
+    nowEpochMs: systemClock.nowEpochMs
+  })
+  const made = new Date(contents.madeAtEpochMs).toISOString()
+  console.log(`restored revision ${contents.revision} of ${made} (Weir ${contents.version}) into ${dataFolder}`)
+  if (putAside !== undefined) console.log(`what was there before is in ${putAside}`)
+}
+
 let settings: Settings | undefined
 try {
   settings = readSettings(process.env)
+  const order = readOrder(process.argv.slice(2))
+  if (order.is === 'restore') {
+    await runRestore(settings, order)
+    process.exit(0)
+  }
   const { scope, announce } = await start(settings, log)
   const stop = (): void => {
     scope.close().then(

@@ -20,6 +20,22 @@ export class SettingsRefused extends Error {
   override readonly name = 'SettingsRefused'
 }
 
+export type Order = { readonly is: 'run' } | { readonly is: 'restore'; readonly file: string; readonly isForced: boolean }
+
+/**
+ * Reads the command line; nothing at all means `run`.
+ *
+ * Throws  SettingsRefused, with the usage
+ */
+export function readOrder(args: readonly string[]): Order {
+  if (args.length === 0) return { is: 'run' }
+  const [verb, ...rest] = args
+  const names = rest.filter(arg => arg !== '--force')
+  if (verb !== 'restore' || names.length !== 1 || rest.length - names.length > 1)
+    throw new SettingsRefused('usage: controller/main.ts [restore FILE [--force]], the passphrase on standard input')
+  return { is: 'restore', file: resolve(names[0]!), isForced: rest.length > names.length }
+}
+
 export const PASSWORD_MIN_LENGTH = 8
 
 function portIn(env: NodeJS.ProcessEnv, name: string, otherwise: number): number {

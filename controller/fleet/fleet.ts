@@ -170,6 +170,13 @@ export async function openFleet(options: FleetOptions): Promise<Fleet> {
     }
     const { type: _, protocol: _protocol, heldParts, runningRevision, runningHash, purgedSequence, ...facts } = hello
     engine.runningHash = runningHash
+    roster.judgeHold(engine, runningRevision)
+    if (engine.held !== undefined)
+      log.warn('an engine runs what was committed after the copy that this controller was restored from: it is left as it is', {
+        engine: engine.uuid,
+        runningRevision,
+        knownRevision: engine.held.knownRevision
+      })
     engine.violations = []
     engine.refusals.clear()
     engine.judgements.clear()
@@ -324,6 +331,15 @@ export async function openFleet(options: FleetOptions): Promise<Fleet> {
       // First in the store: from here on no connection of this identity is admitted.
       roster.revoke(engine, reason)
       standDown(engine, reason)
+    },
+    takeOver: (uuid, by) => {
+      const engine = roster.get(uuid)
+      if (engine === undefined || engine.held === undefined) return false
+      log.warn('an engine is taken over: what it runs is replaced', { engine: uuid, by, ...engine.held })
+      roster.endHold(engine)
+      pusher.planNow()
+      runtime.engineChanged(engine)
+      return true
     },
     explain: question => questions.ask(roster.engines, question),
     traces: {

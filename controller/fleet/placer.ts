@@ -141,7 +141,7 @@ export class Placer {
     const placeable = this.#placeable()
     this.#followServices(placeable, touched)
     const { loadOf } = this.#options
-    this.#sites = enginesToPlace(placeable, uuid => {
+    const sites = enginesToPlace(placeable, uuid => {
       const engine = engines.get(uuid)
       return {
         isUp: engine?.isUsable === true,
@@ -150,6 +150,10 @@ export class Placer {
         loadRatio: loadOf(uuid) ?? 0
       }
     })
+    // What is held is not told anything: what is placed there anew would not run.
+    this.#sites = sites.map(site =>
+      engines.get(site.uuid)?.held !== undefined && site.takes === 'all' ? { ...site, takes: 'keeps' } : site
+    )
     const before = this.placement
     const isPlaced = this.#placeIfChanged(placeable)
     if (isPlaced) {

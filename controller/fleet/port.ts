@@ -18,6 +18,8 @@ export interface FleetPort {
   readonly actions: PlacementActions
   /** Ends an engine's trust: its socket closes, its services move, it cannot come back with this identity. */
   readonly revoke: (engineUuid: string, reason: string) => Promise<void>
+  /** Tells an engine again that was held because it runs what this controller never made. False: it is not held. */
+  readonly takeOver: (engineUuid: string, by: string) => boolean
   /** Called at once when a state changes (engine up or down, server up or down, placed, applied). Returns the way to stop. */
   readonly onStateChange: (listener: (change: StateChange) => void) => () => void
 }

@@ -178,6 +178,7 @@ export class Pusher {
     const { manifest } = wanted
     if (link.order !== undefined && clock.nowMs() - link.order.sentAtMs < ANSWER_TIMEOUT_MS) return
     if (engine.runningHash === manifest.hash) return this.#noteEqual(engine, manifest)
+    if (engine.held !== undefined) return
     if (link.refusedHash === manifest.hash) return
     link.order = { manifest, sentAtMs: clock.nowMs() }
     engine.session?.send({ type: 'ApplySnapshot', manifest, parts: partsToSend(wanted, link.held) })
@@ -185,7 +186,8 @@ export class Pusher {
 
   /** Equal content runs already: only the revision's number is news, and ours to note. */
   #noteEqual(engine: Engine, { revision }: Manifest): void {
-    const isNews = engine.violations.length > 0
+    const isNews = engine.violations.length > 0 || engine.held !== undefined
+    this.#options.roster.endHold(engine)
     if (engine.row.runningRevision === revision && !isNews) return
     engine.violations = []
     this.#options.roster.noteRevision(engine, revision)

@@ -16,6 +16,7 @@ import type { OperState } from '#model/resource/runtime.ts'
 import type { Violation } from '#model/resource/violation.ts'
 import type { Manifest, Part } from '#model/snapshot/snapshot.ts'
 import type { Store, StoredResource } from '#controller/store/store.ts'
+import { Holds, type Held } from './holds.ts'
 import type { Session } from './session.ts'
 
 /** An engine that was silent so long is told as down, whatever became of it. */
@@ -80,6 +81,8 @@ export class Engine {
   readonly judgements = new Map<string, ServerJudgement>()
   /** `<pool uuid>/<server id>` -> why it leaves the server out now, and until when. */
   ejections: ReadonlyMap<string, Ejection> = new Map()
+  /** It runs what we never made: nothing is pushed to it and nothing new placed on it. */
+  held: Held | undefined
   cancelPartition: (() => void) | undefined
 
   constructor(uuid: string, row: EngineRow, state: OperState, reasons: readonly string[], sinceEpochMs: number) {
@@ -112,6 +115,7 @@ export class Roster {
   readonly #engines = new Map<string, Engine>()
   readonly #rows
   readonly #revoked
+  readonly #holds: Holds
   readonly #unwritten = new Set<Engine>()
   readonly #cancelGrace: () => void
   readonly #stopWriting: () => void
@@ -121,6 +125,7 @@ export class Roster {
     this.#options = options
     this.#rows = store.table<EngineRow>('fleet-engine')
     this.#revoked = store.table<RevokedRow>('fleet-revoked')
+    this.#holds = new Holds(store, clock)
     for (const [uuid, row] of this.#revoked.entries()) if (row.untilEpochMs < clock.nowEpochMs()) this.#revoked.delete(uuid)
     this.#cancelGrace = clock.after(START_GRACE_MS, () => this.#endGrace())
     this.#stopWriting = clock.every(WRITE_INTERVAL_MS, () => this.#write())
@@ -155,12 +160,15 @@ export class Roster {
       const mayReturn = row !== undefined && row.lastSeenEpochMs !== null && reason === undefined
       const state = mayReturn ? 'OPER_INITIALIZING' : 'OPER_DOWN'
       const why = reason !== undefined ? `revoked: ${reason}` : mayReturn ? 'waiting for it to connect again' : 'it has not connected yet'
-      this.#engines.set(uuid, new Engine(uuid, row ?? emptyRow, state, [why], now))
+      const engine = new Engine(uuid, row ?? emptyRow, state, [why], now)
+      engine.held = this.#holds.of(uuid)
+      this.#engines.set(uuid, engine)
     }
     const gone = [...this.#engines.values()].filter(engine => !stored.has(engine.uuid))
     for (const engine of gone) {
       this.#revoke(engine.uuid, 'it was deleted')
       this.#rows.delete(engine.uuid)
+      this.#holds.forget(engine.uuid)
       this.#engines.delete(engine.uuid)
       engine.cancelPartition?.()
     }
@@ -182,6 +190,18 @@ export class Roster {
     engine.row = { ...engine.row, ...change }
     this.#unwritten.delete(engine)
     this.#rows.set(engine.uuid, engine.row)
+  }
+
+  /** It says what it runs: from here on it is followed, or held. */
+  judgeHold(engine: Engine, runningRevision: number): void {
+    engine.held = this.#holds.hello(engine.uuid, runningRevision)
+  }
+
+  /** Its state is ours from now on. */
+  endHold(engine: Engine): void {
+    if (engine.held === undefined) return
+    this.#holds.release(engine.uuid)
+    engine.held = undefined
   }
 
   /** Written later, many at once: every commit makes one of these for every engine. */

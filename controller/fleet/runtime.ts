@@ -25,6 +25,7 @@ import type { Store, StoredResource } from '#controller/store/store.ts'
 import type { TelemetryPort } from '#controller/telemetry/port.ts'
 import type { Planner } from './plan.ts'
 import type { StateChange } from './port.ts'
+import type { Held } from './holds.ts'
 import type { Engine, Roster } from './roster.ts'
 
 /** Verdicts of many servers that arrive together are one look at the pools. */
@@ -221,7 +222,9 @@ export function makeRuntime(options: RuntimeOptions): Runtime {
     if (engines.some(engine => engine.isLive))
       return {
         state: 'OPER_CREATING',
-        reasons: engines.filter(engine => engine.isLive).map(engine => `engine ${nameOf(engine)} does not run it yet`)
+        reasons: engines
+          .filter(engine => engine.isLive)
+          .map(engine => `engine ${nameOf(engine)} does not run it yet${engine.held === undefined ? '' : `: ${heldReason(engine.held)}`}`)
       }
     const waiting = engines.filter(engine => engine.state === 'OPER_INITIALIZING')
     if (waiting.length > 0)
@@ -449,13 +452,17 @@ export function makeRuntime(options: RuntimeOptions): Runtime {
       return {
         oper_status: {
           state: isDisabled ? 'OPER_DISABLED' : engine.state,
-          reason: isDisabled ? ['it is connected, and disabled: its services go to other engines'] : engine.reasons,
+          reason: [
+            ...(engine.held === undefined ? [] : [heldReason(engine.held)]),
+            ...(isDisabled ? ['it is connected, and disabled: its services go to other engines'] : engine.reasons)
+          ],
           last_changed_time: engine.sinceEpochMs
         },
         connected: engine.isLive,
         last_seen: engine.isLive ? clock.nowEpochMs() : engine.row.lastSeenEpochMs,
         wanted_revision: engine.wanted?.manifest.revision ?? store.revision(),
         running_revision: engine.row.runningRevision,
+        ...(engine.held === undefined ? {} : { held: { known_revision: engine.held.knownRevision, since: engine.held.sinceEpochMs } }),
         violations: violationsOf(engine),
         version: facts?.version ?? '',
         hostname: facts?.hostname ?? '',
@@ -510,6 +517,10 @@ export function makeRuntime(options: RuntimeOptions): Runtime {
     stop: () => cancelRefresh?.()
   }
 }
+
+/** Why an engine is not told anything. */
+const heldReason = ({ runningRevision, knownRevision }: Held): string =>
+  `it runs revision ${runningRevision}, and this controller was restored at revision ${knownRevision}: nothing is pushed to it until somebody takes it over`
 
 /** Depth first over references; each thing once, so that a cycle ends. */
 function reach(from: string, next: (uuid: string) => (readonly [kind: KindName, uuid: string])[], wanted: KindName): string[] {

@@ -143,6 +143,22 @@ export function useJoin(app: FastifyInstance, services: RestServices, options: J
     }
   )
 
+  const takeover = {
+    summary: 'Take over an engine that runs what was committed after the copy that the controller was restored from',
+    tag: 'serviceengine',
+    status: 200,
+    answer: anyObject
+  }
+  app.post<ById>('/api/serviceengine/:uuid/takeover', { config: { doc: takeover } }, async request => {
+    const { actor } = callerOf(request)
+    const engine = findSeen(store, callerOf(request), 'serviceengine', request.params.uuid)
+    if (!actor.may('write', 'serviceengine', engine.tenant))
+      throw new Problem(403, 'FORBIDDEN', `${actor.name} may not write service engines`)
+    if (!fleet.takeOver(engine.uuid, actor.name))
+      throw new Problem(409, 'NOT_NOW', 'the engine is not held: it runs what this controller says')
+    return { uuid: engine.uuid, taken_over: true }
+  })
+
   app.post('/api/serviceengine', { config: { doc: { hidden: 'refused' } } }, async () => {
     throw new Problem(405, 'JOIN_INSTEAD', 'an engine is made by joining: POST /api/jointoken and run its command on the host', {
       headers: { allow: 'GET' }

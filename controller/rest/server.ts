@@ -10,6 +10,7 @@ import { addressGroup } from '#controller/access/throttle.ts'
 import { useActions } from './action.ts'
 import { useAnalytics } from './analytics.ts'
 import { useCaller } from './caller.ts'
+import { useBackup } from './backup.ts'
 import { useCrud } from './crud.ts'
 import { useCache } from './cache.ts'
 import { useExplain } from './explain.ts'
@@ -157,6 +158,7 @@ export async function openRest(options: RestOptions): Promise<Rest> {
   useTrace(app, options)
   useRelease(app, options)
   useCache(app, options)
+  useBackup(app, options)
   useOpenapi(app, routes, options.version)
   await useUi(app, options)
   app.setNotFoundHandler((request, reply) =>

@@ -5,6 +5,7 @@ import type { ChangeOrder, ChangeResult } from '#controller/change/order.ts'
 import type { FleetPort } from '#controller/fleet/port.ts'
 import type { ReleasePort } from '#controller/release/port.ts'
 import type { AuthorityPort } from '#controller/pki/port.ts'
+import type { Backups } from '#controller/backup/backup.ts'
 import type { Store } from '#controller/store/store.ts'
 import type { TelemetryPort } from '#controller/telemetry/port.ts'
 
@@ -16,6 +17,7 @@ export interface RestServices {
   readonly authority: Pick<AuthorityPort, 'caPem' | 'caFingerprint' | 'serverKeyPin' | 'serverCertificate' | 'onServerRenewed'>
   readonly fleet: FleetPort
   readonly releases: ReleasePort
+  readonly backups: Backups
   readonly telemetry: Pick<TelemetryPort, 'live' | 'metrics' | 'healthScore' | 'prometheus'>
   readonly clock: Clock
   readonly log: Log

@@ -230,6 +230,13 @@ export interface ServiceEngineRuntime {
   readonly last_seen: number | null
   readonly wanted_revision: number
   readonly running_revision: number
+  /** It runs what was committed after the copy that the controller was restored from: nothing is pushed to it until it is taken over. */
+  readonly held?: {
+    /** The newest revision that the controller had when it was restored. */
+    readonly known_revision: number
+    /** Epoch milliseconds. */
+    readonly since: number
+  }
   /** What the engine refused in the wanted revision, if it did. */
   readonly violations: readonly { readonly pointer: string; readonly message: string }[]
   readonly version: string

@@ -25,6 +25,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   'controller/placement': model,
   'controller/telemetry': [...model, 'controller/store'],
   'controller/release': [...model, 'controller/store', 'controller/change', 'controller/telemetry'],
+  'controller/backup': ['model/base'],
   'controller/fleet': [
     ...model,
     'controller/store',
@@ -44,6 +45,8 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     'controller/compile',
     'controller/placement',
     'controller/telemetry',
+    'controller/backup/backup.ts',
+    'controller/backup/envelope.ts',
     'controller/release/port.ts',
     'controller/fleet/port.ts'
   ],

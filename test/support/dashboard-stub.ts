@@ -251,6 +251,7 @@ class Stub {
       last_seen: nowMs,
       wanted_revision: this.#last,
       running_revision: this.#last - (at - 1),
+      ...(at === 2 ? { held: { known_revision: this.#last - 3, since: nowMs - 60_000 } } : {}),
       violations: at === 2 ? [{ pointer: '/virtual-service/shop/listeners/0', message: 'port 443 is in use' }] : [],
       version: '0.1.0',
       hostname: `edge-${at}.example`,

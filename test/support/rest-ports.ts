@@ -145,6 +145,10 @@ export function toldFleet(): ToldFleet {
     revoke: async uuid => {
       revoked.push(uuid)
     },
+    takeOver: uuid => {
+      acted.push(`take over ${uuid}`)
+      return engines.get(uuid)?.held !== undefined
+    },
     onStateChange: listener => {
       listeners.add(listener)
       return () => listeners.delete(listener)

@@ -106,6 +106,7 @@ export async function aRest(
     authority: standIn,
     fleet,
     releases,
+    backups: { make: () => undefined },
     telemetry,
     clock,
     log: makeLog(line => errors.push(line), { level: 'error' }),

@@ -156,6 +156,7 @@ function Overview(props: {
   if (!runtime) return <Loading />
   return (
     <>
+      {runtime.held && <HeldBack uuid={uuid} name={config.name} running={runtime.running_revision} known={runtime.held.known_revision} />}
       {runtime.violations.length > 0 && (
         <div className="warning" role="alert">
           <strong>Revision {runtime.wanted_revision} was refused by this engine; it keeps running what it had.</strong>
@@ -194,6 +195,40 @@ function Overview(props: {
         </Panel>
       </div>
     </>
+  )
+}
+
+/** It knows more than the controller: whether that is undone is a person's to say. */
+function HeldBack(props: { readonly uuid: string; readonly name: string; readonly running: number; readonly known: number }): ReactNode {
+  const { uuid, name, running, known } = props
+  const write = useWrite()
+  const notify = useNotify()
+  const [isAsking, setIsAsking] = useState(false)
+  return (
+    <div className="warning" role="alert">
+      <strong>
+        This engine runs revision {running}; the controller was restored at revision {known}. Nothing is pushed to it until you take it
+        over.
+      </strong>
+      <p>What was committed after the backup is known to this engine alone. It serves as before, and takes no new services.</p>
+      <Button variant="default" onClick={() => setIsAsking(true)}>
+        Take over…
+      </Button>
+      {isAsking && (
+        <Confirm
+          title={`Take over ${name}?`}
+          verb="Take over"
+          onClose={() => setIsAsking(false)}
+          onConfirm={async () => {
+            await write('POST', `/api/serviceengine/${uuid}/takeover`, {}, ['serviceengine', 'virtualservice'])
+            notify.done(`${name} follows this controller again`)
+          }}
+        >
+          What it runs is replaced by what this controller has: changes made after the backup are undone on it. Put back first what must
+          stay.
+        </Confirm>
+      )}
+    </div>
   )
 }
 

@@ -48,9 +48,10 @@ const columnsOf = (isSeeded: boolean): readonly Column<Engine>[] => [
     sort: 'state',
     cell: row => (
       <LiveCell kind="serviceengine" row={row}>
-        {({ oper_status: status }) => (
+        {({ oper_status: status, held }) => (
           <span title={status.reason.join('; ')}>
             <State state={status.state} />
+            {held && <strong> held</strong>}
           </span>
         )}
       </LiveCell>

@@ -31,6 +31,14 @@ export interface SqliteStoreOptions {
   readonly lockWaitMs?: number
 }
 
+export interface SqliteStore extends Store {
+  /**
+   * Copies the resources, revisions and tables as they are at one moment to a new file, while reads and writes go on; series are
+   * left out. Rejects with StoreUnavailable when the disk does not take it.
+   */
+  readonly copyTo: (path: string) => Promise<{ readonly revision: number }>
+}
+
 /** A series point waits this long before it is written. */
 const FLUSH_MS = 5_000
 const GIBIBYTE = 2 ** 30
@@ -248,7 +256,7 @@ function makeTables(db: Database): (name: string) => Table<unknown> {
  * Throws  StoreRefused: in use, not writable, damaged, not ours, or written by a newer version
  * Cost    reads from memory; a commit costs one synchronised write of the log
  */
-export function openSqliteStore(options: SqliteStoreOptions): Store {
+export function openSqliteStore(options: SqliteStoreOptions): SqliteStore {
   const { path, clock = systemClock, lockWaitMs = 2_000 } = options
   const db = openFile(path, lockWaitMs, options.sizeMax ?? 4 * GIBIBYTE)
   const seriesFile = openSeriesFile(`${path.replace(/\.db$/, '')}.series.db`, options.seriesSizeMax ?? 4 * GIBIBYTE)
@@ -319,6 +327,40 @@ export function openSqliteStore(options: SqliteStoreOptions): Store {
     revisions: revisions.query,
     table: <Row>(name: string) => tableOf(name) as Table<Row>,
     series,
+    copyTo: path => copyTo(db, path),
     close
+  }
+}
+
+async function copyTo(db: Database, path: string): Promise<{ readonly revision: number }> {
+  prepareFile(path)
+  try {
+    await db.backup(path)
+  } catch (error) {
+    if (isRefusedByDisk(error)) throw new StoreUnavailable(`the store cannot be copied (${codeOf(error)})`, { cause: error })
+    throw error
+  }
+  const copy = new BetterSqlite(path)
+  try {
+    // One file, without a log beside it.
+    copy.pragma('journal_mode = DELETE')
+    return copy.prepare<[], { revision: number }>('SELECT revision FROM state').get()!
+  } finally {
+    copy.close()
+  }
+}
+
+/**
+ * Throws  StoreRefused when a controller runs on the store at `path`
+ */
+export function mustBeIdle(path: string): void {
+  const db = new BetterSqlite(path, { timeout: 0 })
+  try {
+    db.exec('BEGIN IMMEDIATE; ROLLBACK')
+  } catch (error) {
+    // What is damaged is held by nobody.
+    if (codeOf(error).startsWith('SQLITE_BUSY')) throw refusal(path, error)
+  } finally {
+    db.close()
   }
 }
