@@ -3,8 +3,17 @@ import { createHash } from 'node:crypto'
 import type { FilledKind } from '#model/resource/catalogue.ts'
 import type { FilledShape } from '#model/resource/field.ts'
 import type { rateLimiter } from '#model/resource/ratelimit.ts'
-import type { circuitBreaker, outlierDetection, serverReselect } from '#model/resource/pool.ts'
-import type { BreakerSpec, OutlierSpec, PersistenceSpec, ReselectSpec, Resilience, ServerRateSpec } from '#model/snapshot/resilience.ts'
+import type { circuitBreaker, hedge, outlierDetection, serverReselect } from '#model/resource/pool.ts'
+import type {
+  BreakerSpec,
+  HedgeSpec,
+  OutlierSpec,
+  PersistenceSpec,
+  ReselectSpec,
+  Resilience,
+  RetryBudgetSpec,
+  ServerRateSpec
+} from '#model/snapshot/resilience.ts'
 import type { ServerSpec } from '#model/snapshot/snapshot.ts'
 import { CannotBuild } from './resources.ts'
 import type { Read, Reader } from './resources.ts'
@@ -16,6 +25,7 @@ export function resilienceOf(reader: Reader, { uuid, body }: Read<'pool'>, serve
   const { server_reselect: reselect, application_persistence_profile_ref: profile } = body
   return {
     ...(reselect?.enabled === true ? { reselect: reselectOf(reselect) } : {}),
+    ...(body.hedge === undefined ? {} : { hedge: hedgeOf(body.hedge, reselect) }),
     ...(profile === undefined
       ? {}
       : { persistence: persistenceOf(reader, reader.need('applicationpersistenceprofile', profile), { uuid, body, servers }) }),
@@ -83,6 +93,14 @@ function reselectOf(given: FilledShape<typeof serverReselect>): ReselectSpec {
     budget: budget === undefined ? null : { percent: budget.percent, minPerS: budget.min_per_s },
     backoff: backoff === undefined ? null : { baseMs: backoff.base_interval, maxMs: Math.max(backoff.base_interval, backoff.max_interval) }
   }
+}
+
+/** What hedges may cost where the pool has no retry budget: what an empty `retry_budget` would be. */
+const usualBudget: RetryBudgetSpec = { percent: 20, minPerS: 10 }
+
+function hedgeOf(given: FilledShape<typeof hedge>, reselect: FilledShape<typeof serverReselect> | undefined): HedgeSpec {
+  const budget = reselect?.enabled === true ? reselectOf(reselect).budget : null
+  return { delayMs: given.delay, percentile: orNull(given.percentile), budget: budget ?? usualBudget }
 }
 
 const whenDownOf = {

@@ -30,7 +30,10 @@ export interface FleetOptions {
   readonly change: { readonly apply: (order: ChangeOrder) => Promise<ChangeResult> }
   readonly authority: AuthorityPort
   readonly seal: Seal
-  readonly telemetry: Pick<TelemetryPort, 'scripts' | 'ingest' | 'forget' | 'live' | 'liveOfEngine' | 'hostOfEngine' | 'healthScore'>
+  readonly telemetry: Pick<
+    TelemetryPort,
+    'scripts' | 'hedges' | 'ingest' | 'forget' | 'live' | 'liveOfEngine' | 'hostOfEngine' | 'healthScore'
+  >
   readonly planner: Planner
   readonly clock: Clock
   readonly log: Log

@@ -52,7 +52,7 @@ export interface Runtime {
 export interface RuntimeOptions {
   readonly store: Store
   readonly clock: Clock
-  readonly telemetry: Pick<TelemetryPort, 'scripts' | 'live' | 'liveOfEngine' | 'hostOfEngine' | 'healthScore'>
+  readonly telemetry: Pick<TelemetryPort, 'scripts' | 'hedges' | 'live' | 'liveOfEngine' | 'hostOfEngine' | 'healthScore'>
   readonly roster: Roster
   readonly planner: Planner
   readonly limitsOf: (virtualServiceUuid: string) => readonly LimitRuntime[]
@@ -422,6 +422,7 @@ export function makeRuntime(options: RuntimeOptions): Runtime {
       const pool = store.get('pool', uuid)
       if (pool === undefined) return undefined
       const judged = judgePool(pool)
+      const hedges = telemetry.hedges(uuid)
       const services = servicesOf(uuid).flatMap(service => store.get('virtualservice', service) ?? [])
       return {
         oper_status: status('pool', uuid, judged),
@@ -437,6 +438,7 @@ export function makeRuntime(options: RuntimeOptions): Runtime {
           enginesUp: 1,
           enginesWanted: 1
         }),
+        ...(hedges === undefined ? {} : { hedges }),
         virtualservices: services.map(service => ({ uuid: service.uuid, name: service.name }))
       }
     },

@@ -12,7 +12,7 @@ import { makeMeasurements } from './measure.ts'
 import { findMetric, metricsOf, type MetricKind } from './metrics-catalogue.ts'
 import { makeMoodKeeper, type MoodKeeper } from './mood.ts'
 import type { MetricsQuery, TelemetryPort } from './port.ts'
-import { expose, type ExposedCache, type ExposedEngine, type ExposedEntity } from './prometheus.ts'
+import { expose, type ExposedCache, type ExposedEngine, type ExposedEntity, type ExposedHedges } from './prometheus.ts'
 import { calm, scoreOf } from './score.ts'
 import { advance, countOf, makeGrown, makeWindow, type Grown, type Window } from './window.ts'
 
@@ -62,6 +62,7 @@ interface Engine {
   limits: readonly LimitSample[]
   scripts: readonly ScriptSample[]
   caches: readonly ExposedCache[]
+  hedges: readonly ExposedHedges[]
 }
 
 const secondsBetween = (beforeEpochMs: number, afterEpochMs: number): number =>
@@ -119,7 +120,8 @@ export function openTelemetry(options: { readonly series: SeriesStore; readonly 
         droppedLogLines: 0,
         limits: [],
         scripts: [],
-        caches: []
+        caches: [],
+        hedges: []
       }
       engines.set(uuid, engine)
       return { engine, isNew: true }
@@ -179,6 +181,7 @@ export function openTelemetry(options: { readonly series: SeriesStore; readonly 
     engine.limits = sample.limits ?? []
     engine.scripts = sample.scripts ?? []
     engine.caches = sample.virtualServices.flatMap(({ id, cache }) => (cache === undefined ? [] : { virtualServiceId: id, ...cache }))
+    engine.hedges = sample.pools.flatMap(({ id, hedges }) => (hedges === undefined ? [] : { poolId: id, ...hedges }))
     entityOf('serviceengine', engineUuid, '', '').figures = null
   }
 
@@ -299,7 +302,7 @@ export function openTelemetry(options: { readonly series: SeriesStore; readonly 
   const exposedEngines = function* (): Generator<ExposedEngine> {
     for (const engine of engines.values()) {
       if (!isFresh(engine.seenAtMs)) continue
-      const { uuid, host, hostSample, droppedSamples, droppedLogLines, limits, scripts, caches } = engine
+      const { uuid, host, hostSample, droppedSamples, droppedLogLines, limits, scripts, caches, hedges } = engine
       const { networkReceivedBytes, networkSentBytes } = hostSample
       yield {
         uuid,
@@ -310,7 +313,8 @@ export function openTelemetry(options: { readonly series: SeriesStore; readonly 
         droppedLogLines,
         limits,
         scripts,
-        caches
+        caches,
+        hedges
       }
     }
   }
@@ -326,6 +330,13 @@ export function openTelemetry(options: { readonly series: SeriesStore; readonly 
     scripts: uuid => {
       const fresh = [...engines.values()].filter(engine => isFresh(engine.seenAtMs))
       return scriptsOf(fresh.flatMap(({ scripts }) => scripts.filter(({ virtualServiceId }) => virtualServiceId === uuid)))
+    },
+    hedges: uuid => {
+      const told = [...engines.values()].flatMap(engine =>
+        isFresh(engine.seenAtMs) ? engine.hedges.filter(({ poolId }) => poolId === uuid) : []
+      )
+      const sum = (of: 'sent' | 'won'): number => told.reduce((total, one) => total + one[of], 0)
+      return told.length === 0 ? undefined : { sent: sum('sent'), won: sum('won') }
     },
     measure: measurements.begin,
     metrics: query => answer(series, query),

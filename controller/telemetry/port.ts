@@ -1,6 +1,6 @@
 /** What the rest of the controller may ask of telemetry. Entities are uuids; a server is `<pool uuid>/<server id>`. */
 import type { SparseHistogram } from '#model/message/histogram.ts'
-import type { Sample } from '#model/message/message.ts'
+import type { HedgeTotals, Sample } from '#model/message/message.ts'
 import type { HealthScore, HostFigures, LiveFigures, MetricsAnswer, ScriptRuntime } from '#model/resource/runtime.ts'
 
 export interface TelemetryPort {
@@ -14,6 +14,8 @@ export interface TelemetryPort {
   readonly liveOfEngine: (engineUuid: string) => LiveFigures
   /** Scripts of a virtual service, with totals since its engines started. */
   readonly scripts: (virtualServiceUuid: string) => readonly ScriptRuntime[]
+  /** Of a pool, since its engines started; undefined for one that never hedged. */
+  readonly hedges: (poolUuid: string) => HedgeTotals | undefined
   readonly hostOfEngine: (engineUuid: string) => HostFigures | null
   readonly metrics: (query: MetricsQuery) => MetricsAnswer
   /** The state of the thing bounds the score: what is down scores 0. */

@@ -1,5 +1,5 @@
 /** Prometheus text exposition 0.0.4. Names are `weir_<where>_<what>_<unit>`; counters end in `_total`. */
-import type { CacheTotals, LimitSample, ScriptSample } from '#model/message/message.ts'
+import type { CacheTotals, HedgeTotals, LimitSample, ScriptSample } from '#model/message/message.ts'
 import type { HostFigures } from '#model/resource/runtime.ts'
 import type { NameOf } from './port.ts'
 import { AT, latencyBoundsS, type CounterName, type Grown } from './window.ts'
@@ -23,11 +23,16 @@ export interface ExposedEngine {
   readonly droppedLogLines: number
   readonly limits: readonly LimitSample[]
   readonly caches: readonly ExposedCache[]
+  readonly hedges: readonly ExposedHedges[]
   readonly scripts: readonly ScriptSample[]
 }
 
 export interface ExposedCache extends CacheTotals {
   readonly virtualServiceId: string
+}
+
+export interface ExposedHedges extends HedgeTotals {
+  readonly poolId: string
 }
 
 type Labels = readonly (readonly [name: string, value: string])[]
@@ -136,6 +141,22 @@ function exposeCache(
   out.family('weir_cache_used_bytes', 'gauge', 'Memory that they take.')(labels, cache.bytes)
 }
 
+function exposeHedges(
+  out: Exposition,
+  { poolId, sent, won }: ExposedHedges,
+  pool: { readonly name: string; readonly tenant: string },
+  engine: string
+): void {
+  const labels: Labels = [
+    ['tenant', pool.tenant],
+    ['name', pool.name],
+    ['uuid', poolId],
+    ['serviceengine', engine]
+  ]
+  out.family('weir_pool_hedges_total', 'counter', 'Requests that went to a second server as well, since the engine started.')(labels, sent)
+  out.family('weir_pool_hedges_won_total', 'counter', 'Those of them that the second server answered first.')(labels, won)
+}
+
 function exposeScript(
   out: Exposition,
   script: ScriptSample,
@@ -211,6 +232,10 @@ export function expose(entities: Iterable<ExposedEntity>, engines: Iterable<Expo
     for (const cache of engine.caches) {
       const service = names('virtualservice', cache.virtualServiceId)
       if (service !== undefined) exposeCache(out, cache, service, named.name)
+    }
+    for (const hedges of engine.hedges) {
+      const pool = names('pool', hedges.poolId)
+      if (pool !== undefined) exposeHedges(out, hedges, pool, named.name)
     }
   }
   return out.toString()

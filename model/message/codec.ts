@@ -10,6 +10,7 @@ import type {
   AgentMessage,
   CachePurge,
   CacheTotals,
+  HedgeTotals,
   Ejection,
   Explanation,
   HostSample,
@@ -166,7 +167,9 @@ const cache = optional(
   })
 )
 
-const traffic = object<TrafficSample>({ id: name, totals, latency: histogram, cache })
+const hedges = optional(object<HedgeTotals>({ sent: count, won: count }))
+
+const traffic = object<TrafficSample>({ id: name, totals, latency: histogram, cache, hedges })
 
 const server = object<ServerSample>({
   id: name,
@@ -174,6 +177,7 @@ const server = object<ServerSample>({
   totals,
   latency: histogram,
   cache,
+  hedges,
   ejection: optional(object<Ejection>({ reason: name, untilEpochMs: finite }))
 })
 

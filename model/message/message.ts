@@ -293,6 +293,16 @@ export interface TrafficSample {
   readonly latency: SparseHistogram
   /** Of a virtual service that keeps answers. */
   readonly cache?: CacheTotals
+  /** Of a pool that hedges. */
+  readonly hedges?: HedgeTotals
+}
+
+/** Totals since the engine's boot. */
+export interface HedgeTotals {
+  /** Requests that went to a second server as well. */
+  readonly sent: number
+  /** Those that the second server answered first. */
+  readonly won: number
 }
 
 /** Totals since the engine's boot, except `objects` and `bytes`, which are now. */

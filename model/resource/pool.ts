@@ -128,6 +128,22 @@ export const serverReselect = shape('server reselect', {
   )
 })
 
+export const hedge = shape('hedging', {
+  delay: integer('Time without an answer after which a second server is asked; with percentile the least that it may be.', {
+    default: 0,
+    min: 0,
+    max: 60000,
+    unit: 'ms',
+    special: { '0': 'by percentile alone' }
+  }),
+  percentile: integer('Of the times to the first byte of the pool: a request that takes longer than so many of a hundred is hedged.', {
+    default: 0,
+    min: 0,
+    max: 99,
+    special: { '0': 'by delay alone' }
+  })
+})
+
 export const serverRate = shape(
   'server rate',
   {
@@ -334,6 +350,11 @@ export const pool = defineKind({
       special: { '0': 'at once', '-1': 'without end' }
     }),
     server_reselect: nested(serverReselect, 'What becomes of a request that a server fails.', {}),
+    hedge: nested(
+      hedge,
+      'A GET, HEAD or OPTIONS that is not answered in time goes to a second server as well, and the first answer counts. Not a field of Avi.',
+      {}
+    ),
     application_persistence_profile_ref: ref('applicationpersistenceprofile', 'How a client stays with its server.', {}),
     server_disable_type: oneOf(
       ['DISALLOW_NEW_CONNECTION', 'ALLOW_NEW_CONNECTION_IF_PERSISTENCE_PRESENT'],
@@ -444,6 +465,12 @@ export const pool = defineKind({
       say('/rewrite_host_header_to_sni', 'must not be true beside rewrite_host_header_to_server_name')
     if (body.lb_algorithm === 'LB_ALGORITHM_FEWEST_SERVERS' && body.max_concurrent_connections_per_server === 0)
       say('/max_concurrent_connections_per_server', 'must say when a server is full, because lb_algorithm is LB_ALGORITHM_FEWEST_SERVERS')
+    if (body.hedge !== undefined) {
+      if (body.hedge.delay === 0 && body.hedge.percentile === 0) say('/hedge', 'needs a delay or a percentile')
+      if (body.hedge.percentile > 0 && body.hedge.percentile < 50) say('/hedge/percentile', 'must be 0, or from 50 to 99')
+      if (body.application_persistence_profile_ref !== undefined)
+        say('/hedge', 'must not be there beside application_persistence_profile_ref: a client that stays with its server has no second one')
+    }
     violations.push(...persistenceViolations(body.application_persistence_profile_ref, context))
     violations.push(...failActionViolations(body.fail_action))
     if (context.uuid !== undefined && body.fail_action?.backup_pool?.backup_pool_ref === context.uuid)

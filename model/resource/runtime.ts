@@ -210,6 +210,8 @@ export interface PoolRuntime {
   readonly num_servers_enabled: number
   readonly live: LiveFigures
   readonly health_score: HealthScore
+  /** Requests that went to a second server as well, and those that it answered first, since the engines started. */
+  readonly hedges?: { readonly sent: number; readonly won: number }
   /** Virtual services that use the pool. */
   readonly virtualservices: readonly { readonly uuid: string; readonly name: string }[]
 }

@@ -2,6 +2,7 @@
 
 export interface Resilience {
   readonly reselect?: ReselectSpec
+  readonly hedge?: HedgeSpec
   readonly persistence?: PersistenceSpec
   /** Clients that are bound to a disabled server go on with it for its grace. */
   readonly keepsBoundWhenDisabled?: true
@@ -89,6 +90,16 @@ export interface ReselectSpec {
   readonly budget: RetryBudgetSpec | null
   /** Null: at once. */
   readonly backoff: { readonly baseMs: number; readonly maxMs: number } | null
+}
+
+/** A request without an answer goes to a second server as well; the first answer counts. */
+export interface HedgeSpec {
+  /** From the beginning of the first try; with a percentile the least that it may be. */
+  readonly delayMs: number
+  /** Of the pool's times to the first byte, 50 to 99; null: `delayMs` alone. */
+  readonly percentile: number | null
+  /** The pool's retries and hedges together; where retries are unlimited, hedges alone. */
+  readonly budget: RetryBudgetSpec
 }
 
 export interface RetryBudgetSpec {

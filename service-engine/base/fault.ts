@@ -27,6 +27,8 @@ const rows = {
   DENIED_BY_RULE: { origin: 'engine', status: 403, replay: 'never' },
   SCRIPT_FAILED: { origin: 'engine', status: 500, replay: 'never' },
   SERVER_WITHDRAWN: { origin: 'engine', status: 503, replay: 'never' },
+  /** Another server answered a hedged request first; nobody hears of it but the server. */
+  HEDGE_LOST: { origin: 'engine', status: 503, replay: 'never' },
   NO_TARGET: { origin: 'engine', status: 503, replay: 'never' },
   NO_AVAILABLE_SERVER: { origin: 'engine', status: 503, replay: 'never' },
   REQUEST_TIMEOUT: { origin: 'engine', status: 504, replay: 'never' },

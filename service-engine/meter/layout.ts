@@ -71,9 +71,13 @@ export const COUNTER = {
   cacheBypassed: 20,
   cacheSavedBytes: 21,
   cacheObjects: 22,
-  cacheBytes: 23
+  cacheBytes: 23,
+  /** Of a pool: requests that went to a second server as well, and those that it answered first. */
+  hedged: 24,
+  hedgesWon: 25
 } as const
-export const COUNTERS = 24
+/** A whole number of cache lines. */
+export const COUNTERS = 32
 export const ROW_LENGTH = COUNTERS + BUCKETS
 export const ROW_BYTES = ROW_LENGTH * Float64Array.BYTES_PER_ELEMENT
 

@@ -47,6 +47,13 @@ export interface CacheMeter {
   keeps(objects: number, bytes: number): void
 }
 
+/** What a pool that hedges adds to. */
+export interface HedgeMeter {
+  hedged(): void
+  /** The second server was the first to answer. */
+  won(): void
+}
+
 /** Shared state of one server over all workers. */
 export interface ServerCell {
   /** Exchanges and flows in flight, over all workers. */
@@ -91,6 +98,7 @@ export interface WorkerMemory {
   /** Of answers that a virtual service keeps. */
   readonly cacheMeter: (id: string) => CacheMeter
   readonly poolMeter: (id: string) => TrafficMeter
+  readonly hedgeMeter: (poolId: string) => HedgeMeter
   readonly serverMeter: (poolId: string, serverId: string) => TrafficMeter
   readonly serverCell: (poolId: string, serverId: string) => ServerCell
   readonly poolCell: (poolId: string) => PoolCell
@@ -122,6 +130,8 @@ export interface AccessRecord {
   readonly clientRttUs?: number
   /** How many times a server was tried. */
   readonly attempts: number
+  /** A second server was asked while the first had not answered; left out where not. */
+  readonly hedge?: 'LOST' | 'WON'
   /** All since the exchange began: when the last attempt began (after rules, waiting and earlier tries), had its connection, had the first byte, was over. 0: did not come to it. */
   readonly sentUs: number
   readonly connectUs: number
@@ -240,6 +250,22 @@ class RowCacheMeter implements CacheMeter {
   }
 }
 
+class RowHedgeMeter implements HedgeMeter {
+  readonly #row: Float64Array
+
+  constructor(row: Float64Array) {
+    this.#row = row
+  }
+
+  hedged(): void {
+    this.#row[COUNTER.hedged]! += 1
+  }
+
+  won(): void {
+    this.#row[COUNTER.hedgesWon]! += 1
+  }
+}
+
 function makeGauge({ cells, row }: SlotViews, cell: number, counter: number): Gauge {
   return {
     acquire: () => {
@@ -300,6 +326,7 @@ export function attachMemory(buffer: SharedArrayBuffer, worker: number, workers:
     virtualServiceMeter: id => new RowMeter(view(slots.virtualServices, id).row),
     cacheMeter: id => new RowCacheMeter(view(slots.virtualServices, id).row),
     poolMeter: id => new RowMeter(view(slots.pools, id).row),
+    hedgeMeter: poolId => new RowHedgeMeter(view(slots.pools, poolId).row),
     serverMeter: (poolId, serverId) => new RowMeter(view(slots.servers, serverKey(poolId, serverId)).row),
     serverCell: (poolId, serverId) => makeServerCell(view(slots.servers, serverKey(poolId, serverId))),
     poolCell: poolId => {
@@ -369,7 +396,13 @@ function readTenancy(tenancy: Tenancy): TrafficSample {
     connections: sum(rows, COUNTER.connections),
     openConnections: Math.max(0, sum(rows, COUNTER.openConnections))
   }
-  return { id: tenancy.id, totals, latency: readLatency(tenancy), ...readCache(rows) }
+  return { id: tenancy.id, totals, latency: readLatency(tenancy), ...readCache(rows), ...readHedges(rows) }
+}
+
+/** Nothing of what never hedged. */
+function readHedges(rows: readonly Float64Array[]): Pick<TrafficSample, 'hedges'> {
+  const sent = sum(rows, COUNTER.hedged)
+  return sent === 0 ? {} : { hedges: { sent, won: sum(rows, COUNTER.hedgesWon) } }
 }
 
 /** Nothing of one that never saw a request to what is kept. */

@@ -145,6 +145,7 @@ export async function aFleet(t: Test, options: TestFleetOptions = {}): Promise<T
       live: () => noFigures,
       liveOfEngine: () => noFigures,
       scripts: () => [],
+      hedges: () => undefined,
       hostOfEngine: () => null,
       healthScore: (_, facts) => ({ score: facts.isDown ? 0 : 100, reasons: [] })
     },

@@ -35,6 +35,7 @@ export async function aPlacedFleet(t: Test) {
     live: () => noFigures,
     liveOfEngine: () => noFigures,
     scripts: () => [],
+    hedges: () => undefined,
     hostOfEngine: () => null,
     healthScore: () => ({ score: 100, reasons: [] })
   }

@@ -5,6 +5,7 @@ import { ChangesOf } from '../changes/changes.tsx'
 import { useConfig, useRead, useRuntime, useWatch } from '../feed/feed.tsx'
 import type { PoolConfig } from '../feed/objects.ts'
 import { parseReference } from '../feed/reference.ts'
+import { formatCount } from '../format.ts'
 import { ThingActions } from '../part/actions.tsx'
 import { Charts } from '../part/charts.tsx'
 import { Score } from '../part/health.tsx'
@@ -80,6 +81,15 @@ function Overview(props: { readonly uuid: string; readonly config: PoolConfig; r
             <dd>{config.default_server_port ?? 80}</dd>
             <dt>Monitors</dt>
             <dd>{monitors.join(', ') || 'none: servers count as up'}</dd>
+            {runtime?.hedges && (
+              <>
+                <dt>Hedged</dt>
+                <dd>
+                  {formatCount(runtime.hedges.sent, 'request')} since the engines started; the second server was first {runtime.hedges.won}{' '}
+                  times
+                </dd>
+              </>
+            )}
             <dt>Used by</dt>
             <dd>
               {runtime?.virtualservices.map(service => (

@@ -106,6 +106,8 @@ export interface Exchange {
   entered: number
   /** How many times a server was tried. */
   attempts: number
+  /** Whether the answer is that of a second server that was asked beside the first; '' where only one was. */
+  hedge: '' | 'LOST' | 'WON'
   bytesIn: number
   bytesOut: number
   readonly startedUs: number
@@ -212,6 +214,7 @@ export function makeExchange(
     serverId: '',
     entered: 0,
     attempts: 0,
+    hedge: '',
     bytesIn: 0,
     bytesOut: 0,
     startedUs: at.startedUs,

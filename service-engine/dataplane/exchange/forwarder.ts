@@ -57,6 +57,10 @@ export interface Wire {
   readonly forward: (exchange: Exchange, destination: Destination, events: ForwardEvents) => void
   /** Ends the attempt under way by a fault, as if the server had failed; nothing once its response has begun. */
   readonly abandon: (fault: Fault) => void
+  /** A second attempt beside the one under way, of a request without a body; when one of them ends, the other is the one under way. Not every codec can. */
+  readonly hedge?: (exchange: Exchange, destination: Destination, events: ForwardEvents) => void
+  /** Ends the second of two attempts, as `abandon` does the first. */
+  readonly abandonHedge?: (fault: Fault) => void
   /** The client went before a response was begun: set by the spine while it waits for something itself. */
   onGone: ((fault: Fault) => void) | null
 }

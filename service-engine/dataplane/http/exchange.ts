@@ -15,6 +15,7 @@ import { runEnd, runRequest, runResponse } from '../filter/filter.ts'
 import { WAIT_MS, type Flight, type HttpCache, type Visit } from '../filter/cache/cache.ts'
 import type { Lease, Pool } from '../upstream/pool.ts'
 import { backoffOf, isReselected, replayOf } from './forward.ts'
+import { Hedge, isHedgeable, lost, type HedgeUser } from './hedge.ts'
 import { clientKey, giveSide } from '../upstream/sticky.ts'
 import { questionOf } from './question.ts'
 import { refresh } from './refresh.ts'
@@ -71,12 +72,16 @@ function openExchange(services: SpineServices, site: Site, request: RequestHead,
 }
 
 /** One for each exchange, so it is made of fields and not of closures; it hears itself what becomes of an attempt. */
-class ExchangeLife implements ForwardEvents {
+class ExchangeLife implements ForwardEvents, HedgeUser {
   readonly #services: SpineServices
   readonly #site: Site
   readonly #wire: Wire
   readonly #exchange: Exchange
   #lease: Lease | null = null
+  /** A second try beside that of the lease; when one of both ends, the other's lease is the lease. */
+  #hedge: Hedge | null = null
+  /** Of a second try that may be due. */
+  #cancelHedge: (() => void) | null = null
   #traced: Traced | null = null
   #tried: string[] | null = null
   /** Of a try that is limited, or of a retry that waits. */
@@ -135,6 +140,7 @@ class ExchangeLife implements ForwardEvents {
     this.#isOverdue = true
     this.#isWaiting = false
     if (this.#lease !== null) {
+      if (this.#hedge !== null) this.#wire.abandonHedge!(fault)
       this.#wire.abandon(fault)
       if (this.#lease === null) return
     } else if (this.#exchange.response === null) {
@@ -270,16 +276,23 @@ class ExchangeLife implements ForwardEvents {
 
   #forward(lease: Lease): void {
     const exchange = this.#exchange
-    this.#lease = lease
-    lease.onCut = () => {
-      exchange.fault = new Fault('SERVER_WITHDRAWN', `${lease.serverId} was taken out and its grace is over`)
-      this.#wire.close()
-    }
-    exchange.serverId = lease.serverId
+    this.#hold(lease)
     if (exchange.attempts++ === 0) lease.pool.requestBegan()
     exchange.sentUs = this.#nowUs()
     this.#limitTry(lease)
+    if (lease.pool.part.hedge !== undefined) this.#armHedge(lease.pool)
     this.#wire.forward(exchange, lease.destination, this)
+  }
+
+  #hold(lease: Lease): void {
+    this.#lease = lease
+    this.#exchange.serverId = lease.serverId
+    lease.onCut = () => {
+      const fault = withdrawn(lease)
+      if (this.#hedge !== null) return this.#wire.abandon(fault)
+      this.#exchange.fault = fault
+      this.#wire.close()
+    }
   }
 
   connected(): void {
@@ -288,7 +301,14 @@ class ExchangeLife implements ForwardEvents {
 
   responded(isReplayable: boolean): void {
     try {
-      if (this.#lease !== null) this.#responded(this.#lease, isReplayable)
+      const lease = this.#lease
+      if (lease === null) return
+      if (this.#hedge !== null) {
+        const fault = this.#failureOf(lease)
+        if (fault !== null) return this.#wire.abandon(fault)
+        this.#wire.abandonHedge!(lost(lease.serverId))
+      }
+      this.#responded(lease, isReplayable)
     } catch (error) {
       this.#broken(error)
     }
@@ -299,6 +319,96 @@ class ExchangeLife implements ForwardEvents {
       if (this.#lease !== null) this.#forwarded(this.#lease, fault, progress)
     } catch (error) {
       this.#broken(error)
+    }
+  }
+
+  // A second try beside the first.
+
+  #armHedge(pool: Pool): void {
+    const { hedge, request, wantedServer } = this.#exchange
+    if (hedge !== '' || wantedServer !== '' || this.#wire.hedge === undefined || !isHedgeable(request)) return
+    const delayMs = pool.hedgeDelayMs()
+    if (delayMs !== null) this.#cancelHedge = this.#services.clock.after(delayMs, () => this.#guarded(() => this.#hedgeNow()))
+  }
+
+  #hedgeNow(): void {
+    this.#cancelHedge = null
+    const exchange = this.#exchange
+    const first = this.#lease
+    if (first === null || exchange.response !== null) return
+    const lease = first.pool.leaseHedge(questionOf(exchange), [...(this.#tried ?? []), first.serverId])
+    if (lease === undefined) return
+    lease.onCut = () => this.#wire.abandonHedge!(withdrawn(lease))
+    exchange.hedge = 'LOST'
+    exchange.attempts++
+    const hedge = new Hedge(this, lease, () => this.#nowUs())
+    this.#hedge = hedge
+    this.#wire.hedge!(exchange, lease.destination, hedge)
+  }
+
+  /** An answer that is a failure by the pool's rules does not end the wait for the other one; null: it counts. */
+  #failureOf({ pool, serverId }: Lease): Fault | null {
+    const { reselect } = pool.part
+    const { status } = this.#exchange.response!
+    if (reselect === undefined || !isReselected(reselect, status)) return null
+    return new Fault('UPSTREAM_STATUS_RESELECTED', `${serverId} answered ${status}`)
+  }
+
+  hedgeResponded(hedge: Hedge): void {
+    try {
+      if (this.#hedge === hedge) {
+        const fault = this.#failureOf(hedge.lease)
+        if (fault !== null) return this.#wire.abandonHedge!(fault)
+        this.#exchange.hedge = 'WON'
+        hedge.lease.pool.hedgeWon()
+        this.#wire.abandon(lost(hedge.lease.serverId))
+      }
+      if (this.#lease === hedge.lease) this.#responded(hedge.lease, true)
+    } catch (error) {
+      this.#broken(error)
+    }
+  }
+
+  hedgeEnded(hedge: Hedge, fault: Fault | null, progress: Progress): void {
+    try {
+      const { lease } = hedge
+      if (this.#lease === lease) return this.#forwarded(lease, fault, progress)
+      if (this.#hedge !== hedge) return
+      this.#hedge = null
+      lease.release()
+      this.#oneLeft(lease, fault, hedge.sentUs)
+    } catch (error) {
+      this.#broken(error)
+    }
+  }
+
+  /** The first try is over: the second is all there is. */
+  #goOnWith({ lease, sentUs, connectedUs }: Hedge, ended: Lease, fault: Fault | null): void {
+    const exchange = this.#exchange
+    this.#hedge = null
+    this.#oneLeft(ended, fault, exchange.sentUs)
+    this.#hold(lease)
+    exchange.sentUs = sentUs
+    exchange.connectedUs = connectedUs
+    if (exchange.response === null) this.#limitTry(lease)
+  }
+
+  /** What one of two tries came to; one that lost has not failed. */
+  #oneLeft(ended: Lease, fault: Fault | null, sentUs: number): void {
+    const exchange = this.#exchange
+    if (fault?.code !== 'HEDGE_LOST') {
+      this.#meterServer(ended, fault)
+      exchange.response = null
+      this.#lastFault = fault
+      this.#tried ??= []
+      this.#tried.push(ended.serverId)
+      return
+    }
+    const nowUs = this.#nowUs()
+    ended.outrun(nowUs - sentUs)
+    for (const meter of [ended.pool.meter, ended.meter]) {
+      meter.exchangeEnded(0, nowUs - exchange.startedUs)
+      meter.bytesIn(exchange.bytesIn)
     }
   }
 
@@ -315,6 +425,8 @@ class ExchangeLife implements ForwardEvents {
   #stopTimer(): void {
     this.#cancelTimer?.()
     this.#cancelTimer = null
+    this.#cancelHedge?.()
+    this.#cancelHedge = null
   }
 
   #responded(lease: Lease, isReplayable: boolean): void {
@@ -363,6 +475,7 @@ class ExchangeLife implements ForwardEvents {
     this.#lease = null
     lease.release()
     this.#stopTimer()
+    if (this.#hedge !== null) return this.#goOnWith(this.#hedge, lease, fault)
     if (this.#isEnded) return
     this.#meterServer(lease, fault)
     if (fault === null) return this.#end(null)
@@ -500,11 +613,15 @@ class ExchangeLife implements ForwardEvents {
     if (this.#isEnded) return
     this.#lease?.release()
     this.#lease = null
+    this.#hedge?.lease.release()
+    this.#hedge = null
     this.#exchange.fault = fault ?? new Fault('ENGINE_BUG', 'a failure of the engine itself', { cause: error })
     this.#wire.close()
     this.#end(this.#exchange.fault)
   }
 }
+
+const withdrawn = ({ serverId }: Lease): Fault => new Fault('SERVER_WITHDRAWN', `${serverId} was taken out and its grace is over`)
 
 function meterAttempt(meter: TrafficMeter, { response, bytesIn, bytesOut }: Exchange, fault: Fault | null, tookUs: number): void {
   if (fault !== null) meter.faulted(fault.origin)
@@ -542,6 +659,7 @@ function recordOf(services: SpineServices, exchange: Exchange, status: number): 
     bytesOut: exchange.bytesOut,
     clientRttUs: downstream.handshakeUs ?? 0,
     attempts: exchange.attempts,
+    ...(exchange.hedge === '' ? {} : { hedge: exchange.hedge }),
     sentUs: since(exchange.sentUs),
     connectUs: since(exchange.connectedUs),
     firstByteUs: since(exchange.firstByteUs),

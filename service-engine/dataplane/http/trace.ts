@@ -136,7 +136,9 @@ function explanationOf(walked: Walked, exchange: Exchange, status: number, pool:
     : rule === ''
       ? (walked.end?.reason ?? 'the default pool')
       : `rule ${rule}`
-  const tries = exchange.attempts > 1 ? `, the last of ${exchange.attempts} tries` : ''
+  const hedged =
+    exchange.hedge === '' ? '' : `, ${exchange.hedge === 'WON' ? 'asked second and ' : ''}first to answer of two that were asked`
+  const tries = hedged !== '' ? hedged : exchange.attempts > 1 ? `, the last of ${exchange.attempts} tries` : ''
   const isClosed = fault !== null && exchange.response === null
   const location = exchange.response?.headers
   return {

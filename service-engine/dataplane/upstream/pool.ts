@@ -2,7 +2,7 @@
 import type { Clock } from '#model/base/clock.ts'
 import type { Random } from '#model/base/random.ts'
 import type { PoolPart } from '#model/snapshot/snapshot.ts'
-import type { TrafficMeter, WorkerMemory } from '#engine/meter/shared.ts'
+import type { HedgeMeter, TrafficMeter, WorkerMemory } from '#engine/meter/shared.ts'
 import type { Balancer, Question } from '../balance/balancer.ts'
 import { makeBalancer } from '../balance/catalog.ts'
 import { consistentHash } from '../balance/consistent-hash.ts'
@@ -11,6 +11,7 @@ import type { Fault } from '#engine/base/fault.ts'
 import type { Exchange } from '../exchange/exchange.ts'
 import type { Destination, DestinationTls } from '../exchange/forwarder.ts'
 import { Breaker } from './breaker.ts'
+import { FirstBytes } from './first-bytes.ts'
 import { Outliers } from './outliers.ts'
 import { makePersistence, type Persistence } from './persistence.ts'
 import { CELL } from '#engine/meter/layout.ts'
@@ -42,10 +43,18 @@ export interface Lease extends Cuttable {
   readonly meter: TrafficMeter
   /** Time to the first byte of the answer. */
   readonly responded: (firstByteUs: number) => void
+  /** Another server answered first; so long it had not. */
+  readonly outrun: (waitedUs: number) => void
   /** An exchange with the server is over; `status` 0: it has not answered. */
   readonly ended: (status: number, fault: Fault | null) => void
   /** Once. */
   readonly release: () => void
+}
+
+/** What looks at how servers do; null: nobody. */
+interface PoolWatch {
+  readonly outliers: Outliers | null
+  readonly firstBytes: FirstBytes | null
 }
 
 /** A lease as its pool holds it: one for each exchange, so it is made of fields and not of closures. */
@@ -59,21 +68,29 @@ class HeldLease implements Lease {
   onReleased: (() => void) | null = null
   readonly #server: UpstreamServer
   readonly #outliers: Outliers | null
+  readonly #firstBytes: FirstBytes | null
   readonly #freed: () => void
   #isHeld = true
 
-  constructor(pool: Pool, { id, server }: Member, outliers: Outliers | null, freed: () => void) {
+  constructor(pool: Pool, { id, server }: Member, watch: PoolWatch, freed: () => void) {
     this.pool = pool
     this.serverId = id
     this.destination = server.destination
     this.meter = server.meter
     this.#server = server
-    this.#outliers = outliers
+    this.#outliers = watch.outliers
+    this.#firstBytes = watch.firstBytes
     this.#freed = freed
   }
 
   responded(firstByteUs: number): void {
     this.#server.cell.responded(firstByteUs)
+    this.#firstBytes?.add(firstByteUs)
+  }
+
+  outrun(waitedUs: number): void {
+    this.#server.cell.responded(waitedUs)
+    this.#firstBytes?.add(waitedUs)
   }
 
   ended(status: number, fault: Fault | null): void {
@@ -115,9 +132,11 @@ export class Pool {
   readonly #balancer: Balancer
   #members: readonly Member[]
   #memberById: ReadonlyMap<string, Member>
+  /** Requests pay into it, hedges take out of it, and so do retries unless they are unlimited. */
   readonly #budget: RetryBudget | null
+  readonly #hedgeMeter: HedgeMeter | null
   readonly #breaker: Breaker | null
-  readonly #outliers: Outliers | null
+  readonly #watch: PoolWatch
   readonly #rate: ServerRate | null
   readonly #persistence: Persistence | null
   /** Spreads clients by the key that persistence knows them by. */
@@ -144,7 +163,8 @@ export class Pool {
     this.#services = services
     this.meter = memory.poolMeter(part.id)
     const cell = memory.poolCell(part.id)
-    const budget = part.reselect?.budget ?? null
+    const budget = part.hedge?.budget ?? part.reselect?.budget ?? null
+    this.#hedgeMeter = part.hedge === undefined ? null : memory.hedgeMeter(part.id)
     this.#budget = budget === null ? null : new RetryBudget(budget, cell.cells, services.clock.nowEpochMs)
     this.#balancer = makeBalancer(part.algorithm, { nextTurn: cell.nextTurn, random })
     const kept = new Map(previous?.servers().map(server => [server.fingerprint, server]))
@@ -171,7 +191,11 @@ export class Pool {
     }
     this.#breaker = part.breaker === undefined ? null : new Breaker(part.breaker, cell)
     const suspects = this.#members.map(({ server, spec }) => ({ cells: server.cell.cells, isEnabled: spec.isEnabled }))
-    this.#outliers = part.outliers === undefined ? null : new Outliers(part.outliers, cell.cells, suspects, services.clock.nowEpochMs)
+    const learned = previous === undefined ? null : previous.#watch.firstBytes
+    this.#watch = {
+      outliers: part.outliers === undefined ? null : new Outliers(part.outliers, cell.cells, suspects, services.clock.nowEpochMs),
+      firstBytes: (part.hedge?.percentile ?? null) === null ? null : (learned ?? new FirstBytes())
+    }
     this.#spread = consistentHash('source-address', null)
     this.#persistence =
       part.persistence === undefined
@@ -209,7 +233,39 @@ export class Pool {
 
   /** Takes one retry out of the budget; false when it is used up. */
   mayRetry(): boolean {
-    return (this.#breaker?.takesRetry() ?? true) && (this.#budget?.take() ?? true)
+    if (this.#breaker?.takesRetry() === false) return false
+    return (this.part.reselect?.budget ?? null) === null || this.#budget!.take()
+  }
+
+  /** How long after its beginning a request may have a second server, in ms; null: it may not, or not yet. */
+  hedgeDelayMs(): number | null {
+    const { hedge } = this.part
+    if (hedge === undefined) return null
+    if (hedge.percentile === null) return hedge.delayMs
+    const usual = this.#watch.firstBytes!.percentileMs(hedge.percentile / 100, this.#services.clock.nowMs())
+    return usual === null ? null : Math.max(hedge.delayMs, usual)
+  }
+
+  /**
+   * A place on a second server, out of the budget of retries.
+   *
+   * Shapes  asked: ids of servers that have the request, or had it
+   * Returns undefined when none is free, or nothing may be spent
+   */
+  leaseHedge(question: Question, asked: readonly string[]): Lease | undefined {
+    const lease = this.lease(question, asked)
+    if (typeof lease === 'string') return undefined
+    if (this.#budget?.take() === true) {
+      this.#hedgeMeter?.hedged()
+      return lease
+    }
+    lease.release()
+    return undefined
+  }
+
+  /** The second server was the first to answer. */
+  hedgeWon(): void {
+    this.#hedgeMeter?.won()
   }
 
   /** A server has answered, nothing is sent yet: who is to come back to it may be told. */
@@ -352,7 +408,7 @@ export class Pool {
       server.cell.release()
       return undefined
     }
-    const lease = new HeldLease(this, member, this.#outliers, this.#freed)
+    const lease = new HeldLease(this, member, this.#watch, this.#freed)
     server.add(lease)
     return lease
   }
@@ -389,7 +445,7 @@ export class Pool {
     const up = this.part.monitors.length === 0 ? able : able.filter(member => member.server.cell.verdict() === 'up')
     // Before the first verdicts there is nothing better to go by.
     const healthy = up.length > 0 ? up : able.filter(member => member.server.cell.verdict() === 'unknown')
-    const kept = this.#outliers === null ? healthy : healthy.filter(member => !this.#isEjected(member))
+    const kept = this.#watch.outliers === null ? healthy : healthy.filter(member => !this.#isEjected(member))
     // One that failed is better than none.
     const found = kept.length > 0 ? kept : healthy
     const isSame = found.length === this.#available.length && found.every((member, i) => member === this.#available[i])
@@ -414,7 +470,7 @@ export class Pool {
   }
 
   #isEjected({ server }: Member): boolean {
-    return this.#outliers?.isEjected(server.cell.cells) === true
+    return this.#watch.outliers?.isEjected(server.cell.cells) === true
   }
 
   #isAvailable(member: Member, candidates: readonly Member[]): boolean {

@@ -58,6 +58,8 @@ export class ClientStream implements Wire, ClientSide, StreamUser {
   readonly #readerTimer = new Timer(() => this.#readerExpired())
   #expectsContinue: boolean
   #attempt: ServerSide | null = null
+  /** Beside the attempt, until one of both ends: the other goes on as the attempt. */
+  #rival: ServerSide | null = null
   #onSent: ((fault: Fault | null) => void) | null = null
   /** The response's head until it is out. */
   #head: ResponseHead | null = null
@@ -136,6 +138,15 @@ export class ClientStream implements Wire, ClientSide, StreamUser {
     if (this.#attempt?.isResponseBegun === false) this.#attempt.fail(fault)
   }
 
+  hedge(exchange: Exchange, destination: Destination, events: ForwardEvents): void {
+    this.#rival = makeAttempt(this, exchange, destination, events)
+    this.#rival.start()
+  }
+
+  abandonHedge(fault: Fault): void {
+    this.#rival?.fail(fault)
+  }
+
   // What an attempt asks for.
 
   isGone(): boolean {
@@ -201,9 +212,15 @@ export class ClientStream implements Wire, ClientSide, StreamUser {
   }
 
   attemptEnded(attempt: ServerSide): void {
+    if (this.#rival !== null) return this.#oneOfTwoEnded(attempt)
     if (this.#attempt !== attempt) return
     this.#attempt = null
     this.#stopBody()
+  }
+
+  #oneOfTwoEnded(attempt: ServerSide): void {
+    if (this.#attempt === attempt) this.#attempt = this.#rival
+    this.#rival = null
   }
 
   next(): void {
@@ -296,6 +313,7 @@ export class ClientStream implements Wire, ClientSide, StreamUser {
     this.#timer.disarm()
     this.#readerTimer.disarm()
     this.#kept = null
+    this.#rival?.fail(fault)
     this.#attempt?.fail(fault)
     const onSent = this.#onSent
     this.#onSent = null

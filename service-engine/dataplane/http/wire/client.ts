@@ -109,6 +109,8 @@ export class ClientConnection implements Wire, ClientSide, Turned {
   /** All of the body that was taken so far, where it may have to be sent again; null: it is not kept. */
   #kept: Buffer[] | null = null
   #attempt: ServerSide | null = null
+  /** Beside the attempt, until one of both ends: the other goes on as the attempt. */
+  #rival: ServerSide | null = null
   #onSent: ((fault: Fault | null) => void) | null = null
   #held: HeldWrites | null = null
 
@@ -169,6 +171,15 @@ export class ClientConnection implements Wire, ClientSide, Turned {
 
   abandon(fault: Fault): void {
     if (this.#attempt?.isResponseBegun === false) this.#attempt.fail(fault)
+  }
+
+  hedge(exchange: Exchange, destination: Destination, events: ForwardEvents): void {
+    this.#rival = makeAttempt(this, exchange, destination, events)
+    this.#rival.start()
+  }
+
+  abandonHedge(fault: Fault): void {
+    this.#rival?.fail(fault)
   }
 
   // What an attempt asks for.
@@ -256,6 +267,7 @@ export class ClientConnection implements Wire, ClientSide, Turned {
   }
 
   attemptEnded(attempt: ServerSide): void {
+    if (this.#rival !== null) return this.#oneOfTwoEnded(attempt)
     if (this.#attempt !== attempt) return
     this.#attempt = null
     if (this.#bodyTo === SERVER) {
@@ -263,6 +275,11 @@ export class ClientConnection implements Wire, ClientSide, Turned {
       this.#isServerBlocked = false
       this.#timer.disarm()
     }
+  }
+
+  #oneOfTwoEnded(attempt: ServerSide): void {
+    if (this.#attempt === attempt) this.#attempt = this.#rival
+    this.#rival = null
   }
 
   cut(isDelimited: boolean): void {
@@ -354,6 +371,7 @@ export class ClientConnection implements Wire, ClientSide, Turned {
   }
 
   #gone(fault: Fault): void {
+    this.#rival?.fail(fault)
     this.#attempt?.fail(fault)
     const onSent = this.#onSent
     this.#onSent = null

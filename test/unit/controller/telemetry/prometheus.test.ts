@@ -36,7 +36,18 @@ t.test('expose writes each family once, with all its samples together', async t 
       { kind: 'pool', uuid: 'gone', server: '', grown, openConnections: 0 }
     ],
     [
-      { uuid: 'se-1', host, networkReceivedBytes: 10, networkSentBytes: 20, droppedSamples: 1, droppedLogLines: 2, limits, scripts, caches }
+      {
+        uuid: 'se-1',
+        host,
+        networkReceivedBytes: 10,
+        networkSentBytes: 20,
+        droppedSamples: 1,
+        droppedLogLines: 2,
+        limits,
+        scripts,
+        caches,
+        hedges: [{ poolId: 'pool-1', sent: 6, won: 2 }]
+      }
     ],
     (_, uuid) => (uuid === 'gone' ? undefined : { name: `the "${uuid}"`, tenant: 'admin' })
   )
@@ -55,6 +66,8 @@ t.test('expose writes each family once, with all its samples together', async t 
     'weir_limit_refused_total{tenant="admin",virtualservice="the \\"vs-1\\"",uuid="vs-1",limit="requests",serviceengine="the \\"se-1\\""} 4',
     'weir_limit_share_ratio{tenant="admin",virtualservice="the \\"vs-1\\"",uuid="vs-1",limit="requests",serviceengine="the \\"se-1\\""} 0.25',
     'weir_cache_requests_total{tenant="admin",virtualservice="the \\"vs-1\\"",uuid="vs-1",serviceengine="the \\"se-1\\"",result="hits"} 3',
+    'weir_pool_hedges_total{tenant="admin",name="the \\"pool-1\\"",uuid="pool-1",serviceengine="the \\"se-1\\""} 6',
+    'weir_pool_hedges_won_total{tenant="admin",name="the \\"pool-1\\"",uuid="pool-1",serviceengine="the \\"se-1\\""} 2',
     'weir_script_failures_total{tenant="admin",virtualservice="the \\"vs-1\\"",uuid="vs-1",script="set/HTTP_REQ",serviceengine="the \\"se-1\\""} 2',
     'weir_script_counter_total{tenant="admin",virtualservice="the \\"vs-1\\"",uuid="vs-1",script="set/HTTP_REQ",serviceengine="the \\"se-1\\"",counter="seen"} 5',
     'weir_serviceengine_network_sent_bytes_total{tenant="admin",name="the \\"se-1\\"",uuid="se-1"} 20'

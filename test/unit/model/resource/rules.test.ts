@@ -133,6 +133,9 @@ const cases: readonly (readonly [kind: KindName, why: string, body: object, poin
     ['/pki_profile_ref', '/ssl_key_and_certificate_ref']
   ],
   ['pool', 'a name checked against no roots', { ssl_profile_ref: 's', host_check_enabled: true }, ['/host_check_enabled']],
+  ['pool', 'hedging after no time', { hedge: {} }, ['/hedge']],
+  ['pool', 'hedging of most requests', { hedge: { percentile: 49 } }, ['/hedge/percentile']],
+  ['pool', 'hedging of clients that stay', { hedge: { delay: 5 }, application_persistence_profile_ref: 'p' }, ['/hedge']],
   ['pool', 'a redirect to nowhere', { fail_action: { type: 'FAIL_ACTION_HTTP_REDIRECT' } }, ['/fail_action/redirect']],
   [
     'pool',
