@@ -26,8 +26,9 @@ import { makeSelfSigned } from './pki/certificate.ts'
 import type { AuthorityPort } from './pki/port.ts'
 import { openSeal, SealBroken } from './pki/seal.ts'
 import { openReleases } from './release/release.ts'
-import { openWebhooks } from './release/webhook.ts'
+import { openWebhooks } from './webhook/webhook.ts'
 import { openRest } from './rest/server.ts'
+import { openScale } from './scale/scale.ts'
 import { readOrder, readSettings, SettingsRefused, type Order, type Settings } from './settings.ts'
 import { makeResponderClient } from './pki/responder.ts'
 import { startStapling } from './pki/stapling.ts'
@@ -138,6 +139,20 @@ async function start(
       log
     })
     scope.add(releases.stop)
+    const scale = openScale({
+      store,
+      actions: fleet.actions,
+      enginesOf: uuid => planner.service(uuid)?.engineUuids ?? [],
+      groups: {
+        sites: () => planner.placer.sites.filter(({ isUp, takes }) => isUp && takes === 'all'),
+        services: () => planner.placer.services,
+        isMoving: () => planner.placer.isMoving
+      },
+      telemetry,
+      clock,
+      log
+    })
+    scope.add(scale.stop)
     const rest = await openRest({
       store,
       change,
@@ -146,6 +161,7 @@ async function start(
       fleet,
       releases,
       backups: openBackups({ dataFolder: settings.dataFolder, copyStore: store.copyTo, version, nowEpochMs: clock.nowEpochMs }),
+      scale,
       telemetry,
       clock,
       log,

@@ -16,7 +16,7 @@ import { judge, type Limits, type Side } from './judge.ts'
 import { ReleaseRefused, type Actor, type ReleasePort } from './port.ts'
 import { ratiosOf, stepsOf, withRatios, type OldMember } from './ratios.ts'
 import { decided, isActive, sideView, stateOf, viewOf, type Run } from './run.ts'
-import type { Webhooks } from './webhook.ts'
+import type { Webhooks } from '#controller/webhook/webhook.ts'
 
 export interface ReleaseOptions {
   readonly store: Store

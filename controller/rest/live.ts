@@ -83,7 +83,7 @@ function sortTopics(topics: readonly LiveTopic[]): Pick<Client, 'topics' | 'deta
 }
 
 export function useLive(app: FastifyInstance, services: RestServices): LiveFeed {
-  const { store, fleet, log } = services
+  const { store, fleet, scale, log } = services
   const clock: Clock = services.clock
   const clients = new Set<Client>()
   let ticks = 0
@@ -92,7 +92,11 @@ export function useLive(app: FastifyInstance, services: RestServices): LiveFeed 
   let cancelFlush: (() => void) | undefined
 
   const runtimeOf = (kind: LiveKind, uuid: string, isDetailed: boolean): unknown => {
-    if (kind === 'virtualservice') return fleet.virtualServiceRuntime(uuid)
+    if (kind === 'virtualservice') {
+      const told = fleet.virtualServiceRuntime(uuid)
+      const newest = isDetailed ? scale.ofService(uuid).decisions.at(-1) : undefined
+      return told === undefined || newest === undefined ? told : { ...told, autoscale: newest }
+    }
     if (kind === 'serviceengine') return fleet.engineRuntime(uuid)
     const runtime = fleet.poolRuntime(uuid)
     return runtime === undefined || isDetailed ? runtime : { ...runtime, servers: [] }
@@ -207,6 +211,11 @@ export function useLive(app: FastifyInstance, services: RestServices): LiveFeed 
     fleet.onStateChange(change => {
       if (clients.size === 0) return
       pending.push(change)
+      flushSoon()
+    }),
+    scale.onDecision(({ kind, uuid }) => {
+      if (clients.size === 0 || kind === 'serviceenginegroup') return
+      pending.push({ kind, uuid })
       flushSoon()
     })
   ]

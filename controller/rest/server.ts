@@ -12,6 +12,7 @@ import { useAnalytics } from './analytics.ts'
 import { useCaller } from './caller.ts'
 import { useBackup } from './backup.ts'
 import { useCrud } from './crud.ts'
+import { useAutoscale } from './autoscale.ts'
 import { useCache } from './cache.ts'
 import { useExplain } from './explain.ts'
 import { useTrace } from './trace.ts'
@@ -157,6 +158,7 @@ export async function openRest(options: RestOptions): Promise<Rest> {
   useExplain(app, options)
   useTrace(app, options)
   useRelease(app, options)
+  useAutoscale(app, options)
   useCache(app, options)
   useBackup(app, options)
   useOpenapi(app, routes, options.version)

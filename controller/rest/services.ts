@@ -4,6 +4,7 @@ import type { Access } from '#controller/access/access.ts'
 import type { ChangeOrder, ChangeResult } from '#controller/change/order.ts'
 import type { FleetPort } from '#controller/fleet/port.ts'
 import type { ReleasePort } from '#controller/release/port.ts'
+import type { ScalePort } from '#controller/scale/port.ts'
 import type { AuthorityPort } from '#controller/pki/port.ts'
 import type { Backups } from '#controller/backup/backup.ts'
 import type { Store } from '#controller/store/store.ts'
@@ -18,6 +19,7 @@ export interface RestServices {
   readonly fleet: FleetPort
   readonly releases: ReleasePort
   readonly backups: Backups
+  readonly scale: ScalePort
   readonly telemetry: Pick<TelemetryPort, 'live' | 'metrics' | 'healthScore' | 'prometheus'>
   readonly clock: Clock
   readonly log: Log

@@ -2,6 +2,7 @@
  * What the REST API says about a resource beyond what an operator wrote: where it runs, how it is, how loaded.
  * The dashboard and the command line read these shapes; snake_case as everything that travels over REST.
  */
+import type { AutoscaleDecision } from './autoscale.ts'
 
 /** Avi's OperationalStatus states, the ones that Weir uses. */
 export type OperState =
@@ -164,6 +165,8 @@ export interface VirtualServiceRuntime {
   readonly scripts?: readonly ScriptRuntime[]
   /** Left out where nothing is kept. */
   readonly cache?: CacheRuntime
+  /** The newest decision of scaling by load; told by the live feed, left out where there is none. */
+  readonly autoscale?: AutoscaleDecision
   readonly live: LiveFigures
   readonly health_score: HealthScore
 }

@@ -1,6 +1,49 @@
 import type { Filled, Written } from './field.ts'
 import { defineKind } from './define.ts'
-import { cloudRef, each, flag, inTenant, integer, keyValue, list, oneOf } from './common.ts'
+import { cloudRef, each, flag, inTenant, integer, keyValue, list, nested, oneOf, shape } from './common.ts'
+import type { Violation } from './violation.ts'
+
+const zeroUnwatched = { default: 0, min: 0, special: { '0': 'not looked at' } } as const
+
+/** When virtual services run on more engines than the least. Not a field of Avi. */
+export const groupAutoscale = shape('autoscale', {
+  enabled: flag('Virtual services are scaled out and in by load.', { default: true, first: true }),
+  max_connections_per_engine: integer('Open connections of one virtual service that one engine should carry.', {
+    ...zeroUnwatched,
+    max: 10000000,
+    first: true
+  }),
+  max_requests_per_engine: integer('Requests each second of one virtual service that one engine should carry.', {
+    ...zeroUnwatched,
+    max: 10000000,
+    first: true
+  }),
+  max_mbps_per_engine: integer('Traffic of one virtual service, both ways, that one engine should carry.', {
+    ...zeroUnwatched,
+    max: 1000000,
+    unit: 'Mbit/s'
+  }),
+  max_latency: integer('95th percentile of whole exchanges; counts only while CPU of the engines is above min_cpu_usage.', {
+    ...zeroUnwatched,
+    max: 3600000,
+    unit: 'ms'
+  }),
+  scaleout_delay: integer('Load must be too much for so long.', { default: 3, min: 0, max: 3600, unit: 's' }),
+  scalein_delay: integer('Load must fit one engine less for so long.', { default: 300, min: 10, max: 86400, unit: 's' }),
+  scaleout_cooldown: integer('Time between two steps outwards.', { default: 30, min: 5, max: 86400, unit: 's' }),
+  scalein_cooldown: integer('Time between two steps inwards.', { default: 300, min: 5, max: 86400, unit: 's' }),
+  max_step: integer('Engines added in one step, at most. One is taken away in a step.', { default: 2, min: 1, max: 64 }),
+  scalein_margin: integer('How far below their targets the engines that are left must be.', {
+    default: 25,
+    min: 5,
+    max: 90,
+    unit: 'percent'
+  }),
+  predictive: flag('Scale ahead of what the load of the days before teaches, never below what the load of now asks for.', {
+    default: false
+  }),
+  predictive_ahead: integer('How far ahead.', { default: 15, min: 1, max: 240, unit: 'min' })
+})
 
 export const serviceenginegroup = defineKind({
   kind: 'serviceenginegroup',
@@ -36,6 +79,45 @@ export const serviceenginegroup = defineKind({
       max: 86400,
       unit: 's'
     }),
+    max_cpu_usage: integer('CPU of an engine above which virtual services are scaled out, and another engine is advised.', {
+      default: 80,
+      min: 40,
+      max: 90,
+      unit: 'percent'
+    }),
+    min_cpu_usage: integer('CPU of engines below which virtual services may be scaled in, and fewer engines advised.', {
+      default: 30,
+      min: 20,
+      max: 60,
+      unit: 'percent'
+    }),
+    autoscale: nested(
+      groupAutoscale,
+      'When virtual services run on more engines than the least; never when left out. Not a field of Avi.',
+      {
+        first: true
+      }
+    ),
+    auto_rebalance: flag('Virtual services are spread anew when the engines differ too much by the criteria.', { default: false }),
+    auto_rebalance_criteria: list(
+      oneOf(
+        ['SE_AUTO_REBALANCE_CPU', 'SE_AUTO_REBALANCE_MBPS', 'SE_AUTO_REBALANCE_OPEN_CONNS', 'SE_AUTO_REBALANCE_CPS'],
+        'What is compared.',
+        { unsupported: ['SE_AUTO_REBALANCE_PPS'] }
+      ),
+      'What engines are compared by; CPU when left out.',
+      { maxItems: 4 }
+    ),
+    auto_rebalance_interval: integer('Time between two looks.', { default: 300, min: 10, max: 86400, unit: 's' }),
+    min_se: integer('Engines that are advised at least.', { default: 1, min: 0, max: 1000 }),
+    max_se: integer('Engines that are advised at most.', { default: 10, min: 0, max: 1000 }),
+    buffer_se: integer('Engines that are advised beyond what the services need: so many may fail.', { default: 1, min: 0, max: 1000 }),
+    se_deprovision_delay: integer('Fewer engines are advised only when fewer would do for so long.', {
+      default: 120,
+      min: 0,
+      max: 525600,
+      unit: 'min'
+    }),
     labels: list(each(keyValue), 'Labels of the group.', { maxItems: 100 })
   },
   unsupported: {
@@ -49,16 +131,12 @@ export const serviceenginegroup = defineKind({
     archive_shm_limit: 8,
     async_ssl: false,
     async_ssl_threads: 1,
-    auto_rebalance: false,
     auto_rebalance_capacity_per_se: [],
-    auto_rebalance_criteria: [],
-    auto_rebalance_interval: 300,
     auto_redistribute_active_standby_load: false,
     availability_zone_refs: [],
     baremetal_dispatcher_handles_flows: false,
     bgp_peer_monitor_failover_enabled: false,
     bgp_state_update_interval: 60,
-    buffer_se: 1,
     compress_ip_rules_for_each_ns_subnet: true,
     config_debugs_on_all_cores: false,
     connection_memory_percentage: 50,
@@ -152,13 +230,11 @@ export const serviceenginegroup = defineKind({
     log_malloc_failure: true,
     log_message_max_file_list_size: 64,
     max_concurrent_external_hm: 0,
-    max_cpu_usage: 80,
     max_memory_per_mempool: 64,
     max_num_se_dps: 0,
     max_public_ips_per_lb: 30,
     max_queues_per_vnic: 1,
     max_rules_per_lb: 150,
-    max_se: 10,
     max_skb_frags: 17,
     mem_reserve: true,
     memory_for_config_update: 15,
@@ -166,8 +242,6 @@ export const serviceenginegroup = defineKind({
     metrics_collection_mode: 1,
     mgmt_network_ref: '',
     mgmt_subnet: {},
-    min_cpu_usage: 30,
-    min_se: 1,
     minimum_connection_memory: 20,
     n_log_streaming_threads: 1,
     netlink_poller_threads: 2,
@@ -202,7 +276,6 @@ export const serviceenginegroup = defineKind({
     sdb_scan_count: 1000,
     se_bandwidth_type: '',
     se_delayed_flow_delete: true,
-    se_deprovision_delay: 120,
     se_dos_profile: {},
     se_dp_hm_drops: 0,
     se_dp_if_state_poll_interval: 10,
@@ -330,10 +403,19 @@ export const serviceenginegroup = defineKind({
     waf_mempool: true,
     waf_mempool_size: 64
   },
-  check: body =>
-    body.min_scaleout_per_vs > body.max_scaleout_per_vs
-      ? [{ pointer: '/min_scaleout_per_vs', message: `must not be above max_scaleout_per_vs (${body.max_scaleout_per_vs})` }]
-      : []
+  check: body => {
+    const violations: Violation[] = []
+    const notAbove = (
+      low: 'min_scaleout_per_vs' | 'min_cpu_usage' | 'min_se',
+      high: 'max_scaleout_per_vs' | 'max_cpu_usage' | 'max_se'
+    ): void => {
+      if (body[low] > body[high]) violations.push({ pointer: `/${low}`, message: `must not be above ${high} (${body[high]})` })
+    }
+    notAbove('min_scaleout_per_vs', 'max_scaleout_per_vs')
+    notAbove('min_cpu_usage', 'max_cpu_usage')
+    notAbove('min_se', 'max_se')
+    return violations
+  }
 })
 export type ServiceEngineGroup = Written<typeof serviceenginegroup.fields>
 export type FilledServiceEngineGroup = Filled<typeof serviceenginegroup.fields>

@@ -24,7 +24,8 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   'controller/compile': model,
   'controller/placement': model,
   'controller/telemetry': [...model, 'controller/store'],
-  'controller/release': [...model, 'controller/store', 'controller/change', 'controller/telemetry'],
+  'controller/webhook': [...model, 'controller/store'],
+  'controller/release': [...model, 'controller/store', 'controller/change', 'controller/telemetry', 'controller/webhook'],
   'controller/backup': ['model/base'],
   'controller/fleet': [
     ...model,
@@ -35,6 +36,16 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     'controller/compile',
     'controller/placement',
     'controller/telemetry'
+  ],
+  'controller/scale': [
+    ...model,
+    'controller/store',
+    'controller/access',
+    'controller/change',
+    'controller/placement',
+    'controller/telemetry',
+    'controller/webhook',
+    'controller/fleet/port.ts'
   ],
   'controller/rest': [
     ...model,
@@ -48,6 +59,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     'controller/backup/backup.ts',
     'controller/backup/envelope.ts',
     'controller/release/port.ts',
+    'controller/scale/port.ts',
     'controller/fleet/port.ts'
   ],
   controller: [...model, 'controller'],

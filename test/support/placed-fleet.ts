@@ -72,5 +72,5 @@ export async function aPlacedFleet(t: Test) {
     const engine = anEngine()
     return { uuid: engineId, engine, agent: await anAgent(t, folder, engine) }
   }
-  return { store, change, running, create, join }
+  return { store, change, planner, running, create, join }
 }

@@ -6,6 +6,7 @@ import type { Clock } from '#model/base/clock.ts'
 import { makeLog, silentLog } from '#model/base/log.ts'
 import { defaultObjects } from '#model/resource/defaults.ts'
 import type { JsonObject } from '#model/resource/kind.ts'
+import { noFigures } from '#model/resource/runtime.ts'
 import { openAccess } from '#controller/access/access.ts'
 import { controllerActor } from '#controller/access/actor.ts'
 import { ADMIN_TENANT } from '#controller/access/permission.ts'
@@ -13,6 +14,7 @@ import { makeChange } from '#controller/change/apply.ts'
 import type { Change } from '#controller/change/apply.ts'
 import { makeSeal } from '#controller/pki/seal.ts'
 import { openReleases } from '#controller/release/release.ts'
+import { openScale } from '#controller/scale/scale.ts'
 import { openRest } from '#controller/rest/server.ts'
 import type { Rest, RestOptions } from '#controller/rest/server.ts'
 import { openMemoryStore } from '#controller/store/memory/memory.ts'
@@ -98,6 +100,10 @@ export async function aRest(
     log: silentLog
   })
   t.teardown(releases.stop)
+  const noLoad = { live: () => noFigures, liveOfEngine: () => noFigures, hostOfEngine: () => null }
+  const groups = { sites: () => [], services: () => [], isMoving: () => false }
+  const scale = openScale({ store, actions: fleet.actions, enginesOf: () => [], groups, telemetry: noLoad, clock, log: silentLog })
+  t.teardown(scale.stop)
   const errors: string[] = []
   const rest = await openRest({
     store,
@@ -107,6 +113,7 @@ export async function aRest(
     fleet,
     releases,
     backups: { make: () => undefined },
+    scale,
     telemetry,
     clock,
     log: makeLog(line => errors.push(line), { level: 'error' }),

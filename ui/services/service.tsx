@@ -20,6 +20,7 @@ import { Limits } from './limits.tsx'
 import { Scripts } from './scripts.tsx'
 import { PlacedOn } from './placed-on.tsx'
 import { Policies } from './policies.tsx'
+import { Scaling } from './scaling.tsx'
 import { serviceCharts } from './charts.ts'
 
 const tabs = [
@@ -87,6 +88,7 @@ function Overview(props: {
       <Charts kind="virtualservice" uuid={uuid} plans={serviceCharts} />
       <div className="columns">
         {runtime && <PlacedOn uuid={uuid} runtime={runtime} />}
+        <Scaling kind="virtualservice" uuid={uuid} newestAt={runtime?.autoscale?.at} />
         {runtime?.cache && <Cache uuid={uuid} cache={runtime.cache} />}
         {runtime?.limits && <Limits limits={runtime.limits} />}
         {runtime?.scripts && <Scripts scripts={runtime.scripts} />}

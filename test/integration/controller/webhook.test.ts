@@ -5,7 +5,7 @@ import type { Test } from 'tap'
 import t from 'tap'
 import { makeLog } from '#model/base/log.ts'
 import { systemClock, type Clock } from '#model/base/clock.ts'
-import { openWebhooks, refusalOfAddress, signatureOf } from '#controller/release/webhook.ts'
+import { openWebhooks, refusalOfAddress, signatureOf } from '#controller/webhook/webhook.ts'
 import { aChange } from '#test/support/change.ts'
 import { until } from '#test/support/wait.ts'
 

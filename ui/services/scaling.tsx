@@ -1,0 +1,82 @@
+/** What load asks for, and what was decided: of a service's engines, of a pool's servers. */
+import type { ReactNode } from 'react'
+import type { AutoscaleDecision, AutoscaleView } from '#model/resource/autoscale.ts'
+import { useRead } from '../feed/feed.tsx'
+import { Panel } from '../part/page.tsx'
+
+const SHOWN = 10
+const REFETCH_MS = 5_000
+const titles: Readonly<Record<AutoscaleDecision['kind'], string>> = {
+  SCALE_OUT: 'Scaled out',
+  SCALE_IN: 'Scaled in',
+  HELD: 'Held',
+  REBALANCE: 'Spread anew',
+  ASKED: 'Asked for servers',
+  DRAINING: 'Draining',
+  REMOVED: 'Servers removed',
+  COMPLETED: 'Servers came',
+  FAILED: 'No servers came'
+}
+
+interface Props {
+  readonly kind: 'virtualservice' | 'pool'
+  readonly uuid: string
+  /** Time of the newest decision that the live feed told of. */
+  readonly newestAt?: number | undefined
+}
+
+/** Nothing where nobody asked for scaling by load. */
+export function Scaling({ kind, uuid, newestAt }: Props): ReactNode {
+  const { data: view } = useRead<AutoscaleView>([kind, 'autoscale', uuid, newestAt ?? 0], `/api/${kind}/${uuid}/autoscale`, REFETCH_MS)
+  if (view === undefined || (!view.enabled && view.decisions.length === 0)) return null
+  const { now, forecast } = view
+  const noun = kind === 'pool' ? 'servers' : 'engines'
+  return (
+    <Panel title="Scaling" aside={<span className="muted">{view.enabled ? 'by load' : 'off'}</span>}>
+      {now !== null && (
+        <>
+          <p className="row wrap">
+            <strong>
+              {now.demand === null ? 'Its load is not known' : `Load of ${now.demand} ${noun}`}, {now.engines} there
+            </strong>
+            <span className="muted">
+              {now.least} to {now.most} allowed
+            </span>
+            {now.predicted !== null && <span>{now.predicted} expected</span>}
+          </p>
+          {now.metrics.length > 0 && (
+            <ul className="reasons">
+              {now.metrics.map(metric => (
+                <li key={metric.name}>
+                  {metric.name}: {metric.words}
+                </li>
+              ))}
+            </ul>
+          )}
+        </>
+      )}
+      {forecast !== null && (
+        <p className="muted">
+          Learnt from {forecast.days} days; {forecast.is_usable ? 'its forecasts are used' : 'no better than the load of now, so not used'}
+        </p>
+      )}
+      {view.decisions.length === 0 ? (
+        <p className="muted">Nothing was decided yet.</p>
+      ) : (
+        <ul className="reasons" aria-label="Decisions">
+          {view.decisions
+            .slice(-SHOWN)
+            .toReversed()
+            .map(decision => (
+              <li key={`${decision.at} ${decision.kind}`}>{inWords(decision)}</li>
+            ))}
+        </ul>
+      )}
+    </Panel>
+  )
+}
+
+function inWords({ kind, at, before, after, reasons }: AutoscaleDecision): string {
+  const change = before === after ? '' : ` ${before} → ${after}`
+  return `${new Date(at).toLocaleString()} ${titles[kind]}${change}: ${reasons.join('; ')}`
+}
