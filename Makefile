@@ -6,7 +6,7 @@ export PATH := $(NODE_BIN):$(CURDIR)/node_modules/.bin:$(PATH)
 INSTALLED := node_modules/.weir-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format lab bench bench-control package golden ui clean
+.PHONY: help setup run test check format lab bench bench-rules bench-control package golden ui clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-13s %s\n", $$1, $$2 }'
@@ -44,6 +44,9 @@ lab: setup ## Run the tests on real hosts: namespaces, systemd, containers (root
 
 bench: setup ## Measure the data plane against the peers that this machine has
 	@node test/bench/bench.ts
+
+bench-rules: setup ## Measure matching with 10,000 rules and 100,000 addresses
+	@node test/bench/rules.ts
 
 bench-control: setup ## Measure the control plane with up to 10,000 virtual services
 	@node test/bench/control.ts

@@ -12,6 +12,7 @@ import type { Violation } from '#model/resource/violation.ts'
 import type { CertificatePart, ListenerSpec, Part, PoolPart, Snapshot, VirtualServicePart } from '#model/snapshot/snapshot.ts'
 import type { AccessRecord, WorkerMemory } from '#engine/meter/shared.ts'
 import type { DestinationTls, Forwarder } from '../dataplane/exchange/forwarder.ts'
+import { inTurns } from '../dataplane/exchange/build-steps.ts'
 import type { Budgets, Rates } from '../dataplane/exchange/rates.ts'
 import { CacheStore } from '../dataplane/filter/cache/store.ts'
 import { explainRequest, notHere } from '../dataplane/http/explain.ts'
@@ -27,7 +28,7 @@ import type { Terminator } from '../dataplane/listen/tls.ts'
 import { Pool, type PoolServices } from '../dataplane/upstream/pool.ts'
 import type { UpstreamServer } from '../dataplane/upstream/server.ts'
 import { Targets } from '../dataplane/upstream/targets.ts'
-import { doorKey, planService, RunningService, type ServicePlan } from './service.ts'
+import { doorKey, planInSteps, RunningService, type ServicePlan } from './service.ts'
 
 export interface DataPlaneServices {
   readonly clock: Clock
@@ -68,6 +69,14 @@ interface Door {
   readonly spec: ListenerSpec
   readonly plan: ServicePlan
   readonly terminator: Terminator | null
+}
+
+/** A build under way. */
+interface Build {
+  readonly certificates: ReadonlyMap<string, CertificatePart>
+  readonly memory: WorkerMemory
+  readonly violations: Violation[]
+  readonly letOthersRun: () => Promise<void> | undefined
 }
 
 /** How late a UDP socket may close that its last session has left. */
@@ -252,7 +261,7 @@ class RunningDataPlane implements DataPlane {
     for (const part of snapshot.virtualServices) {
       const turn = letOthersRun()
       if (turn !== undefined) await turn
-      const plan = this.#plan(part, keyOf(part, part.tls?.certificateIds ?? []), certificates, memory, violations)
+      const plan = await this.#plan(part, keyOf(part, part.tls?.certificateIds ?? []), { certificates, memory, violations, letOthersRun })
       if (plan !== undefined) plans.set(part.id, plan)
     }
     const doors = await this.#openDoors(plans, violations, letOthersRun)
@@ -302,13 +311,11 @@ class RunningDataPlane implements DataPlane {
     return known?.list[known.turn++ % known.list.length]
   }
 
-  #plan(
+  async #plan(
     part: VirtualServicePart,
     key: string,
-    certificates: ReadonlyMap<string, CertificatePart>,
-    memory: WorkerMemory,
-    violations: Violation[]
-  ): ServicePlan | undefined {
+    { certificates, memory, violations, letOthersRun }: Build
+  ): Promise<ServicePlan | undefined> {
     const before = this.#current.plans.get(part.id)
     if (before?.key === key) return before
     const pointer = `/virtual-service/${part.id}`
@@ -325,7 +332,7 @@ class RunningDataPlane implements DataPlane {
     }
     const { rates, random, clock } = this.#services
     try {
-      return planService(part, key, chosen, memory, {
+      const steps = planInSteps(part, key, chosen, memory, {
         rates,
         random,
         clock,
@@ -335,6 +342,7 @@ class RunningDataPlane implements DataPlane {
         invalidated: this.#services.invalidated ?? (() => undefined),
         scriptSets: this.#scriptSets
       })
+      return await inTurns(steps, letOthersRun)
     } catch (error) {
       violations.push({ pointer, message: messageOf(error) })
       return undefined

@@ -6,10 +6,11 @@ import type { Clock } from '#model/base/clock.ts'
 import type { CacheSpec, ContentRewriteSpec } from '#model/snapshot/content.ts'
 import type { CertificatePart, ListenerSpec, VirtualServicePart } from '#model/snapshot/snapshot.ts'
 import type { WorkerMemory } from '#engine/meter/shared.ts'
-import { compileAddresses, unmapAddress } from '../dataplane/exchange/address-set.ts'
+import { addressesInSteps, unmapAddress } from '../dataplane/exchange/address-set.ts'
 import type { ClientIdentity, Downstream, RequestHead } from '../dataplane/exchange/exchange.ts'
 import type { Entrance, EntranceSpine, Forwarder } from '../dataplane/exchange/forwarder.ts'
-import { compileNetworkRules } from '../dataplane/exchange/network-rules.ts'
+import type { Steps } from '../dataplane/exchange/build-steps.ts'
+import { networkRulesInSteps } from '../dataplane/exchange/network-rules.ts'
 import { compileBandwidth } from '../dataplane/exchange/pacer.ts'
 import type { Budgets, Rates } from '../dataplane/exchange/rates.ts'
 import { HttpCache } from '../dataplane/filter/cache/cache.ts'
@@ -37,7 +38,7 @@ import { compileSearch } from '../dataplane/route/pattern.ts'
 import { compileMatch, compileString } from '../dataplane/route/match.ts'
 import { normalizeTarget } from '../dataplane/route/path.ts'
 import { compileConnectionLimit, compileRateLimit } from '../dataplane/route/rate-limit.ts'
-import { compileRules } from '../dataplane/route/rules.ts'
+import { rulesInSteps } from '../dataplane/route/rules.ts'
 import type { Pool } from '../dataplane/upstream/pool.ts'
 
 export interface ServiceParts {
@@ -103,30 +104,29 @@ export const doorKey = ({ address, port, protocol }: ListenerSpec): string =>
   protocol === undefined ? `${address}|${port}` : `${address}|${port}|${protocol}`
 
 /**
- * Compiles a virtual service.
+ * Compiles a virtual service, in steps: it may have many rules and addresses.
  *
  * Throws  RangeError or SyntaxError on a rule or range that cannot be read
  */
-export function planService(
+export function* planInSteps(
   part: VirtualServicePart,
   key: string,
   certificates: readonly CertificatePart[],
   memory: WorkerMemory,
   services: PlanServices
-): ServicePlan {
+): Steps<ServicePlan> {
   const { rates } = services
   const { connectionLimit } = part
   const scripts = scriptsOf(part, services)
   const bandwidth = part.bandwidth === undefined ? undefined : compileBandwidth(part.bandwidth, rates, services.clock)
+  const denied = yield* networkRulesInSteps(part.networkRules)
+  const own = { ...ownSteps(part, scripts, services), denied, bandwidth: bandwidth && { bandwidth } }
   const site: Site & FlowSite = {
     id: part.id,
     name: part.name,
     part,
     target: part.target,
-    filters:
-      part.application === 'http'
-        ? filtersFor(part, compileRules(part, rates), { ...ownSteps(part, scripts, services), bandwidth: bandwidth && { bandwidth } })
-        : [],
+    filters: part.application === 'http' ? filtersFor(part, yield* rulesInSteps(part, rates), own) : [],
     meter: memory.virtualServiceMeter(part.id),
     ...(bandwidth === undefined ? {} : { bandwidth }),
     ...(part.cache === undefined ? {} : { cache: cacheOf(part.id, part.cache, memory, services) }),
@@ -140,9 +140,9 @@ export function planService(
     scripts,
     hosted: part.hosting === undefined ? null : compileHosting(part.hosting),
     certificates,
-    denies: compileNetworkRules(part.networkRules),
+    denies: denied,
     admits: connectionLimit === undefined ? null : compileConnectionLimit(connectionLimit, rates),
-    mayProxy: compileProxies(part.listeners),
+    mayProxy: yield* proxiesInSteps(part.listeners),
     limitsKey: JSON.stringify(part.http),
     tlsKey: JSON.stringify([part.tls, part.application, part.http.acceptTimeoutMs, certificates])
   }
@@ -207,11 +207,11 @@ function rewriteOf({ contentTypes, replacements }: ContentRewriteSpec): OwnSteps
   }
 }
 
-function compileProxies(listeners: readonly ListenerSpec[]): Map<string, (peer: string) => boolean> {
+function* proxiesInSteps(listeners: readonly ListenerSpec[]): Steps<Map<string, (peer: string) => boolean>> {
   const mayProxy = new Map<string, (peer: string) => boolean>()
   for (const spec of listeners) {
     const trusted = spec.proxyProtocol?.trusted
-    if (trusted !== undefined) mayProxy.set(doorKey(spec), trusted.length === 0 ? () => true : compileAddresses(trusted))
+    if (trusted !== undefined) mayProxy.set(doorKey(spec), trusted.length === 0 ? () => true : yield* addressesInSteps(trusted))
   }
   return mayProxy
 }

@@ -1,5 +1,6 @@
 import type { NetworkRule } from '#model/snapshot/snapshot.ts'
-import { compileAddresses } from './address-set.ts'
+import { addressesInSteps } from './address-set.ts'
+import { atOnce, type Steps } from './build-steps.ts'
 
 /**
  * Network rules as one question.
@@ -7,14 +8,30 @@ import { compileAddresses } from './address-set.ts'
  * Returns the name of the rule that denies; undefined when the first match allows, or none matches
  * Throws  RangeError on an address that cannot be read
  */
-export function compileNetworkRules(rules: readonly NetworkRule[]): (clientIp: string, port: number) => string | undefined {
-  const compiled = rules.map(rule => ({
-    name: rule.name,
-    denies: rule.action === 'deny',
-    isNegated: rule.isNegated,
-    has: rule.ranges.length === 0 ? () => true : compileAddresses(rule.ranges),
-    ports: rule.ports.length === 0 ? undefined : new Set(rule.ports)
-  }))
+export function compileNetworkRules(rules: readonly NetworkRule[]): NetworkTest {
+  return atOnce(networkRulesInSteps(rules))
+}
+
+export type NetworkTest = (clientIp: string, port: number) => string | undefined
+
+export function* networkRulesInSteps(rules: readonly NetworkRule[]): Steps<NetworkTest> {
+  const compiled: {
+    name: string
+    denies: boolean
+    isNegated: boolean
+    has: (address: string) => boolean
+    ports: Set<number> | undefined
+  }[] = []
+  for (const rule of rules) {
+    yield
+    compiled.push({
+      name: rule.name,
+      denies: rule.action === 'deny',
+      isNegated: rule.isNegated,
+      has: rule.ranges.length === 0 ? () => true : yield* addressesInSteps(rule.ranges),
+      ports: rule.ports.length === 0 ? undefined : new Set(rule.ports)
+    })
+  }
   return (clientIp, port) => {
     for (const rule of compiled) {
       if (rule.ports !== undefined && !rule.ports.has(port)) continue

@@ -1,6 +1,7 @@
 /** kind -> what the engine does about it, and the chain that a virtual service gets. */
 import type { VirtualServicePart } from '#model/snapshot/snapshot.ts'
 import type { RuleBook } from '../exchange/exchange.ts'
+import { compileNetworkRules, type NetworkTest } from '../exchange/network-rules.ts'
 import type { Filter } from './filter.ts'
 import { bandwidth, type BandwidthSettings } from './bandwidth/bandwidth.ts'
 import { clientCertificate, type ClientCertificateSettings } from './client-certificate/client-certificate.ts'
@@ -65,6 +66,7 @@ export function makeFilter<K extends FilterKind>(kind: K, settings: FilterSettin
 
 /** What is compiled elsewhere, where a virtual service asks for it. */
 export interface OwnSteps {
+  readonly denied?: NetworkTest
   readonly clientCertificate?: ClientCertificateSettings | undefined
   readonly requestLimit?: RateLimitSettings['refused'] | undefined
   readonly fault?: FaultSettings | undefined
@@ -82,7 +84,8 @@ export interface OwnSteps {
 export function filtersFor(part: VirtualServicePart, rules: RuleBook, own: OwnSteps = {}): readonly Filter[] {
   const { http } = part
   const chain: Filter[] = []
-  if (part.networkRules.length > 0) chain.push(makeFilter('network-security', { rules: part.networkRules }))
+  if (part.networkRules.length > 0)
+    chain.push(makeFilter('network-security', { denied: own.denied ?? compileNetworkRules(part.networkRules) }))
   if (own.clientCertificate !== undefined) chain.push(makeFilter('client-certificate', own.clientCertificate))
   if (http.serverHeader === 'remove') chain.push(makeFilter('server-header', {}))
   if (http.hstsMaxAgeS !== null)

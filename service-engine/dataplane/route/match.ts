@@ -1,12 +1,18 @@
 /** Matches, compiled to closures once per generation. */
 import type { Match, StringMatch } from '#model/snapshot/snapshot.ts'
-import { compileAddresses } from '../exchange/address-set.ts'
+import { addressesInSteps } from '../exchange/address-set.ts'
+import { atOnce, type Steps } from '../exchange/build-steps.ts'
 import type { Exchange } from '../exchange/exchange.ts'
 import { headersOf } from '../exchange/headers.ts'
 import { withoutParameters } from './path.ts'
 import { compilePattern } from './pattern.ts'
 
 export type Test = (exchange: Exchange) => boolean
+/** A part of a match, with its name. */
+export interface NamedTest {
+  readonly name: string
+  readonly test: Test
+}
 type StringTest = (value: string | undefined) => boolean
 
 /**
@@ -17,8 +23,12 @@ type StringTest = (value: string | undefined) => boolean
  * Returns one test per part, named, cheapest first
  * Throws  RangeError on an address, SyntaxError on a pattern that cannot be read
  */
-export function compileMatch(match: Match, deniesAccess: boolean): { readonly name: string; readonly test: Test }[] {
-  const parts: { name: string; test: Test }[] = []
+export function compileMatch(match: Match, deniesAccess: boolean): NamedTest[] {
+  return atOnce(matchInSteps(match, deniesAccess))
+}
+
+export function* matchInSteps(match: Match, deniesAccess: boolean): Steps<NamedTest[]> {
+  const parts: NamedTest[] = []
   const { port, protocol, method, version, host, path, query, headers, cookie, clientAddress, sourceAddress, responseHeaders = [] } = match
   if (protocol) {
     const isTls = protocol.protocol === 'https'
@@ -50,11 +60,11 @@ export function compileMatch(match: Match, deniesAccess: boolean): { readonly na
     parts.push({ name: 'query', test: e => test(e.request.query === '' ? undefined : e.request.query) })
   }
   if (clientAddress) {
-    const has = compileAddresses(clientAddress.ranges)
+    const has = yield* addressesInSteps(clientAddress.ranges)
     parts.push({ name: 'client address', test: e => has(e.downstream.clientIp) !== clientAddress.isNegated })
   }
   if (sourceAddress) {
-    const has = compileAddresses(sourceAddress.ranges)
+    const has = yield* addressesInSteps(sourceAddress.ranges)
     parts.push({ name: 'source address', test: e => has(e.downstream.sourceIp ?? e.downstream.clientIp) !== sourceAddress.isNegated })
   }
   for (const header of headers) parts.push({ name: `header ${header.name}`, test: compileHeader(header, headersIn(header.name)) })
@@ -121,6 +131,7 @@ type Positive = 'begins-with' | 'contains' | 'ends-with' | 'equals' | 'regex'
 function positiveTest(operator: Positive, given: readonly string[], isCaseSensitive: boolean): (value: string) => boolean {
   if (operator === 'regex') {
     const patterns = given.map(pattern => compilePattern(pattern, isCaseSensitive))
+    if (patterns.length === 1) return patterns[0]!
     return value => patterns.some(matches => matches(value))
   }
   const values = isCaseSensitive ? given : given.map(value => value.toLowerCase())
@@ -131,15 +142,17 @@ function positiveTest(operator: Positive, given: readonly string[], isCaseSensit
       return only === undefined ? value => all.has(value) : value => value === only
     }
     case 'begins-with':
-      return only === undefined ? value => values.some(start => value.startsWith(start)) : value => value.startsWith(only)
+      return only === undefined ? oneOf(values, (value, length) => value.slice(0, length)) : value => value.startsWith(only)
     case 'ends-with':
-      return value => values.some(end => value.endsWith(end))
+      return only === undefined ? oneOf(values, (value, length) => value.slice(value.length - length)) : value => value.endsWith(only)
     case 'contains':
       return value => values.some(part => value.includes(part))
   }
 }
 
-/** The hosts that alone can match, in lower case; undefined when any may. */
-export function hostsOf(match: Match | null): readonly string[] | undefined {
-  return match?.host?.operator === 'equals' ? match.host.values.map(value => value.toLowerCase()) : undefined
+/** Whether a piece of a text is among many: one question for each length that they have, however many they are. */
+function oneOf(values: readonly string[], piece: (value: string, length: number) => string): (value: string) => boolean {
+  const all = new Set(values)
+  const lengths = [...new Set(values.map(value => value.length))]
+  return value => lengths.some(length => length <= value.length && all.has(piece(value, length)))
 }

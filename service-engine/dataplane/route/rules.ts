@@ -1,10 +1,12 @@
-/** The rules of a virtual service, compiled to closures; a host map skips those that are for other hosts. */
+/** The rules of a virtual service, compiled to closures; an index skips those that are for other hosts and paths. */
 import type { HeaderAction, RequestRule, ResponseRule, RewriteSpec, RuleAction, VirtualServicePart } from '#model/snapshot/snapshot.ts'
+import { atOnce, type Steps } from '../exchange/build-steps.ts'
 import { PASS, type Exchange, type RuleBook, type Verdict } from '../exchange/exchange.ts'
 import { removeHeader, setHeader } from '../exchange/headers.ts'
 import type { Rates } from '../exchange/rates.ts'
 import { escaped, locationOf, moveLocation, pathOf, withSlash } from './location.ts'
-import { compileMatch, hostsOf, type Test } from './match.ts'
+import { matchInSteps, type NamedTest } from './match.ts'
+import { RuleIndex } from './rule-index.ts'
 import { compileRateLimit } from './rate-limit.ts'
 import { compileText, joinTokens } from './text.ts'
 import { normalizeTarget } from './path.ts'
@@ -20,8 +22,7 @@ export interface RuleStep {
 
 interface CompiledRule {
   readonly name: string
-  readonly parts: readonly { readonly name: string; readonly test: Test }[]
-  readonly hosts: readonly string[] | undefined
+  readonly parts: readonly NamedTest[]
   readonly isLogged: boolean
   readonly action: string
   readonly isSecurity: boolean
@@ -43,22 +44,34 @@ export interface CompiledRules extends RuleBook {
  *
  * Shapes  rates: where limits of rules count; rules without limits need none
  * Throws  RangeError or SyntaxError on a rule that cannot be compiled; the message names the rule
- * Cost    of a decision: the rules for the request's host and those for any host
+ * Cost    of a decision: the rules for the request's host or path, and those that no index tells apart
  */
 export function compileRules(part: Pick<VirtualServicePart, 'requestRules' | 'responseRules'>, rates?: Rates): CompiledRules {
-  const rules = part.requestRules.map(rule => named(rule.name, () => compileRequestRule(rule, rates)))
-  const amendments = part.responseRules.map(rule => named(rule.name, () => compileResponseRule(rule)))
-  const forAnyHost = rules.filter(rule => rule.hosts === undefined)
-  const byHost = new Map<string, CompiledRule[]>()
-  for (const rule of rules) for (const host of rule.hosts ?? []) byHost.set(host, [])
-  for (const [host, list] of byHost) list.push(...rules.filter(rule => rule.hosts === undefined || rule.hosts.includes(host)))
+  return atOnce(rulesInSteps(part, rates))
+}
+
+/** The same, rule by rule. */
+export function* rulesInSteps(part: Pick<VirtualServicePart, 'requestRules' | 'responseRules'>, rates?: Rates): Steps<CompiledRules> {
+  const rules: CompiledRule[] = []
+  const index = new RuleIndex<CompiledRule>()
+  for (const rule of part.requestRules) {
+    yield
+    const compiled = yield* named(rule.name, compileRequestRule(rule, rates))
+    rules.push(compiled)
+    index.add(compiled, rule.match)
+  }
+  const amendments: ((exchange: Exchange) => void)[] = []
+  for (const rule of part.responseRules) {
+    yield
+    amendments.push(yield* named(rule.name, compileResponseRule(rule)))
+  }
 
   return {
     hasRequestRules: rules.length > 0,
     hasResponseRules: amendments.length > 0,
     decide: exchange => {
       let isOpen = false
-      for (const rule of byHost.get(exchange.request.host) ?? forAnyHost) {
+      for (let rule = index.begin(exchange.request); rule !== undefined; rule = index.next()) {
         if ((isOpen && rule.isSecurity) || !holds(rule, exchange)) continue
         const verdict = enter(rule, exchange)
         if (rule.opens) isOpen = true
@@ -85,9 +98,9 @@ export function compileRules(part: Pick<VirtualServicePart, 'requestRules' | 're
   }
 }
 
-function named<T>(rule: string, compile: () => T): T {
+function* named<T>(rule: string, steps: Steps<T>): Steps<T> {
   try {
-    return compile()
+    return yield* steps
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error)
     throw new RangeError(`rule ${rule}: ${reason}`, { cause: error })
@@ -106,15 +119,14 @@ function enter(rule: CompiledRule, exchange: Exchange): Verdict | undefined {
   return verdict
 }
 
-function compileRequestRule(rule: RequestRule, rates: Rates | undefined): CompiledRule {
+function* compileRequestRule(rule: RequestRule, rates: Rates | undefined): Steps<CompiledRule> {
   const change = compileHeaderActions(rule.headerActions)
   const rewrite = rule.rewrite === null ? undefined : compileRewrite(rule.rewrite)
   const act = rule.action === null ? undefined : compileAction(rule.action, rates)
   const deniesAccess = rule.action?.is === 'close' || rule.action?.is === 'respond'
   return {
     name: rule.name,
-    parts: rule.match === null ? [] : compileMatch(rule.match, deniesAccess),
-    hosts: hostsOf(rule.match),
+    parts: rule.match === null ? [] : yield* matchInSteps(rule.match, deniesAccess),
     isLogged: rule.isLogged,
     action: rule.action?.is ?? 'continue',
     isSecurity: rule.phase === 'security',
@@ -205,8 +217,8 @@ function compileHeaderActions(actions: readonly HeaderAction[]): HeaderChange | 
   }
 }
 
-function compileResponseRule(rule: ResponseRule): (exchange: Exchange) => void {
-  const parts = rule.match === null ? [] : compileMatch(rule.match, false)
+function* compileResponseRule(rule: ResponseRule): Steps<(exchange: Exchange) => void> {
+  const parts = rule.match === null ? [] : yield* matchInSteps(rule.match, false)
   const change = compileHeaderActions(rule.headerActions)
   return exchange => {
     const { response } = exchange

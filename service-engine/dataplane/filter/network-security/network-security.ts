@@ -1,15 +1,13 @@
 /** Address rules again on each exchange: a connection that was let in before a rule came does not escape it. */
-import type { NetworkRule } from '#model/snapshot/snapshot.ts'
-import { compileNetworkRules } from '../../exchange/network-rules.ts'
+import type { NetworkTest } from '../../exchange/network-rules.ts'
 import { PASS } from '../../exchange/exchange.ts'
 import type { Filter } from '../filter.ts'
 
 export interface NetworkSecuritySettings {
-  readonly rules: readonly NetworkRule[]
+  readonly denied: NetworkTest
 }
 
-export function networkSecurity(settings: NetworkSecuritySettings): Filter {
-  const denied = compileNetworkRules(settings.rules)
+export function networkSecurity({ denied }: NetworkSecuritySettings): Filter {
   return {
     kind: 'network-security',
     onRequest: exchange => {

@@ -1,5 +1,6 @@
 import t from 'tap'
 import { PASS, type Verdict } from '#engine/dataplane/exchange/exchange.ts'
+import { compileNetworkRules } from '#engine/dataplane/exchange/network-rules.ts'
 import { filtersFor, makeFilter } from '#engine/dataplane/filter/catalog.ts'
 import { runEnd, runRequest, runResponse, type Filter } from '#engine/dataplane/filter/filter.ts'
 import { anExchange } from '#test/support/exchange.ts'
@@ -40,11 +41,11 @@ t.test('runRequest makes a promise only when a filter waits, and goes on after i
 
 t.test('network-security: the first rule that matches decides', async t => {
   const filter = makeFilter('network-security', {
-    rules: [
+    denied: compileNetworkRules([
       { name: 'friends', ranges: ['192.0.2.0/25'], isNegated: false, ports: [], action: 'allow' },
       { name: 'port 81', ranges: [], isNegated: false, ports: [81], action: 'deny' },
       { name: 'others', ranges: ['192.0.2.0/24'], isNegated: true, ports: [], action: 'deny' }
-    ]
+    ])
   })
   const verdict = (clientIp: string, localPort = 80) => (filter.onRequest!(anExchange({}, { clientIp, localPort })) as Verdict).is
   t.same(
