@@ -27,6 +27,7 @@ import { monitorViolations, startMonitors } from './monitor/schedule.ts'
 import { LeftPorts, portViolations, type ProbePort } from './ports.ts'
 import { ownAddresses } from './vip/addresses.ts'
 import { openForwarding, type ForwardingOptions } from './vip/kernel/forwarding.ts'
+import { openLayer2, type Layer2Options } from './vip/layer2/watch.ts'
 
 export interface EngineOptions {
   readonly workers: number
@@ -43,6 +44,8 @@ export interface EngineOptions {
   readonly lookUp: LookUp
   /** How the kernel is programmed; left out where this process may not. */
   readonly kernel?: Pick<ForwardingOptions, 'readHost' | 'openLink'>
+  /** How addresses are owned that move between engines; left out where this process may not. */
+  readonly layer2?: Pick<Layer2Options, 'openHolder' | 'port' | 'fallback'>
   /** Starts the link; called once, when everything that it may ask for stands. */
   readonly openAgent: (engine: EngineSide) => Promise<AgentSide>
 }
@@ -75,6 +78,17 @@ function kernelViolations(snapshot: Snapshot): Violation[] {
     .map(part => ({
       pointer: `/virtual-service/${part.id}/forwarding`,
       message: 'must not preserve the address of clients here: that needs the kernel, CAP_NET_ADMIN and the program nft'
+    }))
+}
+
+/** What only an engine that may own addresses can do cannot be done here. */
+function layer2Violations(snapshot: Snapshot, reason: string): Violation[] {
+  const moving = new Set(snapshot.engine.layer2?.vips.flatMap(vip => vip.addresses))
+  return snapshot.virtualServices
+    .filter(part => part.listeners.some(({ vip }) => moving.has(vip ?? '')))
+    .map(part => ({
+      pointer: `/virtual-service/${part.id}/listeners`,
+      message: `must be where an engine may own addresses (address_mode L2): ${reason}`
     }))
 }
 
@@ -141,6 +155,22 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     })
   }
 
+  const layer2 =
+    options.layer2 === undefined
+      ? null
+      : openLayer2({
+          clock,
+          log,
+          ...options.layer2,
+          isConnected: () => agent?.status().isConnected === true,
+          askPeers: ids => agent?.askPeers?.(ids),
+          told: owned => agent?.vipsOwned?.(owned)
+        })
+  const layer2Trouble = (spec: Snapshot['engine']['layer2']): Promise<string | undefined> | string | undefined => {
+    if (spec === undefined || spec.vips.length === 0) return undefined
+    return layer2 === null ? 'that needs CAP_NET_ADMIN and the program ip' : layer2.prepare(spec)
+  }
+
   const names = watchNames({ lookUp: options.lookUp, clock, random, changed: () => monitors.addressesChanged() })
   scope.add(names.stop)
   const monitors = startMonitors({
@@ -172,7 +202,9 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     if (stoodDown !== null) return [{ pointer: '', message: 'must be for an engine that is trusted' }]
     const certificates = new Map(snapshot.certificates.map(part => [part.id, part]))
     const probeServices = { certificate: (id: string) => certificates.get(id), scriptUser: options.scriptUser ?? null }
+    const trouble = await layer2Trouble(snapshot.engine.layer2)
     const violations = [
+      ...(trouble === undefined ? [] : layer2Violations(snapshot, trouble)),
       ...monitorViolations(snapshot.pools, probeServices, makeProbe),
       ...(forwarding === null ? kernelViolations(snapshot) : []),
       ...(await portViolations(snapshot, running, options.probePort, leftPorts.places(clock.nowMs())))
@@ -201,6 +233,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     monitors.update(snapshot.pools, probeServices)
     sendAddresses()
     updateForwarding()
+    layer2?.update(snapshot.engine.id, snapshot.engine.layer2)
     return []
   }
 
@@ -211,19 +244,23 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       version: VERSION,
       bootId,
       hostname: hostname(),
-      addresses: ownAddresses(),
+      // What is held moves: it is no address of this host.
+      addresses: ownAddresses().filter(address => layer2?.isHeld(address) !== true),
+      ...(options.layer2 === undefined ? {} : { peerPort: options.layer2.port }),
       cpuCount: availableParallelism(),
       memoryBytes: totalmem(),
       workers,
-      abilities: [`http-${forwarder}`, ...ABILITIES, ...(forwarding === null ? [] : ['l4-kernel'])]
+      abilities: [`http-${forwarder}`, ...ABILITIES, ...(forwarding === null ? [] : ['l4-kernel']), ...(layer2 === null ? [] : ['layer2'])]
     }),
     explain: crew.explain,
     trace: crew.trace,
     shareLimits: limits.share,
     purge: crew.purge,
     quotasLeft: limits.quotasLeft,
+    ...(layer2 === null ? {} : { peersSeen: layer2.peersSeen.bind(layer2), ownedVips: layer2.owned.bind(layer2) }),
     standDown: async reason => {
       stoodDown = reason
+      await layer2?.stop()
       monitors.stop()
       names.stop()
       sampler.stop()
@@ -276,6 +313,8 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     stop: async deadlineMs => {
       sampler.stop()
       monitors.stop()
+      // First the addresses: others take over while the last exchanges end.
+      if (stoodDown === null) await layer2?.stop()
       await link.stop()
       if (stoodDown === null) await crew.stop(deadlineMs)
       await forwarding?.stop()

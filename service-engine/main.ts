@@ -15,7 +15,7 @@ import { systemLookUp } from './monitor/resolve.ts'
 import { readOrder, readSettings, Refused, type Order, type Settings } from './settings.ts'
 import { makeKernelStarter } from './start-kernel.ts'
 import { startWorker } from './start-worker.ts'
-import { canProgramKernel, readHostForwarding } from './vip/kernel/host.ts'
+import { hasNetAdmin, hasProgram, readHostForwarding } from './vip/kernel/host.ts'
 import { runKernelProcess } from './vip/kernel/process.ts'
 
 /** Who stops us (systemd, a container's runtime, the launcher) waits at least ten seconds. */
@@ -101,7 +101,7 @@ async function run(settings: Settings): Promise<void> {
   if (process.send) process.on('disconnect', () => stop('SIGTERM'))
 
   await joinFirst(settings, log)
-  const kernel = canProgramKernel() ? makeKernelStarter(settings.dataFolder, systemClock) : null
+  const kernel = hasNetAdmin() ? makeKernelStarter(settings.dataFolder, systemClock) : null
   await kernel?.clearLeftOver()
   engine = await openEngine({
     workers: settings.workers,
@@ -114,7 +114,10 @@ async function run(settings: Settings): Promise<void> {
     probePort,
     scriptUser: settings.scriptUser,
     lookUp: systemLookUp(),
-    ...(kernel === null ? {} : { kernel: { readHost: readHostForwarding, openLink: kernel.openLink } }),
+    ...(kernel === null || !hasProgram('nft') ? {} : { kernel: { readHost: readHostForwarding, openLink: kernel.openLink } }),
+    ...(kernel === null || !hasProgram('ip')
+      ? {}
+      : { layer2: { openHolder: kernel.openHolder, port: settings.peerPort, fallback: settings.vipInterface } }),
     openAgent: engineSide =>
       openAgent({ dataFolder: settings.dataFolder, channel: settings.channel, engineSide, clock: systemClock, random: Math.random, log })
   })

@@ -21,6 +21,10 @@ export interface Settings {
   readonly name: string
   /** Who scripts of health monitors run as; null: none are run. */
   readonly scriptUser: ScriptUser | null
+  /** UDP, where engines of a group hear each other; opened only for addresses that move (`address_mode` L2). */
+  readonly peerPort: number
+  /** Which interface has such an address when it is in no network of this host; '' for none. */
+  readonly vipInterface: string
 }
 
 export type Order =
@@ -46,6 +50,20 @@ function workersOf(text: string): number {
     throw new Refused(`WEIR_WORKERS must be a number from 1 to ${MAX_WORKERS}, not "${text}"`)
   }
   return Number(text)
+}
+
+const DEFAULT_PEER_PORT = 9445
+
+function peerPortOf(text: string): number {
+  if (text === '') return DEFAULT_PEER_PORT
+  if (!/^\d{1,5}$/.test(text) || Number(text) < 1 || Number(text) > 65_535)
+    throw new Refused(`WEIR_PEER_PORT must be a port from 1 to 65535, not "${text}"`)
+  return Number(text)
+}
+
+function interfaceOf(text: string): string {
+  if (text === '' || /^[A-Za-z0-9_.@-]{1,15}$/.test(text)) return text
+  throw new Refused(`WEIR_VIP_INTERFACE must be the name of an interface, not "${text}"`)
 }
 
 function forwarderOf(text: string): ForwarderKind {
@@ -116,7 +134,9 @@ export function readSettings(env: NodeJS.ProcessEnv, hostname: string): Settings
     accessLogPath: accessLog === '' || accessLog === '-' ? accessLog : resolve(accessLog),
     forwarder: forwarderOf(env['WEIR_FORWARDER'] ?? ''),
     name,
-    scriptUser: scriptUserOf(env['WEIR_EXTERNAL_MONITORS'] ?? '', readAccounts(), process.getuid?.() ?? 0)
+    scriptUser: scriptUserOf(env['WEIR_EXTERNAL_MONITORS'] ?? '', readAccounts(), process.getuid?.() ?? 0),
+    peerPort: peerPortOf(env['WEIR_PEER_PORT'] ?? ''),
+    vipInterface: interfaceOf(env['WEIR_VIP_INTERFACE'] ?? '')
   }
 }
 

@@ -3,26 +3,37 @@ import { spawn } from 'node:child_process'
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { isSea } from 'node:sea'
+import type { Readable, Writable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import type { Clock } from '#model/base/clock.ts'
 import type { KernelLink } from './vip/kernel/forwarding.ts'
 import { tableOf } from './vip/kernel/host.ts'
 import { openKernelLink } from './vip/kernel/link.ts'
+import { HOLD_ADDRESSES } from './vip/kernel/process.ts'
+import type { Held, HoldAnswer, HoldOrder } from './vip/layer2/hold.ts'
+import type { HoldLink } from './vip/layer2/watch.ts'
 
 /** Names the table that stands: an engine that was killed together with its process removes it at its next start. */
 const MARK = 'kernel-table'
+/** Names the addresses that are held, for the same reason. */
+const HELD = 'held-addresses'
 
 export interface KernelStarter {
   readonly openLink: (engineId: string) => KernelLink
+  readonly openHolder: () => HoldLink
   /** Removes what an engine of this data folder left in the kernel. */
   readonly clearLeftOver: () => Promise<void>
 }
 
 export function makeKernelStarter(dataFolder: string, clock: Clock): KernelStarter {
   const mark = join(dataFolder, MARK)
+  const heldFile = join(dataFolder, HELD)
+  const start = (work: string): ReturnType<typeof spawn> & { readonly stdin: Writable; readonly stdout: Readable } => {
+    const args = isSea() ? ['kernel', work] : [fileURLToPath(new URL('vip/kernel-main.ts', import.meta.url)), work]
+    return spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'], env: {} })
+  }
   const open = (table: string): KernelLink => {
-    const args = isSea() ? ['kernel', table] : [fileURLToPath(new URL('vip/kernel-main.ts', import.meta.url)), table]
-    const child = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'], env: {} })
+    const child = start(table)
     const link = openKernelLink(child, clock)
     return {
       ...link,
@@ -32,7 +43,15 @@ export function makeKernelStarter(dataFolder: string, clock: Clock): KernelStart
       }
     }
   }
+  const openHolder = (): HoldLink => ({
+    ...openKernelLink<HoldOrder, HoldAnswer>(start(HOLD_ADDRESSES), clock),
+    remember: held => {
+      if (held.length > 0) writeFileSync(heldFile, JSON.stringify(held), { mode: 0o600 })
+      else rmSync(heldFile, { force: true })
+    }
+  })
   return {
+    openHolder,
     openLink: engineId => {
       const table = tableOf(engineId)
       writeFileSync(mark, table, { mode: 0o600 })
@@ -40,6 +59,20 @@ export function makeKernelStarter(dataFolder: string, clock: Clock): KernelStart
     },
     clearLeftOver: async () => {
       if (existsSync(mark)) await open(readFileSync(mark, 'utf8').trim()).close()
+      if (!existsSync(heldFile)) return
+      const holder = openHolder()
+      await holder.order({ is: 'drop', held: heldIn(readFileSync(heldFile, 'utf8')) })
+      await holder.close()
+      holder.remember([])
     }
+  }
+}
+
+/** What was remembered, checked once more by who drops it; half a file is none. */
+function heldIn(text: string): readonly Held[] {
+  try {
+    return JSON.parse(text) as readonly Held[]
+  } catch {
+    return []
   }
 }

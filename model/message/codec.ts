@@ -5,7 +5,7 @@
 import type { Part, PartEntry } from '#model/snapshot/snapshot.ts'
 import type { Violation } from '#model/resource/violation.ts'
 import { BUCKETS } from './histogram.ts'
-import { LIMIT_USES_MAX } from './message.ts'
+import { LIMIT_USES_MAX, OWNED_VIPS_MAX, PEERS_MAX } from './message.ts'
 import type {
   AgentMessage,
   CachePurge,
@@ -19,11 +19,13 @@ import type {
   ScriptSample,
   LimitShare,
   LimitUse,
+  OwnedVip,
   QuotaLeft,
   QuotaUse,
   RequestQuestion,
   RequestTrace,
   Sample,
+  SeenPeer,
   ServerJudgement,
   ServerSample,
   Totals,
@@ -302,6 +304,8 @@ const trace = object<RequestTrace>({
   explanation
 })
 
+const ownedVip = object<OwnedVip>({ id: name, term: whole })
+
 type Shapes<Message extends { readonly type: string }> = {
   readonly [T in Message['type']]: Read<Extract<Message, { readonly type: T }>>
 }
@@ -330,6 +334,10 @@ const hubShapes: Shapes<HubMessage> = {
   QuotasLeft: object({
     type: one('QuotasLeft'),
     quotas: list(object<QuotaLeft>({ limitId: name, bucket: whole, endsAtEpochMs: whole, left: whole }), 200_000)
+  }),
+  PeersSeen: object({
+    type: one('PeersSeen'),
+    peers: list(object<SeenPeer>({ engineId: name, silentMs: count, owned: list(ownedVip, OWNED_VIPS_MAX) }), PEERS_MAX)
   })
 }
 
@@ -345,6 +353,7 @@ const agentShapes: Shapes<AgentMessage> = {
     memoryBytes: count,
     workers: whole,
     purgedSequence: optional(whole),
+    peerPort: optional(whole),
     runningRevision: whole,
     runningHash: hash,
     heldParts: list(hash, 400_000),
@@ -370,7 +379,9 @@ const agentShapes: Shapes<AgentMessage> = {
       object<QuotaUse>({ virtualServiceId: name, limitId: name, bucket: whole, count: whole, endsAtEpochMs: whole, used: whole }),
       LIMIT_USES_MAX
     )
-  })
+  }),
+  AddressesOwned: object({ type: one('AddressesOwned'), vips: list(ownedVip, OWNED_VIPS_MAX) }),
+  AskPeers: object({ type: one('AskPeers'), engineIds: list(name, PEERS_MAX) })
 }
 
 /** The text frame of a message. */

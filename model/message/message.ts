@@ -12,6 +12,10 @@ export const HEARTBEAT_INTERVAL_MS = 500
 /** Silence on an open connection for so long means the peer is gone. */
 export const HEARTBEAT_TIMEOUT_MS = 2_000
 
+/** Engines that one exchanges heartbeats with, and groups of addresses that one owns, at most. */
+export const PEERS_MAX = 32
+export const OWNED_VIPS_MAX = 1_000
+
 // --- controller to agent ------------------------------------------------------------------------------------------
 
 export type HubMessage =
@@ -25,6 +29,7 @@ export type HubMessage =
   | QuotasLeft
   | PurgeCache
   | TraceRequests
+  | PeersSeen
 
 export interface Welcome {
   readonly type: 'Welcome'
@@ -140,6 +145,25 @@ export interface QuotaLeft {
   readonly left: number
 }
 
+/** Answers `AskPeers`: what the controller knows of each that is connected. */
+export interface PeersSeen {
+  readonly type: 'PeersSeen'
+  readonly peers: readonly SeenPeer[]
+}
+
+export interface SeenPeer {
+  readonly engineId: string
+  /** Since the controller heard anything of it. */
+  readonly silentMs: number
+  readonly owned: readonly OwnedVip[]
+}
+
+/** The addresses of one vsvip, and the term of the engine's claim. */
+export interface OwnedVip {
+  readonly id: string
+  readonly term: number
+}
+
 // --- agent to controller ------------------------------------------------------------------------------------------
 
 export type AgentMessage =
@@ -156,6 +180,8 @@ export type AgentMessage =
   | LimitsUsed
   | CachePurged
   | QuotasUsed
+  | AddressesOwned
+  | AskPeers
 
 export interface Hello {
   readonly type: 'Hello'
@@ -175,8 +201,22 @@ export interface Hello {
   readonly runningHash: string
   /** Hashes of all parts that it holds. */
   readonly heldParts: readonly string[]
+  /** Where it takes heartbeats of its peers; left out by one that cannot own addresses. */
+  readonly peerPort?: number
   /** `http-stock`, `tcp`, `ipv6` ...: what this build and host can do. */
   readonly abilities: readonly string[]
+}
+
+/** All that the engine owns now; at each change and after each Welcome. */
+export interface AddressesOwned {
+  readonly type: 'AddressesOwned'
+  readonly vips: readonly OwnedVip[]
+}
+
+/** Engines of its group that it does not hear: does the controller? */
+export interface AskPeers {
+  readonly type: 'AskPeers'
+  readonly engineIds: readonly string[]
 }
 
 export interface SnapshotApplied {

@@ -48,6 +48,32 @@ export interface EnginePart {
   readonly drainTimeoutS: number
   /** Secrets of the group in base64 that TLS session tickets are encrypted with: the first encrypts, all decrypt. */
   readonly ticketKeys?: readonly string[]
+  /** Addresses that move between engines (`address_mode` L2); left out by all other modes. */
+  readonly layer2?: Layer2Spec
+}
+
+export interface Layer2Spec {
+  /** Secret of the group in base64 that heartbeats between its engines are signed with. */
+  readonly secret: string
+  /** Engines that it exchanges heartbeats with: those that it shares addresses with, and a few more that may know better. */
+  readonly peers: readonly Layer2Peer[]
+  readonly vips: readonly Layer2Vip[]
+}
+
+export interface Layer2Peer {
+  readonly id: string
+  readonly addresses: readonly string[]
+  readonly port: number
+}
+
+/** The addresses of one vsvip: one engine owns all of them. */
+export interface Layer2Vip {
+  readonly id: string
+  readonly addresses: readonly string[]
+  /** Ids of engines that carry it, who should own it first. */
+  readonly engines: readonly string[]
+  /** Of the first engine's claim; grows with each change of it. */
+  readonly term: number
 }
 
 // --- virtual services ---------------------------------------------------------------------------------------------

@@ -142,6 +142,14 @@ class Agent implements AgentSide {
     if (quotas.length > 0) link.send({ type: 'QuotasUsed', quotas })
   }
 
+  vipsOwned(vips: Parameters<NonNullable<AgentSide['vipsOwned']>>[0]): void {
+    if (this.#link?.isLive) this.#link.send({ type: 'AddressesOwned', vips })
+  }
+
+  askPeers(engineIds: readonly string[]): void {
+    if (this.#link?.isLive) this.#link.send({ type: 'AskPeers', engineIds })
+  }
+
   status(): LinkStatus {
     const isConnected = this.#link?.isLive === true
     const reason = this.#lastFailure === '' ? 'not connected to the controller yet' : this.#lastFailure
@@ -181,6 +189,9 @@ class Agent implements AgentSide {
         this.#liveSinceMs = clock.nowMs()
         this.#lastFailure = ''
         link.send({ type: 'ServersJudged', servers: this.#options.engineSide.judgements() })
+        // An older controller does not know the message: it ignores it.
+        const vips = this.#options.engineSide.ownedVips?.()
+        if (vips !== undefined) link.send({ type: 'AddressesOwned', vips })
         this.#flushSamples()
         void this.#renewIfDue()
       },
@@ -230,6 +241,7 @@ class Agent implements AgentSide {
     else if (message.type === 'QuotasLeft') this.#options.engineSide.quotasLeft?.(message.quotas)
     else if (message.type === 'ShareLimits') this.#options.engineSide.shareLimits?.(message.shares)
     else if (message.type === 'PurgeCache') void this.#purge(message)
+    else if (message.type === 'PeersSeen') this.#options.engineSide.peersSeen?.(message.peers)
     else if (message.type === 'TraceRequests') this.#options.engineSide.trace?.(message.order)
     else void this.#renewed(message)
   }

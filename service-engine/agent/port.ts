@@ -8,11 +8,13 @@ import type {
   Hello,
   LimitShare,
   LimitUse,
+  OwnedVip,
   QuotaLeft,
   QuotaUse,
   RequestQuestion,
   RequestTrace,
   Sample,
+  SeenPeer,
   ServerJudgement,
   TraceOrder
 } from '#model/message/message.ts'
@@ -36,6 +38,10 @@ export interface EngineSide {
   readonly trace?: (order: TraceOrder) => void
   /** What all engines together have left of quotas. */
   readonly quotasLeft?: (quotas: readonly QuotaLeft[]) => void
+  /** What the controller knows of peers that were asked after. */
+  readonly peersSeen?: (peers: readonly SeenPeer[]) => void
+  /** Addresses that the engine owns now. */
+  readonly ownedVips?: () => readonly OwnedVip[]
   /** No longer trusted: listeners close. */
   readonly standDown: (reason: string) => Promise<void>
 }
@@ -50,6 +56,9 @@ export interface AgentSide {
   readonly requestTraced?: (id: string, trace: RequestTrace) => void
   /** Asks for what was used of quotas and tells it, when there is a link: without one it is kept until there is. */
   readonly tellQuotas: (used: () => readonly QuotaUse[]) => void
+  /** Told now when there is a link; else with the next Welcome. */
+  readonly vipsOwned?: (vips: readonly OwnedVip[]) => void
+  readonly askPeers?: (engineIds: readonly string[]) => void
   readonly status: () => LinkStatus
   readonly stop: () => Promise<void>
 }

@@ -9,10 +9,15 @@ import type { Cut, Forwarded, KernelAnswer, KernelOrder } from './order.ts'
 import { planForwarding, type HostForwarding, type Plan, type PlanInput } from './plan.ts'
 import { Tally } from './tally.ts'
 
+export interface Failed {
+  readonly is: 'failed'
+  readonly reason: string
+}
+
 /** The process, as far as it is used. */
-export interface KernelLink {
+export interface KernelLink<Order = KernelOrder, Answer = KernelAnswer> {
   /** Never throws; a process that is gone fails every order. */
-  readonly order: (order: KernelOrder) => Promise<KernelAnswer>
+  readonly order: (order: Order) => Promise<Answer | Failed>
   /** Removes the table and ends the process; resolves when it is gone. */
   readonly close: () => Promise<void>
   readonly isOpen: () => boolean

@@ -6,7 +6,8 @@ import type { HostForwarding } from './plan.ts'
 const NET_ADMIN = 1n << 12n
 const folders = ['/usr/sbin', '/sbin', '/usr/bin', '/bin']
 
-const hasProgram = (name: string): boolean => folders.some(folder => existsSync(`${folder}/${name}`))
+/** Whether the system has a program of this name. */
+export const hasProgram = (name: string): boolean => folders.some(folder => existsSync(`${folder}/${name}`))
 
 function firstOf(path: string): string {
   try {
@@ -16,10 +17,10 @@ function firstOf(path: string): string {
   }
 }
 
-/** Whether a process that this one starts may program the kernel, and has what it takes. */
-export function canProgramKernel(): boolean {
+/** Whether a process that this one starts may program the kernel. */
+export function hasNetAdmin(): boolean {
   const mask = /^CapEff:\s*([0-9a-f]+)$/m.exec(firstOf('/proc/self/status'))?.[1]
-  return mask !== undefined && (BigInt(`0x${mask}`) & NET_ADMIN) !== 0n && hasProgram('nft')
+  return mask !== undefined && (BigInt(`0x${mask}`) & NET_ADMIN) !== 0n
 }
 
 export function readHostForwarding(): HostForwarding {

@@ -1,8 +1,8 @@
 /** The engine's end of the pipe to the privileged process. */
 import type { Readable, Writable } from 'node:stream'
 import type { Clock } from '#model/base/clock.ts'
-import type { KernelLink } from './forwarding.ts'
-import type { KernelAnswer } from './order.ts'
+import type { Failed, KernelLink } from './forwarding.ts'
+import type { KernelAnswer, KernelOrder } from './order.ts'
 
 /** What of a child process is used; tests have their own. */
 export interface KernelChild {
@@ -16,8 +16,8 @@ export interface KernelChild {
 const ANSWER_WITHIN_MS = 30_000
 const CLOSE_WITHIN_MS = 10_000
 
-export function openKernelLink(child: KernelChild, clock: Clock): KernelLink {
-  const waiting = new Map<number, (answer: KernelAnswer) => void>()
+export function openKernelLink<Order = KernelOrder, Answer = KernelAnswer>(child: KernelChild, clock: Clock): KernelLink<Order, Answer> {
+  const waiting = new Map<number, (answer: Answer | Failed) => void>()
   let sequence = 0
   let isOpen = true
   let seen = ''
@@ -36,7 +36,7 @@ export function openKernelLink(child: KernelChild, clock: Clock): KernelLink {
   child.stdout.on('data', (chunk: string) => {
     seen += chunk
     for (let end = seen.indexOf('\n'); end >= 0; end = seen.indexOf('\n')) {
-      const answer = JSON.parse(seen.slice(0, end)) as KernelAnswer & { readonly sequence: number }
+      const answer = JSON.parse(seen.slice(0, end)) as (Answer | Failed) & { readonly sequence: number }
       seen = seen.slice(end + 1)
       const take = waiting.get(answer.sequence)
       waiting.delete(answer.sequence)

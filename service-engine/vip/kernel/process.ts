@@ -3,9 +3,15 @@
  * was killed, because the kernel closes the pipe then.
  */
 import { execFile } from 'node:child_process'
+import { networkInterfaces } from 'node:os'
 import type { Readable, Writable } from 'node:stream'
+import { systemClock } from '#model/base/clock.ts'
+import { Holder, sendFrom, serveHolder, systemSetting } from '../layer2/hold.ts'
 import { readOrder } from './order.ts'
 import { makeExecutor, type RunProgram } from './executor.ts'
+
+/** Instead of a table's name: the process holds addresses, and nothing else. */
+export const HOLD_ADDRESSES = 'addresses'
 
 /** Every name that is asked for; nothing of others is ever touched. */
 const tableName = /^weir_[a-z0-9_]{1,64}$/
@@ -15,7 +21,7 @@ const RUN_TIMEOUT_MS = 20_000
 /** Programs by absolute path of the system: an environment of somebody else decides nothing here. */
 const PATH = '/usr/sbin:/sbin:/usr/bin:/bin'
 
-export const runProgram: RunProgram = (program, args, input) =>
+export const runProgram = (program: 'nft' | 'conntrack' | 'ip', args: readonly string[], input: string): ReturnType<RunProgram> =>
   new Promise(done => {
     const options = { env: { PATH, LC_ALL: 'C' }, timeout: RUN_TIMEOUT_MS, killSignal: 'SIGKILL' as const, maxBuffer: MAX_LINE }
     const child = execFile(program, [...args], options, (error, stdout, stderr) => {
@@ -64,10 +70,21 @@ export async function serveKernel({ table, input, output, run }: KernelProcess):
  * The whole life of the process: until its standard input ends. A terminal's signal reaches every process of the group, and the engine lets
  * its clients end first: so signals end nothing here.
  */
-export async function runKernelProcess(table: string): Promise<void> {
+export async function runKernelProcess(work: string): Promise<void> {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined)
   process.stdin.setEncoding('utf8')
-  await serveKernel({ table, input: process.stdin, output: process.stdout, run: runProgram })
+  if (work === HOLD_ADDRESSES) {
+    const holder = new Holder({
+      // What is there already, or gone, hinders nothing after it.
+      ip: lines => runProgram('ip', ['-force', '-batch', '-'], `${lines.join('\n')}\n`),
+      interfaces: networkInterfaces,
+      setting: systemSetting,
+      send: sendFrom,
+      clock: systemClock
+    })
+    return serveHolder(holder, process.stdin, process.stdout)
+  }
+  await serveKernel({ table: work, input: process.stdin, output: process.stdout, run: runProgram })
 }
 
 function envelopeOf(line: string): { readonly sequence: number; readonly order: ReturnType<typeof readOrder> } {

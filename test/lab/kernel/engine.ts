@@ -8,11 +8,11 @@ import { probePort } from '#engine/dataplane/listen/listener.ts'
 import { openEngine } from '#engine/engine.ts'
 import { makeKernelStarter } from '#engine/start-kernel.ts'
 import { startWorker } from '#engine/start-worker.ts'
-import { canProgramKernel, readHostForwarding } from '#engine/vip/kernel/host.ts'
+import { hasNetAdmin, readHostForwarding } from '#engine/vip/kernel/host.ts'
 
 const [dataFolder = '.'] = process.argv.slice(2)
 const say = (fact: object): void => void process.stdout.write(`${JSON.stringify(fact)}\n`)
-const kernel = canProgramKernel() ? makeKernelStarter(dataFolder, systemClock) : null
+const kernel = hasNetAdmin() ? makeKernelStarter(dataFolder, systemClock) : null
 await kernel?.clearLeftOver()
 let side: EngineSide | undefined
 const engine = await openEngine({

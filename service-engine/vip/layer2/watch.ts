@@ -1,0 +1,334 @@
+/**
+ * Owning addresses that move between engines: hears the peers and is heard by them ten times a second, decides by `election.ts`, has the
+ * privileged process hold what is owned, and tells the controller. Needs no controller for any of it.
+ */
+import { randomBytes } from 'node:crypto'
+import { createSocket, type RemoteInfo, type Socket } from 'node:dgram'
+import { readFileSync } from 'node:fs'
+import { isIPv6 } from 'node:net'
+import type { Clock } from '#model/base/clock.ts'
+import type { Log } from '#model/base/log.ts'
+import { HEARTBEAT_INTERVAL_MS, type OwnedVip, type SeenPeer } from '#model/message/message.ts'
+import type { Layer2Peer, Layer2Spec, Layer2Vip } from '#model/snapshot/snapshot.ts'
+import type { KernelLink } from '../kernel/forwarding.ts'
+import { Election, SILENT_MS, type Change } from './election.ts'
+import { Correspondent, decodeHeartbeat, encodeHeartbeat, MAX_CLAIMS, MAX_PEERS, shortId, type Heartbeat } from './heartbeat.ts'
+import { interfaceOf, type Held, type HoldAnswer, type HoldOrder } from './hold.ts'
+
+export interface HoldLink extends KernelLink<HoldOrder, HoldAnswer> {
+  /** Kept on disk, so that the next start can take away what this one left. */
+  readonly remember: (held: readonly Held[]) => void
+}
+
+export interface Layer2Options {
+  readonly clock: Clock
+  readonly log: Log
+  /** UDP, for heartbeats. */
+  readonly port: number
+  /** The interface for addresses that are in no network of this host; '' for none. */
+  readonly fallback: string
+  readonly openHolder: () => HoldLink
+  readonly isConnected: () => boolean
+  readonly askPeers: (engineIds: readonly string[]) => void
+  readonly told: (owned: readonly OwnedVip[]) => void
+}
+
+export interface Layer2 {
+  /**
+   * Makes room for what a snapshot asks, before anything of it is bound.
+   *
+   * Returns what is wrong, in words
+   */
+  readonly prepare: (spec: Layer2Spec | undefined) => Promise<string | undefined>
+  /** The snapshot runs. */
+  readonly update: (engineId: string, spec: Layer2Spec | undefined) => void
+  readonly peersSeen: (peers: readonly SeenPeer[]) => void
+  readonly owned: () => readonly OwnedVip[]
+  /** Addresses that are on this host because they are held. */
+  readonly isHeld: (address: string) => boolean
+  readonly stop: () => Promise<void>
+}
+
+const BEAT_MS = 100
+/** Peers that are silent so long are asked after. */
+const ASK_AFTER_MS = 300
+const ASK_EACH_MS = 200
+const ADDRESSES_PER_PEER = 4
+
+/** One peer: how to reach it, and what it said itself. */
+interface Peer {
+  readonly spec: Layer2Peer
+  readonly correspondent: Correspondent
+  heardAtMs: number
+  readonly claims: Map<string, { readonly term: number; readonly atMs: number }>
+}
+
+export function openLayer2(options: Layer2Options): Layer2 {
+  return new RunningLayer2(options)
+}
+
+class RunningLayer2 implements Layer2 {
+  readonly #options: Layer2Options
+  readonly #life = randomBytes(8).toString('hex')
+  readonly #startedAtMs: number
+  readonly #sockets = new Map<'udp4' | 'udp6', Socket>()
+  #peers = new Map<string, Peer>()
+  #vips = new Map<string, Layer2Vip>()
+  #key: Uint8Array = new Uint8Array()
+  #self = ''
+  #election: Election | null = null
+  #holder: HoldLink | null = null
+  #held: readonly Held[] = []
+  #told = ''
+  #sequence = 0
+  #askedAtMs = -Infinity
+  #received = new Map<string, number>()
+  #stopBeating: (() => void) | null = null
+  #isStopped = false
+
+  constructor(options: Layer2Options) {
+    this.#options = options
+    this.#startedAtMs = options.clock.nowMs()
+  }
+
+  async prepare(spec: Layer2Spec | undefined): Promise<string | undefined> {
+    if (spec === undefined) return undefined
+    if (this.#holder?.isOpen() !== true) this.#holder = this.#options.openHolder()
+    const answer = await this.#holder.order({ is: 'prepare' })
+    if (answer.is === 'failed') return answer.reason
+    if (this.#sockets.size > 0) return undefined
+    const failures: string[] = []
+    for (const family of ['udp4', 'udp6'] as const) {
+      const reason = await this.#bind(family)
+      if (reason !== undefined) failures.push(reason)
+    }
+    return this.#sockets.size === 0 ? `UDP port ${this.#options.port} cannot be bound for heartbeats: ${failures.join(', ')}` : undefined
+  }
+
+  update(engineId: string, spec: Layer2Spec | undefined): void {
+    if (spec === undefined && this.#election === null) return
+    this.#self = shortId(engineId)
+    this.#key = Buffer.from(spec?.secret ?? '', 'base64')
+    const before = this.#peers
+    this.#peers = new Map(
+      (spec?.peers ?? []).slice(0, MAX_PEERS).map(peer => {
+        const id = shortId(peer.id)
+        const known = before.get(id)
+        const fresh = { correspondent: new Correspondent(this.#life), heardAtMs: -Infinity, claims: new Map() }
+        return [id, { ...(known ?? fresh), spec: peer }] as const
+      })
+    )
+    this.#vips = new Map((spec?.vips ?? []).map(vip => [shortId(vip.id), vip]))
+    // It listens from the start of the engine on, not from the first snapshot.
+    this.#election ??= new Election(this.#self, this.#startedAtMs)
+    this.#election.configure(
+      [...this.#vips].map(([id, { engines, term }]) => ({ id, engines: engines.map(shortId), term })),
+      new Set(this.#peers.keys())
+    )
+    this.#stopBeating ??= this.#options.clock.every(BEAT_MS, () => this.#beat())
+    this.#beat()
+  }
+
+  peersSeen(peers: readonly SeenPeer[]): void {
+    const now = this.#options.clock.nowMs()
+    for (const { engineId, silentMs, owned } of peers) {
+      // It says something each half second at least: only what is longer is silence.
+      const atMs = now - Math.max(0, silentMs - HEARTBEAT_INTERVAL_MS)
+      const id = shortId(engineId)
+      this.#election?.alive(id, atMs)
+      for (const vip of owned) this.#election?.claimed(shortId(vip.id), { owner: id, term: vip.term }, atMs)
+    }
+  }
+
+  owned(): readonly OwnedVip[] {
+    return [...(this.#election?.owned() ?? [])].flatMap(([id, term]) => {
+      const vip = this.#vips.get(id)
+      return vip === undefined ? [] : [{ id: vip.id, term }]
+    })
+  }
+
+  isHeld(address: string): boolean {
+    return this.#held.some(held => held.address === address)
+  }
+
+  async stop(): Promise<void> {
+    this.#isStopped = true
+    this.#stopBeating?.()
+    this.#election?.stop()
+    this.#say(true)
+    await this.#holder?.close()
+    this.#holder?.remember([])
+    for (const socket of this.#sockets.values()) socket.close()
+    this.#sockets.clear()
+  }
+
+  #bind(family: 'udp4' | 'udp6'): Promise<string | undefined> {
+    return new Promise(resolve => {
+      const socket = createSocket({ type: family, ipv6Only: true })
+      socket.once('error', error => {
+        socket.close()
+        resolve((error as NodeJS.ErrnoException).code ?? error.message)
+      })
+      socket.bind({ port: this.#options.port, exclusive: true }, () => {
+        socket.removeAllListeners('error').on('error', () => undefined)
+        socket.on('message', (bytes, from) => this.#receive(bytes, from))
+        socket.unref()
+        this.#sockets.set(family, socket)
+        resolve(undefined)
+      })
+    })
+  }
+
+  #beat(): void {
+    const election = this.#election
+    if (election === null || this.#isStopped) return
+    const now = this.#options.clock.nowMs()
+    this.#feelContact(election, now)
+    const changes = election.tick(now)
+    for (const change of changes) this.#log(change)
+    this.#hold()
+    this.#say(false)
+    this.#ask(election, now)
+    this.#tell()
+  }
+
+  /** Anything at all that comes in by the interfaces of our addresses shows that they are on a network. */
+  #feelContact(election: Election, now: number): void {
+    if (this.#options.isConnected()) return election.contact(now)
+    if ([...this.#peers.values()].some(peer => now - peer.heardAtMs < BEAT_MS)) return
+    const names = new Set([...this.#vips.values()].flatMap(vip => vip.addresses.map(one => interfaceOf(one) ?? this.#options.fallback)))
+    for (const name of names) {
+      const packets = receivedBy(name)
+      const before = this.#received.get(name)
+      this.#received.set(name, packets)
+      if (before !== undefined && packets > before) election.contact(now)
+    }
+  }
+
+  /** The order is repeated with each beat: it is what renews the lease. */
+  #hold(): void {
+    const owned = [...(this.#election?.owned().keys() ?? [])]
+    if (owned.length === 0 && this.#held.length === 0) return
+    const addresses = owned.flatMap(id => this.#vips.get(id)?.addresses ?? [])
+    if (this.#holder?.isOpen() !== true) {
+      this.#options.log.warn('the process that holds addresses has ended: it is started again')
+      this.#holder = this.#options.openHolder()
+    }
+    const holder = this.#holder
+    const isOther = addresses.length !== this.#held.length || addresses.some(address => !this.isHeld(address))
+    // Where they will be is known before they are there: whatever kills both processes between leaves a trace.
+    if (isOther) {
+      const coming = addresses.map(address => ({ address, interface: interfaceOf(address) ?? this.#options.fallback }))
+      holder.remember([...this.#held, ...coming.filter(one => one.interface !== '')])
+    }
+    void holder.order({ is: 'hold', addresses, fallback: this.#options.fallback }).then(answer => this.#heldNow(answer))
+  }
+
+  #heldNow(answer: Awaited<ReturnType<HoldLink['order']>>): void {
+    const { clock, log } = this.#options
+    if (answer.is === 'failed') {
+      this.#held = []
+      return
+    }
+    this.#held = answer.held
+    for (const { address, reason } of answer.failed) {
+      for (const [id, vip] of this.#vips) {
+        if (!vip.addresses.includes(address)) continue
+        const change = this.#election?.unable(id, clock.nowMs())
+        if (change !== undefined) log.warn('an address cannot be owned', { address, reason })
+      }
+    }
+  }
+
+  #say(isLeaving: boolean): void {
+    const { clock } = this.#options
+    const now = clock.nowMs()
+    const claims: Heartbeat['claims'][number][] = [...(this.#election?.owned() ?? [])].map(([id, term]) => ({
+      id,
+      owner: this.#self,
+      term,
+      ageMs: 0
+    }))
+    const peers: Heartbeat['peers'][number][] = []
+    for (const [owner, peer] of this.#peers) {
+      if (now - peer.heardAtMs > SILENT_MS) continue
+      peers.push({ id: owner, silentMs: Math.ceil(now - peer.heardAtMs) })
+      for (const [id, { term, atMs }] of peer.claims) {
+        if (now - atMs > SILENT_MS) peer.claims.delete(id)
+        else claims.push({ id, owner, term, ageMs: Math.ceil(now - atMs) })
+      }
+    }
+    for (let from = 0; from === 0 || from < claims.length; from += MAX_CLAIMS) {
+      const some = claims.slice(from, from + MAX_CLAIMS)
+      for (const peer of this.#peers.values()) {
+        const sequence = ++this.#sequence
+        const { echo } = peer.correspondent
+        const beat = { sender: this.#self, life: this.#life, sequence, echo, isLeaving, peers, claims: some }
+        const bytes = encodeHeartbeat(beat, this.#key)
+        peer.correspondent.sent(sequence, now)
+        for (const address of peer.spec.addresses.slice(0, ADDRESSES_PER_PEER))
+          this.#sockets.get(isIPv6(address) ? 'udp6' : 'udp4')?.send(bytes, peer.spec.port, address, () => undefined)
+      }
+    }
+  }
+
+  #receive(bytes: Buffer, _from: RemoteInfo): void {
+    const election = this.#election
+    if (election === null || this.#key.length === 0) return
+    const beat = decodeHeartbeat(bytes, this.#key)
+    const peer = beat === undefined ? undefined : this.#peers.get(beat.sender)
+    if (beat === undefined || peer === undefined) return
+    const now = this.#options.clock.nowMs()
+    const judged = peer.correspondent.judge(beat, now)
+    if (judged !== 'fresh' && judged !== 'new-life') return
+    if (judged === 'new-life') peer.claims.clear()
+    if (beat.isLeaving) {
+      peer.heardAtMs = -Infinity
+      peer.claims.clear()
+      return election.left(beat.sender)
+    }
+    peer.heardAtMs = now
+    election.contact(now)
+    election.alive(beat.sender, now)
+    for (const { id, silentMs } of beat.peers) election.alive(id, now - silentMs)
+    for (const { id, owner, term, ageMs } of beat.claims) {
+      election.claimed(id, { owner, term }, now - ageMs)
+      if (owner === beat.sender) peer.claims.set(id, { term, atMs: now })
+    }
+  }
+
+  /** Does the controller hear whom we do not? Then it is not dead. */
+  #ask(election: Election, now: number): void {
+    if (now - this.#askedAtMs < ASK_EACH_MS || !this.#options.isConnected()) return
+    const silent = new Set(election.silentPeers(now, ASK_AFTER_MS))
+    // Only those matter that share an address with us.
+    const shared = new Set([...this.#vips.values()].flatMap(vip => vip.engines))
+    const ids = [...this.#peers].filter(([id, { spec }]) => silent.has(id) && shared.has(spec.id)).map(([, { spec }]) => spec.id)
+    if (ids.length === 0) return
+    this.#askedAtMs = now
+    this.#options.askPeers(ids)
+  }
+
+  #tell(): void {
+    const owned = this.owned()
+    const text = JSON.stringify(owned)
+    if (text === this.#told) return
+    this.#told = text
+    this.#options.told(owned)
+  }
+
+  #log(change: Change): void {
+    const addresses = this.#vips.get(change.id)?.addresses ?? []
+    this.#options.log.info(change.is === 'own' ? 'owns an address' : 'gives up an address', { addresses, why: change.why })
+  }
+}
+
+function receivedBy(name: string): number {
+  try {
+    const folder = `/sys/class/net/${name}`
+    if (readFileSync(`${folder}/carrier`, 'utf8').trim() !== '1') return 0
+    return Number(readFileSync(`${folder}/statistics/rx_packets`, 'utf8'))
+  } catch {
+    return 0
+  }
+}
