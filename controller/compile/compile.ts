@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import { canonicalJson, manifestText } from '#model/snapshot/canonical.ts'
 import { SNAPSHOT_VERSION } from '#model/snapshot/snapshot.ts'
-import type { Manifest, Part, PartEntry, StapleSpec } from '#model/snapshot/snapshot.ts'
+import type { Layer2Spec, Manifest, Part, PartEntry, StapleSpec } from '#model/snapshot/snapshot.ts'
 import { PartCache } from './cache.ts'
 import type { Made, NotMade } from './cache.ts'
 import { addressesOf as vipsOf, protocolOf } from '#model/resource/conflict.ts'
@@ -31,6 +31,8 @@ export interface CompileInput {
     readonly addresses: readonly string[]
     /** Of its group: the first encrypts, all decrypt; left out, it makes its own. */
     readonly ticketKeys?: readonly string[]
+    /** Where addresses move between engines: which, and who they are. Each is bound as it is. */
+    readonly layer2?: Layer2Spec
   }
   /** Uuids of the virtual services that are placed on it. */
   readonly virtualServices: readonly string[]
@@ -77,8 +79,9 @@ export function compile(input: CompileInput): Compiled {
   const build: Build = { input, cache, madeOf: new Set() }
   const add = (made: Made): void => void entries.set(`${made.part.kind} ${made.part.id}`, made)
 
-  const { uuid, name, group = '', ticketKeys = [] } = input.engine
-  const engine = remember(build, `engine ${uuid} ${name} ${group} ${ticketKeys.join(' ')}`, reader => enginePart(reader, input.engine))
+  const { uuid, name, group = '', ticketKeys = [], layer2 } = input.engine
+  const moving = layer2 === undefined ? '' : sha256(canonicalJson(layer2))
+  const engine = remember(build, `engine ${uuid} ${name} ${group} ${ticketKeys.join(' ')} ${moving}`, reader => enginePart(reader, input.engine))
   if ('part' in engine) add(engine)
   for (const uuid of input.virtualServices) {
     const built = buildService(build, uuid, addresses)
@@ -124,14 +127,15 @@ interface Build {
 const compareText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex')
 
-function enginePart(reader: Reader, { uuid, name, group, ticketKeys }: CompileInput['engine']): Part {
+function enginePart(reader: Reader, { uuid, name, group, ticketKeys, layer2 }: CompileInput['engine']): Part {
   const settings = reader.orSystem('serviceenginegroup', group, 'Default-Group')?.body
   return {
     kind: 'engine',
     id: uuid,
     name,
     drainTimeoutS: settings?.vs_scalein_timeout ?? 30,
-    ...(ticketKeys === undefined ? {} : { ticketKeys })
+    ...(ticketKeys === undefined ? {} : { ticketKeys }),
+    ...(layer2 === undefined ? {} : { layer2 })
   }
 }
 
@@ -165,8 +169,9 @@ function attempt(make: () => Made): Made | NotMade {
 }
 
 /** A virtual service with every part that it points to: all of it or nothing. */
-function buildService(build: Build, uuid: string, addresses: ReadonlySet<string>): { readonly all: readonly Made[] } | NotMade {
+function buildService(build: Build, uuid: string, own: ReadonlySet<string>): { readonly all: readonly Made[] } | NotMade {
   const { input } = build
+  const addresses = input.engine.layer2 === undefined ? own : vipsOfService(input, uuid)
   const children = input.childrenOf?.(uuid) ?? []
   const engines = enginesOf(input, uuid)
   const service = remember(build, `${serviceKey(input, uuid, addresses)} ${engines} ${children.join(' ')}`, reader => {
@@ -228,11 +233,15 @@ const needsAddresses = (part: Part): boolean =>
 const isHttp = (part: Part): boolean => part.kind === 'virtual-service' && part.application === 'http'
 
 /** Engines that bind the same addresses for it share a part. */
-function serviceKey({ resources }: CompileInput, uuid: string, addresses: ReadonlySet<string>): string {
+function serviceKey(input: CompileInput, uuid: string, addresses: ReadonlySet<string>): string {
+  const { resources } = input
   const body = resources.get('virtualservice', uuid)?.body ?? {}
-  const ref = body['vsvip_ref']
-  const vsvip = typeof ref === 'string' ? resources.get('vsvip', ref)?.body : undefined
   const isUdp = protocolOf(body, { resource: (kind, id) => resources.get(kind, id)?.body }) === 'UDP'
-  const own = isUdp ? [...addresses] : vipsOf(vsvip).filter(address => addresses.has(address))
+  const own = isUdp ? [...addresses] : [...vipsOfService(input, uuid)].filter(address => addresses.has(address))
   return `virtual-service ${uuid} ${own.join(' ')}`
+}
+
+function vipsOfService({ resources }: CompileInput, uuid: string): ReadonlySet<string> {
+  const ref = resources.get('virtualservice', uuid)?.body['vsvip_ref']
+  return new Set(vipsOf(typeof ref === 'string' ? resources.get('vsvip', ref)?.body : undefined))
 }

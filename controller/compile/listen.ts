@@ -1,4 +1,4 @@
-/** Where a virtual service listens on one engine, by the address mode HOST. */
+/** Where a virtual service listens on one engine. By the address mode L2 the addresses of the service count as the engine's own. */
 import { canonicalAddress, isLoopback, parseAddress } from '#model/resource/address.ts'
 import { addressesOf, portsOf } from '#model/resource/conflict.ts'
 import type { Protocol } from '#model/resource/conflict.ts'

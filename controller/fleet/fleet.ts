@@ -1,7 +1,7 @@
 /** The fleet: engines join, connect, are told what to run, and are watched. */
 import type { Clock } from '#model/base/clock.ts'
 import type { Log } from '#model/base/log.ts'
-import type { AgentMessage, Hello, ServerSample, QuotaLeft, QuotaUse } from '#model/message/message.ts'
+import type { AgentMessage, Hello, OwnedVip, ServerSample, QuotaLeft, QuotaUse } from '#model/message/message.ts'
 import { PROTOCOL } from '#model/message/message.ts'
 import type { ChangeOrder, ChangeResult } from '#controller/change/order.ts'
 import type { AuthorityPort, Seal } from '#controller/pki/port.ts'
@@ -231,6 +231,12 @@ export async function openFleet(options: FleetOptions): Promise<Fleet> {
       case 'ServersJudged':
         for (const judged of message.servers) engine.judgements.set(`${judged.poolId}/${judged.serverId}`, judged)
         return runtime.judged(engine, message.servers)
+      case 'AddressesOwned':
+        return owned(engine, message.vips)
+      case 'AskPeers': {
+        const groupOf = (uuid: string): unknown => roster.resource(uuid)?.body['se_group_ref']
+        return session.send({ type: 'PeersSeen', peers: planner.owners.seen(engine, message.engineIds, groupOf, clock.nowMs()) })
+      }
       case 'RequestExplained':
         return questions.answered(engine.uuid, message)
       case 'RequestTraced':
@@ -239,6 +245,17 @@ export async function openFleet(options: FleetOptions): Promise<Fleet> {
         return caches.purged(engine.uuid, message)
       case 'RenewCertificate':
         void renew(engine, session, message).catch((error: unknown) => log.warn('a renewal was refused', { engine: engine.uuid, error }))
+    }
+  }
+
+  /** Engines decide who owns an address that moves; the placement follows. */
+  function owned(engine: Engine, vips: readonly OwnedVip[]): void {
+    for (const vsvip of planner.owners.told(engine.uuid, vips)) {
+      log.info('an engine owns the addresses of a vsvip', { engine: engine.uuid, vsvip })
+      for (const { fromUuid } of store.referrersOf(vsvip)) {
+        if (planner.placer.promote(fromUuid, engine.uuid)) pusher.schedule()
+        announce({ kind: 'virtualservice', uuid: fromUuid })
+      }
     }
   }
 
@@ -289,6 +306,7 @@ export async function openFleet(options: FleetOptions): Promise<Fleet> {
     pusher.disconnected(engine)
     telemetry.forget(engine.uuid)
     limits.gone(engine.uuid)
+    planner.owners.gone(engine.uuid)
     caches.gone(engine.uuid)
     if (ending === 'stopped') return
     roster.setRow(engine, { lastSeenEpochMs: clock.nowEpochMs() })

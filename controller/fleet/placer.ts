@@ -114,6 +114,15 @@ export class Placer {
     this.#placedFor = ''
   }
 
+  /** An engine of a service owns its address: it is the primary. Answers whether that is news. */
+  promote(uuid: string, engineUuid: string): boolean {
+    const engines = this.#current.get(uuid) ?? []
+    if (engines[0] === engineUuid || !engines.includes(engineUuid)) return false
+    this.#current.set(uuid, [engineUuid, ...engines.filter(one => one !== engineUuid)])
+    this.#placedFor = ''
+    return true
+  }
+
   rebalance(groupUuid: string): void {
     this.#rebalance.add(groupUuid)
     this.#placedFor = ''

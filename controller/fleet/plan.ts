@@ -1,4 +1,5 @@
 /** What each engine should run and why: placement and compile, as the fleet asks for them. */
+import type { Owners } from './owners.ts'
 import type { Placer } from './placer.ts'
 import type { Engine, Wanted } from './roster.ts'
 
@@ -18,9 +19,11 @@ export interface Planner {
   readonly version: () => number
   /** What may be asked of placement. */
   readonly placer: Placing
+  /** Who owns addresses that move between engines. */
+  readonly owners: Pick<Owners, 'told' | 'gone' | 'ownerOf' | 'seen'>
 }
 
 export type Placing = Pick<
   Placer,
-  'services' | 'sites' | 'isMoving' | 'service' | 'moreOf' | 'leavingOf' | 'wish' | 'switchOver' | 'rebalance' | 'preview'
+  'services' | 'sites' | 'isMoving' | 'service' | 'moreOf' | 'leavingOf' | 'wish' | 'promote' | 'switchOver' | 'rebalance' | 'preview'
 >

@@ -1,6 +1,7 @@
 /** The planner of a real controller: placement, then compile, over the store as it is now. */
 import { systemClock } from '#model/base/clock.ts'
 import type { Log } from '#model/base/log.ts'
+import type { Layer2Spec } from '#model/snapshot/snapshot.ts'
 import { ADMIN_TENANT } from '#controller/access/permission.ts'
 import { compile, PartCache, type Problem, type Resources } from '#controller/compile/compile.ts'
 import type { EngineToPlace } from '#controller/placement/place.ts'
@@ -8,6 +9,7 @@ import type { Seal } from '#controller/pki/port.ts'
 import type { Stapling } from '#controller/pki/stapling.ts'
 import type { Store, Touched } from '#controller/store/store.ts'
 import type { Planner, ServicePlan } from './plan.ts'
+import { Owners } from './owners.ts'
 import { Placer } from './placer.ts'
 import type { Engine, Wanted } from './roster.ts'
 import type { TicketKeyRing } from './ticket-keys.ts'
@@ -47,6 +49,8 @@ export function makePlanner({
   nowMs = systemClock.nowMs
 }: PlannerOptions): Planner {
   const placer = new Placer({ store, nowMs, loadOf })
+  let known: ReadonlyMap<string, Engine> = new Map()
+  const owners = new Owners({ store, deriveSecret: seal.derive, engine: uuid => known.get(uuid) })
   const cache = new PartCache()
   const plans = new Map<string, ServicePlan>()
   const resources: Resources = {
@@ -96,6 +100,11 @@ export function makePlanner({
   let plannedAt = -1
   let sizeAfterSweep = Infinity
 
+  const layer2Of = (uuid: string, group: string, services: readonly string[]): Layer2Spec => {
+    const engines = placer.sites.filter(site => site.group === group).map(site => site.uuid)
+    return owners.specFor(uuid, services, { uuid: group, engines }, placer.placement.assignments)
+  }
+
   /** What an engine should run: what was compiled before, with the new number, when nothing of it has changed. */
   const compileFor = (
     { uuid, name, group, addresses, refuses }: EngineToPlace,
@@ -110,6 +119,8 @@ export function makePlanner({
       })
     )
     const enginesOf = (service: string): number => placer.placement.assignments.get(service)?.length ?? 1
+    const movesAddresses = store.get('serviceenginegroup', group)?.body['address_mode'] === 'L2'
+    const layer2 = movesAddresses ? { layer2: layer2Of(uuid, group, virtualServices) } : {}
     const tickets = ticketKeys === undefined ? {} : { ticketKeys: ticketKeys.of(group) }
     const key = JSON.stringify([
       name,
@@ -119,6 +130,7 @@ export function makePlanner({
       virtualServices.map(enginesOf),
       [...childrenHere],
       tickets,
+      layer2,
       stapling?.version()
     ])
     const before = kept.get(uuid)
@@ -129,7 +141,7 @@ export function makePlanner({
     const { manifest, parts, problems, madeOf } = compile({
       revision,
       resources,
-      engine: { uuid, name, group, addresses, ...tickets },
+      engine: { uuid, name, group, addresses, ...tickets, ...layer2 },
       virtualServices,
       childrenOf: service => childrenHere.get(service) ?? [],
       enginesOf,
@@ -174,6 +186,7 @@ export function makePlanner({
 
   const plan = (engines: readonly Engine[]): ReadonlyMap<string, Wanted> => {
     const byUuid = new Map(engines.map(engine => [engine.uuid, engine]))
+    known = byUuid
     const revision = store.revision()
     const touched = cache.size > SWEEP_GROWTH * sizeAfterSweep ? undefined : store.touchedSince(plannedAt)
     const dropped = touched === undefined ? undefined : cache.follow(revision, touched)
@@ -200,5 +213,5 @@ export function makePlanner({
     return wanted
   }
 
-  return { plan, service: uuid => plans.get(uuid), version: () => version, placer }
+  return { plan, service: uuid => plans.get(uuid), version: () => version, placer, owners }
 }

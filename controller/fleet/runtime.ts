@@ -332,6 +332,8 @@ export function makeRuntime(options: RuntimeOptions): Runtime {
 
   function placesOf(uuid: string): PlacedOn[] {
     const on = planner.service(uuid)?.engineUuids ?? []
+    const vsvip = store.get('virtualservice', uuid)?.body['vsvip_ref']
+    const owner = typeof vsvip === 'string' ? planner.owners.ownerOf(vsvip) : undefined
     return [...on, ...planner.placer.leavingOf(uuid)].flatMap((engineUuid, i) => {
       const engine = roster.get(engineUuid)
       if (engine === undefined) return []
@@ -341,6 +343,7 @@ export function makeRuntime(options: RuntimeOptions): Runtime {
         engine_name: nameOf(engine),
         state: engine.state,
         primary: i === 0,
+        owns_addresses: engineUuid === owner,
         phase: i >= on.length ? 'leaving' : isRunning ? 'running' : 'starting',
         wanted_revision: engine.wanted?.manifest.revision ?? store.revision(),
         running_revision: engine.row.runningRevision

@@ -59,14 +59,18 @@ export class Session {
   #heartbeats = 0
   #bytesRead = 0
   #unknown = 0
+  /** When anything of it came last; monotonic. */
+  heardAtMs: number
 
   constructor(options: SessionOptions) {
     this.#options = options
     this.engineUuid = options.engineUuid
     const { socket, clock, transport } = options
+    this.heardAtMs = clock.nowMs()
     const silence = makeSilence()
     socket.on('message', (data, isBinary) => {
       silence.heard()
+      this.heardAtMs = clock.nowMs()
       this.#receive(data, isBinary)
     })
     socket.on('close', () => this.#end('closed'))

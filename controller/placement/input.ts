@@ -23,8 +23,9 @@ export interface PlaceableResources {
 
 export function groupsToPlace(resources: PlaceableResources): GroupToPlace[] {
   return resources.list('serviceenginegroup').map(({ uuid, name, body }) => {
-    const { max_vs_per_se: maxServicesPerEngine, algo } = filled('serviceenginegroup', body)
-    return { uuid, name, maxServicesPerEngine, order: algo === 'PLACEMENT_ALGO_PACKED' ? 'packed' : 'distributed' }
+    const { max_vs_per_se: maxServicesPerEngine, algo, address_mode: mode } = filled('serviceenginegroup', body)
+    const order = algo === 'PLACEMENT_ALGO_PACKED' ? 'packed' : 'distributed'
+    return { uuid, name, maxServicesPerEngine, order, ...(mode === 'L2' ? { movesAddresses: true } : {}) }
   })
 }
 

@@ -10,6 +10,8 @@ export interface GroupToPlace {
   readonly maxServicesPerEngine: number
   /** `packed` fills engines one after another, so that few are needed; `distributed`, the default, takes the least loaded first. */
   readonly order?: 'distributed' | 'packed'
+  /** Addresses move between its engines (`address_mode` L2): each is bound as it is, and has one owner for all services that share it. */
+  readonly movesAddresses?: boolean
 }
 
 /** `all`: takes virtual services; `keeps`: goes on with what it has; `none`: gives all away. */
@@ -101,7 +103,7 @@ class Site {
 
   socketsOf(service: Candidate): readonly Socket[] {
     // Without an address of the engine's own among them, the sockets are the same everywhere.
-    if (!service.vips.some(address => this.#own.has(address))) return service.foreignSockets
+    if (service.movesAddresses || !service.vips.some(address => this.#own.has(address))) return service.foreignSockets
     return withoutCovered(service.listeners.map(listener => socketOf(listener, address => this.#own.has(address) || isHostLocal(address))))
   }
 }
@@ -132,14 +134,20 @@ interface Candidate {
   readonly foreignSockets: readonly Socket[]
   /** Services with one signature fit the same engines. */
   readonly signature: string
+  readonly movesAddresses: boolean
   readonly placed: Site[]
 }
 
-function candidateOf(service: ServiceToPlace, sitesWith: ReadonlyMap<string, readonly Site[]>, refused: ReadonlySet<string>): Candidate {
+function candidateOf(
+  service: ServiceToPlace,
+  sitesWith: ReadonlyMap<string, readonly Site[]>,
+  refused: ReadonlySet<string>,
+  movesAddresses: boolean
+): Candidate {
   const listeners = service.listeners.map(listener => ({ ...listener, address: canonicalAddress(listener.address) }))
   const vips = [...new Set(listeners.map(({ address }) => address))]
-  const ownersOf = new Map(vips.flatMap(vip => (sitesWith.has(vip) ? [[vip, sitesWith.get(vip)!] as const] : [])))
-  const foreignSockets = withoutCovered(listeners.map(listener => socketOf(listener, isHostLocal)))
+  const ownersOf = new Map(vips.flatMap(vip => (!movesAddresses && sitesWith.has(vip) ? [[vip, sitesWith.get(vip)!] as const] : [])))
+  const foreignSockets = withoutCovered(listeners.map(listener => socketOf(listener, movesAddresses ? () => true : isHostLocal)))
   const needs = [
     ...listeners.filter(({ address }) => ownersOf.has(address)).map(({ protocol, port, address }) => `${protocol} ${port} ${address}`),
     ...foreignSockets.map(({ key, address }) => `${key} ${address}`),
@@ -156,6 +164,7 @@ function candidateOf(service: ServiceToPlace, sitesWith: ReadonlyMap<string, rea
     owners: new Set([...ownersOf.values()].flat()),
     foreignSockets,
     signature: needs.toSorted().join(','),
+    movesAddresses,
     placed: []
   }
 }
@@ -233,7 +242,7 @@ class GroupPlacement {
     const refused = new Set(this.#sites.flatMap(({ engine }) => [...(engine.refuses?.keys() ?? [])]))
     this.#candidates = services
       .toSorted((a, b) => (a.rank ?? 0) - (b.rank ?? 0) || byText(a.uuid, b.uuid))
-      .map(service => candidateOf(service, sitesWith, refused))
+      .map(service => candidateOf(service, sitesWith, refused, group.movesAddresses === true))
   }
 
   run(
@@ -476,7 +485,16 @@ export function place(input: PlacementInput): Placement {
   const groupOf = new Map(input.groups.map(group => [group.uuid, group]))
   for (const [uuid, services] of servicesOf) {
     const group = groupOf.get(uuid)
-    if (group !== undefined)
+    if (group?.movesAddresses === true) {
+      const { leaders, leaderOf } = together(services)
+      const engines = (enginesOf.get(uuid) ?? []).map(engine => ({ ...engine, refuses: refusedTogether(engine, leaderOf) }))
+      new GroupPlacement(group, engines, leaders).run(input.current, assignments, unplaced, input.rebalance?.has(uuid) === true)
+      for (const [follower, leader] of leaderOf) {
+        assignments.set(follower, assignments.get(leader) ?? [])
+        const reasons = unplaced.get(leader)
+        if (reasons !== undefined) unplaced.set(follower, reasons)
+      }
+    } else if (group !== undefined)
       new GroupPlacement(group, enginesOf.get(uuid) ?? [], services).run(
         input.current,
         assignments,
@@ -490,4 +508,35 @@ export function place(input: PlacementInput): Placement {
       }
   }
   return { assignments, unplaced }
+}
+
+/** Services that share an address, as one: an address that moves has one owner. */
+function together(services: readonly ServiceToPlace[]): {
+  readonly leaders: readonly ServiceToPlace[]
+  readonly leaderOf: ReadonlyMap<string, string>
+} {
+  const leaders = new Map<string, ServiceToPlace>()
+  const leaderOf = new Map<string, string>()
+  const leaderAt = new Map<string, string>()
+  const ordered = services.toSorted((a, b) => (a.rank ?? 0) - (b.rank ?? 0) || byText(a.uuid, b.uuid))
+  for (const service of ordered) {
+    const addresses = [...new Set(service.listeners.map(({ address }) => canonicalAddress(address)))]
+    const met = [...new Set(addresses.flatMap(address => leaderAt.get(address) ?? []))]
+    const members = [...met.map(uuid => leaders.get(uuid)!), service]
+    const [leader] = members as [ServiceToPlace, ...ServiceToPlace[]]
+    for (const { uuid } of members.slice(1)) {
+      leaders.delete(uuid)
+      for (const [follower, of] of leaderOf) if (of === uuid) leaderOf.set(follower, leader.uuid)
+      leaderOf.set(uuid, leader.uuid)
+    }
+    const listeners = members.flatMap(member => member.listeners)
+    leaders.set(leader.uuid, { ...service, ...leader, listeners, enginesWanted: Math.max(...members.map(one => one.enginesWanted)) })
+    for (const { address } of listeners) leaderAt.set(canonicalAddress(address), leader.uuid)
+  }
+  return { leaders: [...leaders.values()], leaderOf }
+}
+
+/** What an engine refused of one it refused of all that go with it. */
+function refusedTogether(engine: EngineToPlace, leaderOf: ReadonlyMap<string, string>): ReadonlyMap<string, string> {
+  return new Map([...(engine.refuses ?? [])].map(([uuid, reason]) => [leaderOf.get(uuid) ?? uuid, reason]))
 }

@@ -68,6 +68,8 @@ export interface PlacedOn {
   readonly state: OperState
   /** The first of its engines: it owns the addresses where one engine has to. */
   readonly primary: boolean
+  /** It has the addresses on its interface now; false where they do not move (`address_mode` HOST). */
+  readonly owns_addresses: boolean
   /** `leaving`: it goes on here until it runs where it moves to. */
   readonly phase: 'starting' | 'running' | 'leaving'
   readonly wanted_revision: number

@@ -129,10 +129,12 @@ export async function aFleet(t: Test, options: TestFleetOptions = {}): Promise<T
       moreOf: () => 0,
       leavingOf: () => [],
       wish: () => undefined,
+      promote: () => false,
       switchOver: () => undefined,
       rebalance: () => undefined,
       preview: () => ({ engines: [], reasons: [] })
-    }
+    },
+    owners: { told: () => [], gone: () => undefined, ownerOf: () => undefined, seen: () => [] }
   }
   const fleet = await openFleet({
     store,

@@ -46,6 +46,7 @@ export function PlacedOn({ uuid, runtime }: { readonly uuid: string; readonly ru
               <State state={place.state} />
               <RevisionPair wanted={place.wanted_revision} running={place.running_revision} />
               {places.length > 1 && place.primary && <span className="muted">primary</span>}
+              {place.owns_addresses && <span className="muted">owns the address</span>}
               {place.phase !== 'running' && <span className="muted">{phases[place.phase]}</span>}
               {place.phase !== 'leaving' && (
                 <Button size="compact-xs" variant="default" onClick={() => setAsked({ is: 'migrate', from: place })}>

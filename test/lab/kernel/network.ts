@@ -32,7 +32,7 @@ export async function makeNetwork(): Promise<void> {
   }
 }
 
-export const inHost = (host: HostName, ...command: readonly string[]): Promise<Ran> => run(['ip', 'netns', 'exec', host, ...command])
+export const inHost = (host: string, ...command: readonly string[]): Promise<Ran> => run(['ip', 'netns', 'exec', host, ...command])
 
 export interface Program {
   readonly child: ChildProcess
@@ -45,7 +45,7 @@ export interface Program {
 }
 
 /** Starts one of the programs beside this file on a host. */
-export function startProgram(t: Pick<Test, 'teardown'>, host: HostName, file: string, ...args: readonly string[]): Program {
+export function startProgram(t: Pick<Test, 'teardown'>, host: string, file: string, ...args: readonly string[]): Program {
   const command = ['netns', 'exec', host, process.execPath, join(import.meta.dirname, file), ...args]
   const child = spawn('ip', command, { stdio: ['pipe', 'pipe', 'inherit'] })
   const ended = new Promise<void>(resolve => child.once('exit', () => resolve()))

@@ -11,7 +11,7 @@ const at = '/http_request_policy/rules/0'
 
 const cases: readonly (readonly [kind: KindName, why: string, body: object, pointers: readonly string[]])[] = [
   ['serviceenginegroup', 'minimum above maximum', { min_scaleout_per_vs: 5 }, ['/min_scaleout_per_vs']],
-  ['serviceenginegroup', 'an address mode that is not there yet', { address_mode: 'BGP' }, ['/address_mode?']],
+  ['serviceenginegroup', 'an address mode that is not there yet', { address_mode: 'DNS' }, ['/address_mode?']],
   ['vsvip', 'no address', { vip: [{ vip_id: '1' }] }, ['/vip/0']],
   ['vsvip', 'no vip', { vip: [] }, ['/vip']],
   ['vsvip', 'wrong family', { vip: [{ vip_id: '1', ip_address: { addr: '::1', type: 'V6' } }] }, ['/vip/0/ip_address/type']],
