@@ -81,7 +81,9 @@ export function compile(input: CompileInput): Compiled {
 
   const { uuid, name, group = '', ticketKeys = [], layer2 } = input.engine
   const moving = layer2 === undefined ? '' : sha256(canonicalJson(layer2))
-  const engine = remember(build, `engine ${uuid} ${name} ${group} ${ticketKeys.join(' ')} ${moving}`, reader => enginePart(reader, input.engine))
+  const engine = remember(build, `engine ${uuid} ${name} ${group} ${ticketKeys.join(' ')} ${moving}`, reader =>
+    enginePart(reader, input.engine)
+  )
   if ('part' in engine) add(engine)
   for (const uuid of input.virtualServices) {
     const built = buildService(build, uuid, addresses)

@@ -47,7 +47,8 @@ export class Owners {
     this.#told.set(engineUuid, new Map(vips.map(({ id, term }) => [id, term])))
     return vips.flatMap(({ id, term }) => {
       const isNews = before?.get(id) !== term && this.ownerOf(id) === engineUuid
-      const isOverruled = term < (this.#rows.get(id)?.term ?? 0) && [...this.#told].some(([other, own]) => other !== engineUuid && own.has(id))
+      const isOverruled =
+        term < (this.#rows.get(id)?.term ?? 0) && [...this.#told].some(([other, own]) => other !== engineUuid && own.has(id))
       return isNews && !isOverruled ? [id] : []
     })
   }

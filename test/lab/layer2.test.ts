@@ -144,7 +144,8 @@ async function scenarios(): Promise<void> {
     let answered: Seen[] = []
     await until('the client is answered again', 20_000, async () => {
       const seen = await report()
-      answered = answered.length === 0 ? seen : seen.map((one, i) => ({ ...one, longestMs: Math.max(one.longestMs, answered[i]!.longestMs) }))
+      answered =
+        answered.length === 0 ? seen : seen.map((one, i) => ({ ...one, longestMs: Math.max(one.longestMs, answered[i]!.longestMs) }))
       return seen.every(one => one.answered > 0 && one.failed === 0)
     })
     t.equal(answered.length, 2, 'both addresses are asked')
@@ -248,20 +249,24 @@ async function scenarios(): Promise<void> {
     return undefined
   })
 
-  await scenario(t, 'an owner that is killed together with the process that holds the address takes away what is left at its start', async t => {
-    await untilWhole()
-    const before = await owner()
-    const pid = children.get(before)!.pid!
-    const [holder = ''] = (await run(['pgrep', '-P', `${pid}`, '-f', 'kernel-main.ts addresses'])).stdout.trim().split('\n')
-    await run(['kill', '-STOP', holder])
-    await signal(before, 'SIGKILL')
-    await run(['kill', '-9', holder])
-    t.ok(await has(before), 'nobody took it away')
-    start(before)
-    await until('it is taken away', 20_000, async () => !(await has(before)))
-    await untilWhole()
-    return undefined
-  })
+  await scenario(
+    t,
+    'an owner that is killed together with the process that holds the address takes away what is left at its start',
+    async t => {
+      await untilWhole()
+      const before = await owner()
+      const pid = children.get(before)!.pid!
+      const [holder = ''] = (await run(['pgrep', '-P', `${pid}`, '-f', 'kernel-main.ts addresses'])).stdout.trim().split('\n')
+      await run(['kill', '-STOP', holder])
+      await signal(before, 'SIGKILL')
+      await run(['kill', '-9', holder])
+      t.ok(await has(before), 'nobody took it away')
+      start(before)
+      await until('it is taken away', 20_000, async () => !(await has(before)))
+      await untilWhole()
+      return undefined
+    }
+  )
 
   await scenario(t, 'an owner that ends in order hands over', async t => {
     const figure = await healing(t, before => signal(before, 'SIGTERM'))

@@ -160,7 +160,7 @@ export class Election {
       this.#listenUntilMs = nowMs + SILENT_MS
       this.#giveUp('alone', nowMs, changes)
     }
-    for (const id of [...this.#owned.keys()]) {
+    for (const id of this.#owned.keys()) {
       if (this.#candidates.has(id)) continue
       this.#owned.delete(id)
       changes.push({ is: 'release', id, why: 'removed' })

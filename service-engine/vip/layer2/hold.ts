@@ -24,7 +24,11 @@ export interface Held {
 }
 
 export type HoldAnswer =
-  | { readonly is: 'done'; readonly held: readonly Held[]; readonly failed: readonly { readonly address: string; readonly reason: string }[] }
+  | {
+      readonly is: 'done'
+      readonly held: readonly Held[]
+      readonly failed: readonly { readonly address: string; readonly reason: string }[]
+    }
   | { readonly is: 'failed'; readonly reason: string }
 
 const MAX_ADDRESSES = 1_000
@@ -119,7 +123,9 @@ export class Holder {
 
   #renew(isNeeded: boolean): void {
     this.#lease()
-    this.#lease = isNeeded ? this.#host.clock.after(LEASE_MS, () => void this.#inTurn(() => this.#remove([...this.#held.keys()]))) : () => undefined
+    this.#lease = isNeeded
+      ? this.#host.clock.after(LEASE_MS, () => void this.#inTurn(() => this.#remove([...this.#held.keys()])))
+      : () => undefined
   }
 
   async #carryOut(order: HoldOrder): Promise<HoldAnswer> {

@@ -62,7 +62,8 @@ t.test('peers are few in a large group, and two hear each other or neither does'
   const owners = world.open()
   const peersOf = (uuid: string): string[] => spec(owners, [all[0]!, all[30]!], uuid, all).peers.map(peer => peer.id)
   t.equal(peersOf(all[0]!).length, 5, 'the other and two on each side')
-  for (const uuid of all.slice(1, 5)) for (const peer of peersOf(uuid)) if (peer !== all[0] && peer !== all[30]) t.ok(peersOf(peer).includes(uuid))
+  for (const uuid of all.slice(1, 5))
+    for (const peer of peersOf(uuid)) if (peer !== all[0] && peer !== all[30]) t.ok(peersOf(peer).includes(uuid))
 })
 
 t.test('what the controller hears is told to engines of the group alone', async t => {
@@ -71,6 +72,12 @@ t.test('what the controller hears is told to engines of the group alone', async 
   const owners = world.open()
   owners.told('b', [{ id: 'vsvip-1', term: 4 }])
   const asked = (groupOf: (uuid: string) => unknown) => owners.seen(world.engine('a'), ['b', 'c'], groupOf, 1_000)
-  t.same(asked(() => 'g'), [{ engineId: 'b', silentMs: 100, owned: [{ id: 'vsvip-1', term: 4 }] }])
-  t.same(asked(uuid => uuid), [])
+  t.same(
+    asked(() => 'g'),
+    [{ engineId: 'b', silentMs: 100, owned: [{ id: 'vsvip-1', term: 4 }] }]
+  )
+  t.same(
+    asked(uuid => uuid),
+    []
+  )
 })

@@ -96,9 +96,9 @@ class World {
   }
 }
 
-const v = (engines = 'ab', term = 1): Candidates => ({ id: 'v', engines: [...engines], term })
+const v = (engines = 'ab', term = 1): Candidates => ({ id: 'v', engines: engines.split(''), term })
 const settled = (names = 'abc', candidates = [v()]): World => {
-  const world = new World([...names], candidates)
+  const world = new World(names.split(''), candidates)
   world.run(2_000)
   return world
 }
@@ -147,7 +147,10 @@ t.test('one that hears nobody gives up; it does not get it back', async t => {
   world.piece.set('a', 1)
   world.run(SILENT_MS + 3 * STEP_MS)
   t.same(world.owners('v'), ['b'])
-  t.match(world.changes.find(({ engine, is }) => engine === 'a' && is === 'release'), { why: 'alone' })
+  t.match(
+    world.changes.find(({ engine, is }) => engine === 'a' && is === 'release'),
+    { why: 'alone' }
+  )
   world.piece.set('a', 0)
   world.run(3_000)
   t.same(world.owners('v'), ['b'])
@@ -218,7 +221,7 @@ t.test('a link that flaps moves an address a few times and no more', async t => 
 t.test('seeded: partitions, stops, deaths and restarts; never two owners on one piece for longer than it takes to hear of it', async t => {
   for (let seed = 1; seed <= 60; seed++) {
     const random = seededRandom(seed)
-    const names = [...'abcd'].slice(0, 2 + Math.floor(random() * 3))
+    const names = ['a', 'b', 'c', 'd'].slice(0, 2 + Math.floor(random() * 3))
     const ids = ['v', 'w']
     const world = new World(
       names,

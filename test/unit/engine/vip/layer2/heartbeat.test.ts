@@ -1,5 +1,13 @@
 import t from 'tap'
-import { Correspondent, decodeHeartbeat, encodeHeartbeat, MAX_CLAIMS, MAX_PEERS, shortId, type Heartbeat } from '#engine/vip/layer2/heartbeat.ts'
+import {
+  Correspondent,
+  decodeHeartbeat,
+  encodeHeartbeat,
+  MAX_CLAIMS,
+  MAX_PEERS,
+  shortId,
+  type Heartbeat
+} from '#engine/vip/layer2/heartbeat.ts'
 
 const key = Buffer.alloc(32, 1)
 const [a, b, v] = [shortId('a'), shortId('b'), shortId('v')]
