@@ -16,6 +16,7 @@ import type { WorkerSetup } from './generation/orders.ts'
 import { openAccessLog } from './meter/access-log.ts'
 import { openHost } from './meter/host.ts'
 import { openLimits } from './meter/limits.ts'
+import { watchOpenFiles } from './meter/open-files.ts'
 import { startSampler } from './meter/sampler.ts'
 import { openScriptTally } from './meter/scripts.ts'
 import { makeMemory, MemoryFull, serverKey, type Tenants } from './meter/shared.ts'
@@ -284,6 +285,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     take: sample => agent?.sampleTaken(sample)
   })
   scope.add(sampler.stop)
+  scope.add(watchOpenFiles(clock, log))
   scope.add(
     clock.every(LIMIT_INTERVAL_MS, () => {
       const used = limits.used()

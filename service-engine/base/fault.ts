@@ -23,6 +23,8 @@ const rows = {
   DOWNSTREAM_BODY_TOO_LARGE: { origin: 'downstream', status: 413, replay: 'never' },
   DOWNSTREAM_RESET: { origin: 'downstream', status: 499, replay: 'never' },
   DOWNSTREAM_IDLE: { origin: 'downstream', status: 408, replay: 'never' },
+  /** This host is out of descriptors or of memory for sockets. */
+  ENGINE_EXHAUSTED: { origin: 'engine', status: 503, replay: 'never' },
   ENGINE_BUG: { origin: 'engine', status: 500, replay: 'never' },
   DENIED_BY_RULE: { origin: 'engine', status: 403, replay: 'never' },
   SCRIPT_FAILED: { origin: 'engine', status: 500, replay: 'never' },

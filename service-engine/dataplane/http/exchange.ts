@@ -279,6 +279,7 @@ class ExchangeLife implements ForwardEvents, HedgeUser {
     this.#hold(lease)
     if (exchange.attempts++ === 0) lease.pool.requestBegan()
     exchange.sentUs = this.#nowUs()
+    exchange.connectedUs = 0
     this.#limitTry(lease)
     if (lease.pool.part.hedge !== undefined) this.#armHedge(lease.pool)
     this.#wire.forward(exchange, lease.destination, this)

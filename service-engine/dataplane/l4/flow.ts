@@ -14,7 +14,7 @@ import type { Bandwidth } from '../exchange/pacer.ts'
 import type { Destination } from '../exchange/forwarder.ts'
 import type { Lease, Pool } from '../upstream/pool.ts'
 import type { Targets } from '../upstream/targets.ts'
-import { endOf } from '../upstream/end.ts'
+import { connectFault, endOf } from '../upstream/end.ts'
 import { upstreamTlsOptions } from '../upstream/tls.ts'
 import { writeProxyHeader } from '../listen/proxy-protocol.ts'
 import { cut, splice } from './splice.ts'
@@ -60,6 +60,7 @@ class FlowLife {
   #attempts = 0
   #bytesIn = 0
   #bytesOut = 0
+  #sentUs = 0
   #connectedUs = 0
   #firstByteUs = 0
   #poolName = ''
@@ -110,6 +111,7 @@ class FlowLife {
     this.#lease = lease
     this.#serverId = lease.serverId
     this.#attempts++
+    this.#sentUs = this.#nowUs()
     lease.onCut = () => {
       cut(this.#client)
       this.#connecting?.abandon()
@@ -132,8 +134,9 @@ class FlowLife {
       { destination, port, header: this.#proxyHeader() },
       {
         failed: (error, isSecuring) => {
-          const code = isSecuring && error !== null ? 'UPSTREAM_TLS_FAILED' : 'UPSTREAM_CONNECT_REFUSED'
-          failed(new Fault(code, `${where}: ${error?.message ?? 'closed'}`, { cause: error }))()
+          failed(
+            new Fault(connectFault(error, isSecuring && error !== null), `${where}: ${error?.message ?? 'closed'}`, { cause: error })
+          )()
         },
         ready: server => {
           if (isSettled) return
@@ -232,6 +235,8 @@ class FlowLife {
       server: this.#serverId,
       bytesIn: this.#bytesIn,
       bytesOut: this.#bytesOut,
+      attempts: this.#attempts,
+      sentUs: since(this.#sentUs),
       connectUs: since(this.#connectedUs),
       firstByteUs: since(this.#firstByteUs),
       totalUs: Math.round(tookUs)
@@ -253,6 +258,8 @@ interface FlowFacts {
   readonly server: string
   readonly bytesIn: number
   readonly bytesOut: number
+  readonly attempts: number
+  readonly sentUs: number
   readonly connectUs: number
   readonly firstByteUs: number
   readonly totalUs: number
@@ -275,8 +282,6 @@ export function flowRecord(site: FlowSite, downstream: Downstream, facts: FlowFa
     path: '',
     protocol,
     clientRttUs: downstream.handshakeUs ?? 0,
-    attempts: facts.server === '' ? 0 : 1,
-    sentUs: 0,
     status: 0,
     rule: '',
     requestId: id(),

@@ -7,6 +7,7 @@ import type { ListenerSpec } from '#model/snapshot/snapshot.ts'
 import { Fault } from '#engine/base/fault.ts'
 import type { Downstream } from '../exchange/exchange.ts'
 import { udpSocket, type DatagramListener } from '../listen/datagrams.ts'
+import { connectFault } from '../upstream/end.ts'
 import type { Lease } from '../upstream/pool.ts'
 import { flowRecord, type FlowServices, type FlowSite } from './flow.ts'
 
@@ -206,7 +207,7 @@ class Session {
     const socket = udpSocket(address)
     this.#socket = socket
     // An ICMP message that nobody listens there comes as an error of the socket.
-    socket.on('error', error => this.end(new Fault('UPSTREAM_CONNECT_REFUSED', `${lease.serverId}: ${error.message}`, { cause: error })))
+    socket.on('error', error => this.end(new Fault(connectFault(error, false), `${lease.serverId}: ${error.message}`, { cause: error })))
     socket.on('message', datagram => this.#answered(lease, datagram))
     socket.connect(port, address, () => {
       const waiting = this.#waiting ?? []
@@ -251,6 +252,8 @@ class Session {
       server: this.#lease?.serverId ?? '',
       bytesIn: this.#bytesIn,
       bytesOut: this.#bytesOut,
+      attempts: this.#lease === null ? 0 : 1,
+      sentUs: 0,
       connectUs: 0,
       firstByteUs: Math.round(this.#firstByteUs),
       totalUs: Math.round(tookUs)

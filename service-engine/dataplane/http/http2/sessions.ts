@@ -3,7 +3,7 @@ import { connect as netConnect, type OnReadOpts, type Socket } from 'node:net'
 import { connect as tlsConnect, type TLSSocket } from 'node:tls'
 import type { FaultCode } from '#engine/base/fault.ts'
 import type { Destination } from '../../exchange/forwarder.ts'
-import { endOf } from '../../upstream/end.ts'
+import { connectFault, endOf } from '../../upstream/end.ts'
 import { upstreamTlsOptions } from '../../upstream/tls.ts'
 import type { WireParts } from '../wire/parts.ts'
 import { Timer, type Lane } from '../wire/wheel.ts'
@@ -244,7 +244,7 @@ export class ServerSession implements OpenedUser {
     this.destination.connectionClosed()
     const waiting = this.#waiting
     this.#waiting = []
-    for (const user of waiting) user.unable(this.#isSecuring ? 'UPSTREAM_TLS_FAILED' : 'UPSTREAM_CONNECT_REFUSED', error)
+    for (const user of waiting) user.unable(connectFault(error, this.#isSecuring), error)
   }
 }
 

@@ -14,6 +14,7 @@ import type { Exchange, ResponseHead } from '../../exchange/exchange.ts'
 import type { Destination, ForwardEvents } from '../../exchange/forwarder.ts'
 import { headerOf, removeHeader, setHeader, stripHopByHop } from '../../exchange/headers.ts'
 import { splice } from '../../l4/splice.ts'
+import { connectFault } from '../../upstream/end.ts'
 import { tunnelIdleOf } from '../wire/pace.ts'
 import type { Passage } from './connection.ts'
 import { MAX_RESPONSE_HEAD_BYTES } from './outlet.ts'
@@ -339,7 +340,7 @@ export class Attempt {
   #lost(what: string, cause?: Error): Fault {
     const server = `${this.#destination.address()}:${this.#destination.port}`
     let code: FaultCode = 'UPSTREAM_RESET_UNANSWERED'
-    if (!this.#isRequestSent) code = this.#isSecuring ? 'UPSTREAM_TLS_FAILED' : 'UPSTREAM_CONNECT_REFUSED'
+    if (!this.#isRequestSent) code = connectFault(cause, this.#isSecuring)
     else if (this.#isResponseBegun) code = 'UPSTREAM_RESET'
     else if (this.#outgoing?.reusedSocket === true) code = 'UPSTREAM_RESET_WHILE_IDLE'
     return new Fault(code, `${server}: ${what}`, { cause })

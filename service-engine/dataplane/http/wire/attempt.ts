@@ -10,6 +10,7 @@ import type { Exchange } from '../../exchange/exchange.ts'
 import type { Destination, ForwardEvents } from '../../exchange/forwarder.ts'
 import { hasToken, headerOf, stripHopByHop } from '../../exchange/headers.ts'
 import { splice } from '../../l4/splice.ts'
+import { connectFault } from '../../upstream/end.ts'
 import type { ClientSide, ServerSide } from '../sides.ts'
 import { BodyReader, type Framing } from './body-reader.ts'
 import { EMPTY } from './bytes.ts'
@@ -175,7 +176,7 @@ export class Attempt implements ServerUser, ServerSide {
     if (this.#isEnded || this.#isResponseWhole) return
     const what = cause?.message ?? 'the connection closed before the answer was whole'
     let code: FaultCode = 'UPSTREAM_RESET_UNANSWERED'
-    if (!this.#isStanding) code = this.#server?.isSecuring === true ? 'UPSTREAM_TLS_FAILED' : 'UPSTREAM_CONNECT_REFUSED'
+    if (!this.#isStanding) code = connectFault(cause, this.#server?.isSecuring === true)
     else if (this.#isResponseBegun || this.#carry.length > 0) code = 'UPSTREAM_RESET'
     else if (this.#server?.isReused === true) code = 'UPSTREAM_RESET_WHILE_IDLE'
     this.fail(new Fault(code, `${this.#destination.address()}:${this.#destination.port}: ${what}`, { cause }))
