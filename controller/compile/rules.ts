@@ -1,4 +1,5 @@
 /** Policies as the engine walks them: security rules of every policy first, then request rules. */
+import { canonicalAddress } from '#model/resource/address.ts'
 import { variables } from '#model/resource/httppolicyset.ts'
 import type { headerAction, requestRule, rewriteAction, securityRule, switchingAction } from '#model/resource/httppolicyset.ts'
 import type { FilledKind } from '#model/resource/catalogue.ts'
@@ -6,7 +7,7 @@ import type { FilledShape } from '#model/resource/field.ts'
 import type { HeaderAction, NetworkRule, RequestRule, ResponseRule, RewriteSpec, RuleAction } from '#model/snapshot/snapshot.ts'
 import { limitOf } from './limit.ts'
 import { clientRanges, matchOf, statusRanges } from './match.ts'
-import { bodyOf, statusNumber, targetOf } from './pool.ts'
+import { bodyOf, serverId, statusNumber, targetOf } from './pool.ts'
 import { locationOf, redirectOf, tokensOf } from './redirect.ts'
 import type { Read, Reader } from './resources.ts'
 
@@ -123,7 +124,12 @@ function switchingOf(reader: Reader, action: FilledShape<typeof switchingAction>
   }
   const isPool = action.action === 'HTTP_SWITCHING_SELECT_POOL'
   const target = targetOf(reader, { pool: isPool ? action.pool_ref : undefined, group: isPool ? undefined : action.pool_group_ref })
-  return target === null ? null : { is: 'switch', target }
+  if (target === null) return null
+  const { server } = action
+  if (server === undefined || action.pool_ref === undefined) return { is: 'switch', target }
+  const { body } = reader.need('pool', action.pool_ref)
+  const host = server.ip.type === 'DNS' ? (server.hostname ?? server.ip.addr).toLowerCase() : canonicalAddress(server.ip.addr)
+  return { is: 'switch', target, serverId: serverId(host, server.port ?? body.default_server_port) }
 }
 
 function rewriteOf({ host_hdr: host, path, query }: FilledShape<typeof rewriteAction>): RewriteSpec {

@@ -6,6 +6,7 @@ import {
   headerName,
   inTenant,
   integer,
+  ipAddr,
   list,
   localFile,
   localStatus,
@@ -16,6 +17,8 @@ import {
   text,
   toolText
 } from './common.ts'
+import { canonicalAddress } from './address.ts'
+import type { CheckContext, JsonObject } from './kind.ts'
 import { matchTarget, matchViolations, responseMatchTarget } from './match.ts'
 import { rateViolations, ruleRateProfile } from './ratelimit.ts'
 import { locationAction, redirectAction, uriParam, uriViolations } from './redirect.ts'
@@ -112,24 +115,29 @@ export const rewriteAction = shape('rewrite', {
   )
 })
 
-export const switchingAction = shape(
-  'switching',
-  {
-    action: oneOf(
-      ['HTTP_SWITCHING_SELECT_POOL', 'HTTP_SWITCHING_SELECT_POOLGROUP', 'HTTP_SWITCHING_SELECT_LOCAL'],
-      'Where the request goes.',
-      {
-        required: true
-      }
-    ),
-    pool_ref: ref('pool', 'For SELECT_POOL.', {}),
-    pool_group_ref: ref('poolgroup', 'For SELECT_POOLGROUP.', {}),
-    status_code: oneOf(localStatus, 'For SELECT_LOCAL: status of the answer.', {}),
-    other_status_code: integer('For SELECT_LOCAL: status of the answer, when it is none of the named ones.', { min: 200, max: 599 }),
-    file: nested(localFile, 'For SELECT_LOCAL: body of the answer.', {})
-  },
-  { server: {} }
-)
+export const switchingAction = shape('switching', {
+  action: oneOf(
+    ['HTTP_SWITCHING_SELECT_POOL', 'HTTP_SWITCHING_SELECT_POOLGROUP', 'HTTP_SWITCHING_SELECT_LOCAL'],
+    'Where the request goes.',
+    {
+      required: true
+    }
+  ),
+  pool_ref: ref('pool', 'For SELECT_POOL.', {}),
+  pool_group_ref: ref('poolgroup', 'For SELECT_POOLGROUP.', {}),
+  status_code: oneOf(localStatus, 'For SELECT_LOCAL: status of the answer.', {}),
+  other_status_code: integer('For SELECT_LOCAL: status of the answer, when it is none of the named ones.', { min: 200, max: 599 }),
+  file: nested(localFile, 'For SELECT_LOCAL: body of the answer.', {}),
+  server: nested(
+    shape('server of a pool', {
+      ip: nested(ipAddr, 'Address of the server, or its name with type DNS.', { required: true, first: true }),
+      hostname: text('Name of the server, where the pool has one.', { maxLength: 255 }),
+      port: integer('Port; that of the pool when left out.', { min: 1, max: 65535, first: true })
+    }),
+    'For SELECT_POOL: the one server of the pool that gets the requests as long as it can; then the pool chooses.',
+    {}
+  )
+})
 
 export const securityAction = shape('security action', {
   action: oneOf(
@@ -227,7 +235,7 @@ export const httppolicyset = defineKind({
     for (const [i, rule] of (body.http_request_policy?.rules ?? []).entries())
       violations.push(
         ...matchViolations(rule.match, `/http_request_policy/rules/${i}/match`, context),
-        ...requestViolations(rule, `/http_request_policy/rules/${i}`)
+        ...requestViolations(rule, `/http_request_policy/rules/${i}`, context)
       )
     for (const [i, rule] of (body.http_response_policy?.rules ?? []).entries())
       violations.push(
@@ -276,7 +284,21 @@ function headerViolations(actions: readonly FilledShape<typeof headerAction>[] |
   })
 }
 
-function requestViolations(rule: FilledShape<typeof requestRule>, pointer: string): Violation[] {
+/** Servers of a group of addresses count as well; of those only the address is known here. */
+function hasServer({ pool_ref: ref, server }: FilledShape<typeof switchingAction>, context: CheckContext): boolean {
+  const pool = ref === undefined ? undefined : context.resource('pool', ref)
+  if (pool === undefined || server === undefined || pool['ipaddrgroup_ref'] !== undefined) return true
+  const defaultPort = pool['default_server_port'] ?? 80
+  const wanted = canonicalAddress(server.ip.addr).toLowerCase()
+  return ((pool['servers'] ?? []) as readonly JsonObject[]).some(({ ip, hostname, port }) => {
+    const names = [(ip as JsonObject | undefined)?.['addr'], hostname].map(name =>
+      canonicalAddress(typeof name === 'string' ? name : '').toLowerCase()
+    )
+    return names.includes(wanted) && (server.port ?? defaultPort) === (port === undefined || port === 0 ? defaultPort : port)
+  })
+}
+
+function requestViolations(rule: FilledShape<typeof requestRule>, pointer: string, context: CheckContext): Violation[] {
   const violations = headerViolations(rule.hdr_action, `${pointer}/hdr_action`)
   const say = (at: string, message: string): number => violations.push({ pointer: pointer + at, message })
   if (rule.redirect_action !== undefined && rule.switching_action !== undefined)
@@ -289,6 +311,9 @@ function requestViolations(rule: FilledShape<typeof requestRule>, pointer: strin
   if (switching === undefined) return violations
   if (switching.action === 'HTTP_SWITCHING_SELECT_POOL' && switching.pool_ref === undefined)
     say('/switching_action/pool_ref', `is required, because action is ${switching.action}`)
+  if (switching.server !== undefined && switching.action !== 'HTTP_SWITCHING_SELECT_POOL')
+    say('/switching_action/server', 'must not be there, because no pool is selected')
+  else if (switching.server !== undefined && !hasServer(switching, context)) say('/switching_action/server', 'must be a server of the pool')
   if (switching.action === 'HTTP_SWITCHING_SELECT_POOLGROUP' && switching.pool_group_ref === undefined)
     say('/switching_action/pool_group_ref', `is required, because action is ${switching.action}`)
   if (

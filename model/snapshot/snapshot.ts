@@ -411,7 +411,8 @@ export interface RequestRule {
 }
 
 export type RuleAction =
-  | { readonly is: 'switch'; readonly target: TargetSpec }
+  /** `serverId`: the server of the pool that is asked first. */
+  | { readonly is: 'switch'; readonly target: TargetSpec; readonly serverId?: string }
   | { readonly is: 'respond'; readonly status: number; readonly contentType: string; readonly bodyBase64: string }
   | {
       readonly is: 'redirect'

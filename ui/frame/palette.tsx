@@ -5,6 +5,7 @@ import type { KeyboardEvent, ReactNode } from 'react'
 import { useNavigate } from 'react-router'
 import { useRead } from '../feed/feed.tsx'
 import type { AnyObject } from '../feed/objects.ts'
+import { kindGroups } from '../settings/kinds.ts'
 
 interface Entry {
   readonly id: string
@@ -27,6 +28,11 @@ const actions: readonly Entry[] = [
   { title: 'Changes', kind: 'Page', to: '/changes' },
   { title: 'Settings', kind: 'Page', to: '/settings' }
 ].map(entry => ({ ...entry, id: entry.to }))
+
+/** Found by their name alone: there are many. */
+const settings: readonly Entry[] = kindGroups
+  .flatMap(({ kinds }) => kinds)
+  .map(({ kind, plural }) => ({ id: kind, title: plural, kind: 'Settings', to: `/settings/objects/${kind}` }))
 
 const searched = [
   { kind: 'virtualservice', title: 'Service', base: '/services' },
@@ -57,7 +63,8 @@ export function Palette({ onClose }: { readonly onClose: () => void }): ReactNod
   const asked = useDeferredValue(text.trim())
   const found = [useFound(0, asked), useFound(1, asked), useFound(2, asked)].flat()
   const wanted = text.trim().toLowerCase()
-  const entries = [...found, ...actions.filter(action => action.title.toLowerCase().includes(wanted))]
+  const named = ({ title }: Entry): boolean => title.toLowerCase().includes(wanted)
+  const entries = [...found, ...actions.filter(named), ...(wanted === '' ? [] : settings.filter(named))]
   const chosen = Math.min(at, entries.length - 1)
   const go = (entry: Entry | undefined): void => {
     if (!entry) return

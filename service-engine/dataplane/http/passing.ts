@@ -146,8 +146,9 @@ class Passing implements ClientSide, ServerSide {
 
   attemptEnded(): void {
     const { pacer } = this.#exchange
-    pacer?.down.stop()
-    pacer?.up.stop()
+    // Another attempt may have begun to wait.
+    if (this.#isHeld) pacer?.down.stop()
+    if (this.#isUpHeld) pacer?.up.stop()
     this.#client.attemptEnded(this)
   }
 

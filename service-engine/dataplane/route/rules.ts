@@ -151,6 +151,7 @@ function compileAction(action: RuleAction, rates: Rates | undefined): (exchange:
     case 'switch':
       return exchange => {
         exchange.target = action.target
+        exchange.wantedServer = action.serverId ?? ''
         return PASS
       }
     case 'respond': {

@@ -179,3 +179,16 @@ t.test('verdicts decide: what is down is not used, what is unknown only before a
   await judge(b!.port, 'down')
   t.equal(await seen(), '503')
 })
+
+t.test('a rule that names a server of the pool reaches it for as long as it can, and the pool chooses otherwise', async t => {
+  const servers = await Promise.all(['one', 'two', 'three'].map(name => openHttpServer(t, (_request, response) => response.end(name))))
+  const { load, port } = openTestPlane(t)
+  const pool = aPool(servers.map(server => server.port))
+  const named = aRule({ action: { is: 'switch', target: { is: 'pool', poolId: 'pool-1' }, serverId: `127.0.0.1:${servers[1]!.port}` } })
+  await load(aSnapshot({ services: [aService({ requestRules: [named] })], pools: [pool] }))
+  for (let i = 0; i < 6; i++) t.equal((await ask(port())).body, 'two')
+  const isEnabled = false
+  const without = { ...pool, servers: pool.servers.map((server, i) => (i === 1 ? { ...server, isEnabled } : server)) }
+  await load(aSnapshot({ revision: 2, services: [aService({ requestRules: [named] })], pools: [without] }))
+  for (let i = 0; i < 6; i++) t.match((await ask(port())).body, /one|three/)
+})

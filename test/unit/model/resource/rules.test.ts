@@ -62,6 +62,17 @@ const cases: readonly (readonly [kind: KindName, why: string, body: object, poin
     { network_profile_ref: 'networkprofile-no-snat' },
     ['/application_profile_ref', '/network_profile_ref']
   ],
+  ['virtualservice', 'a bandwidth that is none', { bandwidth: { down_bytes_per_s: 10 } }, ['/bandwidth/down_bytes_per_s']],
+  [
+    'virtualservice',
+    'a bandwidth of datagrams',
+    {
+      network_profile_ref: 'networkprofile-udp',
+      application_profile_ref: 'applicationprofile-l4',
+      bandwidth: { down_bytes_per_s: 100_000 }
+    },
+    ['/bandwidth']
+  ],
   ['virtualservice', 'UDP with HTTP', { network_profile_ref: 'networkprofile-udp' }, ['/network_profile_ref']],
   [
     'virtualservice',
@@ -298,6 +309,22 @@ const cases: readonly (readonly [kind: KindName, why: string, body: object, poin
   ],
   [
     'httppolicyset',
+    'a server that the pool does not have',
+    request({
+      switching_action: { action: 'HTTP_SWITCHING_SELECT_POOL', pool_ref: 'pool-two', server: { ip: v4('10.0.0.1'), port: 81 } }
+    }),
+    [`${at}/switching_action/server`]
+  ],
+  [
+    'httppolicyset',
+    'a server without a pool',
+    request({
+      switching_action: { action: 'HTTP_SWITCHING_SELECT_POOLGROUP', pool_group_ref: 'g', server: { ip: v4('10.0.0.1') } }
+    }),
+    [`${at}/switching_action/server`]
+  ],
+  [
+    'httppolicyset',
     'an answer without status',
     request({ switching_action: { action: 'HTTP_SWITCHING_SELECT_LOCAL' } }),
     [`${at}/switching_action/status_code`]
@@ -380,6 +407,10 @@ const cases: readonly (readonly [kind: KindName, why: string, body: object, poin
 ]
 
 const context = contextOf([
+  document('pool', {
+    name: 'two',
+    servers: [{ ip: { addr: '10.0.0.1', type: 'V4' } }, { ip: { addr: '10.0.0.2', type: 'V4' }, port: 8080 }]
+  }),
   document('networkprofile', { name: 'udp', profile: { type: 'PROTOCOL_TYPE_UDP_FAST_PATH' } }),
   document('applicationprofile', {
     name: 'telling',
