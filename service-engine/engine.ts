@@ -6,15 +6,17 @@ import type { Log } from '#model/base/log.ts'
 import type { Random } from '#model/base/random.ts'
 import { Scope } from '#model/base/scope.ts'
 import { VERSION } from '#model/base/version.ts'
-import { LIMIT_INTERVAL_MS, type Verdict } from '#model/message/message.ts'
+import { BINDINGS_INTERVAL_MS, LIMIT_INTERVAL_MS, type Verdict } from '#model/message/message.ts'
 import type { Violation } from '#model/resource/violation.ts'
 import type { Snapshot } from '#model/snapshot/snapshot.ts'
 import type { AgentSide, EngineSide } from './agent/port.ts'
 import { openCrew, type Bound, type WorkerThread } from './crew.ts'
 import type { ForwarderKind } from './dataplane/exchange/forwarder.ts'
+import { Exceptions } from './dataplane/upstream/exceptions.ts'
 import type { WorkerSetup } from './generation/orders.ts'
 import { openAccessLog } from './meter/access-log.ts'
 import { openHost } from './meter/host.ts'
+import { viewBindings } from './meter/layout.ts'
 import { openLimits } from './meter/limits.ts'
 import { watchOpenFiles } from './meter/open-files.ts'
 import { startSampler } from './meter/sampler.ts'
@@ -60,7 +62,7 @@ export interface Engine {
 }
 
 /** What this build can do, for the controller's placement. */
-const ABILITIES = ['tcp', 'udp', 'proxy-protocol', 'tls', 'ipv4', 'ipv6', 'shared-limits'] as const
+const ABILITIES = ['tcp', 'udp', 'proxy-protocol', 'tls', 'ipv4', 'ipv6', 'shared-limits', 'shared-bindings'] as const
 
 const noSnapshot: Tenants = { virtualServices: [], pools: [] }
 
@@ -172,6 +174,8 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     return layer2 === null ? 'that needs CAP_NET_ADMIN and the program ip' : layer2.prepare(spec)
   }
 
+  const exceptions = new Exceptions({ table: viewBindings(memory.buffer), nowEpochMs: clock.nowEpochMs })
+
   const names = watchNames({ lookUp: options.lookUp, clock, random, changed: () => monitors.addressesChanged() })
   scope.add(names.stop)
   const monitors = startMonitors({
@@ -228,6 +232,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     for (const key of shares.keys()) if (!servers.has(key)) shares.delete(key)
     running = snapshot
     limits.run(snapshot.virtualServices)
+    exceptions.run(snapshot.pools)
     names.watch(
       new Set(snapshot.pools.flatMap(pool => pool.servers.filter(server => server.isName && server.isEnabled).map(server => server.host)))
     )
@@ -259,6 +264,8 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     purge: crew.purge,
     quotasLeft: limits.quotasLeft,
     ...(layer2 === null ? {} : { peersSeen: layer2.peersSeen.bind(layer2), ownedVips: layer2.owned.bind(layer2) }),
+    bindClients: exceptions.take,
+    connected: () => exceptions.connected(),
     standDown: async reason => {
       stoodDown = reason
       await layer2?.stop()
@@ -293,6 +300,8 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       agent?.tellQuotas(limits.quotasUsed)
     })
   )
+
+  scope.add(clock.every(BINDINGS_INTERVAL_MS, () => agent?.tellBindings?.(exceptions.made)))
 
   try {
     agent = await options.openAgent(engineSide)

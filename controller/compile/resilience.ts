@@ -109,6 +109,9 @@ const whenDownOf = {
   HM_DOWN_CONTINUE_PERSISTENT_SERVER: 'continue'
 } as const
 
+/** The profile has none for headers: that of an application's cookie when it is not told. */
+const HEADER_TIMEOUT_S = 20 * 60
+
 function persistenceOf(
   reader: Reader,
   { uuid, body: profile }: Read<'applicationpersistenceprofile'>,
@@ -144,7 +147,7 @@ function persistenceOf(
     case 'PERSISTENCE_TYPE_CUSTOM_HTTP_HEADER': {
       const name = profile.hdr_persistence_profile?.prst_hdr_name
       if (name === undefined) throw new CannotBuild('its persistence profile does not name a header')
-      return { is: 'header', name, servers: serversByValue(pool), whenDown }
+      return { is: 'header', name, servers: serversByValue(pool), timeoutS: HEADER_TIMEOUT_S, whenDown }
     }
     case 'PERSISTENCE_TYPE_APP_COOKIE': {
       const cookie = profile.app_cookie_persistence_profile

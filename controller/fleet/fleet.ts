@@ -7,6 +7,7 @@ import type { ChangeOrder, ChangeResult } from '#controller/change/order.ts'
 import type { AuthorityPort, Seal } from '#controller/pki/port.ts'
 import type { Store } from '#controller/store/store.ts'
 import type { TelemetryPort } from '#controller/telemetry/port.ts'
+import { SharedBindings } from './bindings.ts'
 import { Caches } from './caches.ts'
 import { makeActions } from './action.ts'
 import { openChannel } from './channel.ts'
@@ -73,6 +74,7 @@ export async function openFleet(options: FleetOptions): Promise<Fleet> {
     plan: () => planner.plan([...roster.engines]),
     isMoving: () => planner.placer.isMoving,
     onPlanned: () => runtime.planned(),
+    onOrder: (engine, manifest) => bindings.ordered(engine, manifest),
     onAnswer: (engine, isNews) => {
       // Whoever waits for this engine to take over may be able to leave now.
       if (isNews && planner.placer.isMoving) pusher.schedule()
@@ -80,6 +82,7 @@ export async function openFleet(options: FleetOptions): Promise<Fleet> {
       else announce({ kind: 'serviceengine', uuid: engine.uuid })
     }
   })
+  const bindings = new SharedBindings({ clock, engines: () => roster.engines })
   const quotas = new Quotas({ store, clock, log })
   const limits = new SharedLimits({
     clock,
@@ -228,6 +231,8 @@ export async function openFleet(options: FleetOptions): Promise<Fleet> {
         return limits.used(engine.uuid, message.limits)
       case 'QuotasUsed':
         return quotasUsed(engine, message.quotas)
+      case 'ClientsBound':
+        return bindings.told(engine, message.bindings)
       case 'ServersJudged':
         for (const judged of message.servers) engine.judgements.set(`${judged.poolId}/${judged.serverId}`, judged)
         return runtime.judged(engine, message.servers)
@@ -379,6 +384,7 @@ export async function openFleet(options: FleetOptions): Promise<Fleet> {
     engineRuntime: runtime.engine,
     virtualServiceRuntime: runtime.virtualService,
     poolRuntime: runtime.pool,
+    persistence: (uuid, limit) => bindings.runtime(uuid, limit),
     onStateChange: listener => {
       listeners.add(listener)
       return () => void listeners.delete(listener)
@@ -392,6 +398,7 @@ export async function openFleet(options: FleetOptions): Promise<Fleet> {
       runtime.stop()
       limits.stop()
       quotas.stop()
+      bindings.stop()
       await channel.close()
     }
   }

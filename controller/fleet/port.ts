@@ -1,6 +1,12 @@
 /** What the rest of the controller may ask of the fleet. */
 import type { CachePurge, Explanation, RequestQuestion, RequestTrace, TraceOrder } from '#model/message/message.ts'
-import type { CachePurgeRuntime, ServiceEngineRuntime, VirtualServiceRuntime, PoolRuntime } from '#model/resource/runtime.ts'
+import type {
+  CachePurgeRuntime,
+  PersistenceRuntime,
+  ServiceEngineRuntime,
+  VirtualServiceRuntime,
+  PoolRuntime
+} from '#model/resource/runtime.ts'
 
 export interface FleetPort {
   /** Something was committed: placement and push follow soon, coalesced. */
@@ -9,6 +15,8 @@ export interface FleetPort {
   readonly engineRuntime: (uuid: string) => ServiceEngineRuntime | undefined
   readonly virtualServiceRuntime: (uuid: string) => VirtualServiceRuntime | undefined
   readonly poolRuntime: (uuid: string) => PoolRuntime | undefined
+  /** Bindings that the engines of a pool share, so many of them at most. */
+  readonly persistence?: (poolUuid: string, limit: number) => PersistenceRuntime
   /** Asks an engine that runs the virtual service; undefined when none is there or answers in time. */
   readonly explain?: (question: RequestQuestion) => Promise<{ readonly engineUuid: string; readonly explanation: Explanation } | undefined>
   /** Traces of live requests. */

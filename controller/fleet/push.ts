@@ -24,6 +24,8 @@ export interface PushOptions {
   /** What each engine should run now; called at most once in each interval of coalescing. */
   readonly plan: () => ReadonlyMap<string, Wanted>
   readonly onPlanned: () => void
+  /** The engine is about to run this, or does already. */
+  readonly onOrder: (engine: Engine, manifest: Manifest) => void
   /** Services leave engines: a plan may be due though nothing was changed. */
   readonly isMoving: () => boolean
   /** An engine answered; `isNews`: it runs or refuses other things than before, not only another number. */
@@ -177,9 +179,13 @@ export class Pusher {
     if (link === undefined || wanted === undefined || !engine.isLive) return
     const { manifest } = wanted
     if (link.order !== undefined && clock.nowMs() - link.order.sentAtMs < ANSWER_TIMEOUT_MS) return
-    if (engine.runningHash === manifest.hash) return this.#noteEqual(engine, manifest)
+    if (engine.runningHash === manifest.hash) {
+      this.#options.onOrder(engine, manifest)
+      return this.#noteEqual(engine, manifest)
+    }
     if (engine.held !== undefined) return
     if (link.refusedHash === manifest.hash) return
+    this.#options.onOrder(engine, manifest)
     link.order = { manifest, sentAtMs: clock.nowMs() }
     engine.session?.send({ type: 'ApplySnapshot', manifest, parts: partsToSend(wanted, link.held) })
   }

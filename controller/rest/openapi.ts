@@ -105,6 +105,13 @@ export function runtimeDoc(definition: KindDefinition): RouteDoc {
   return { summary: `How a ${lower(definition.title)} is`, tag: definition.kind, status: 200, answer: anyObject }
 }
 
+export const persistenceDoc: RouteDoc = {
+  summary: 'Clients of a pool that engines tell each other of: hashes, servers and ages; 1,000 at most, the last used first',
+  tag: 'pool',
+  status: 200,
+  answer: anyObject
+}
+
 export function inventoryDoc(definition: KindDefinition, isList: boolean): RouteDoc {
   const row: JsonObject = {
     type: 'object',

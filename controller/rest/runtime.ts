@@ -13,7 +13,7 @@ import type {
 import type { StoredResource } from '#controller/store/store.ts'
 import { baseOf, nextPage, plainView, toAnswer } from './answer.ts'
 import { callerOf } from './caller.ts'
-import { runtimeDoc, inventoryDoc } from './openapi.ts'
+import { runtimeDoc, inventoryDoc, persistenceDoc } from './openapi.ts'
 import { parseList } from './query.ts'
 import type { RawQuery } from './query.ts'
 import { findSeen, listSeen } from './reads.ts'
@@ -104,8 +104,16 @@ interface ById {
   readonly Params: { readonly uuid: string }
 }
 
+/** So many bindings are listed. */
+const BINDINGS_LISTED = 1_000
+
 export function useRuntime(app: FastifyInstance, services: RestServices): void {
-  const { store } = services
+  const { store, fleet } = services
+  app.get<ById>('/api/pool/:uuid/persistence', { config: { doc: persistenceDoc } }, async request => {
+    const { uuid } = findSeen(store, callerOf(request), 'pool', request.params.uuid)
+    return fleet.persistence?.(uuid, BINDINGS_LISTED) ?? { count: 0, servers: [], results: [] }
+  })
+
   for (const kind of runtimeKinds) {
     const definition = kinds[kind]
     for (const path of ['runtime', 'runtime/detail'])

@@ -5,12 +5,13 @@
 import type { Part, PartEntry } from '#model/snapshot/snapshot.ts'
 import type { Violation } from '#model/resource/violation.ts'
 import { BUCKETS } from './histogram.ts'
-import { LIMIT_USES_MAX, OWNED_VIPS_MAX, PEERS_MAX } from './message.ts'
+import { BINDINGS_TOLD_MAX, LIMIT_USES_MAX, OWNED_VIPS_MAX, PEERS_MAX } from './message.ts'
 import type {
   AgentMessage,
   CachePurge,
   CacheTotals,
   HedgeTotals,
+  ClientBinding,
   Ejection,
   Explanation,
   HostSample,
@@ -310,6 +311,16 @@ type Shapes<Message extends { readonly type: string }> = {
   readonly [T in Message['type']]: Read<Extract<Message, { readonly type: T }>>
 }
 
+const binding = object<ClientBinding>({
+  poolId: name,
+  client: (value, at) => (typeof value === 'string' && /^[0-9a-f]{16}$/.test(value) ? value : fail(at, '16 hexadecimal digits')),
+  serverId: name,
+  spread: whole,
+  boundAgoMs: whole,
+  idleS: whole,
+  timeoutS: whole
+})
+
 const hubShapes: Shapes<HubMessage> = {
   Welcome: object({
     type: one('Welcome'),
@@ -331,6 +342,7 @@ const hubShapes: Shapes<HubMessage> = {
   TraceRequests: object({ type: one('TraceRequests'), order: traceOrder }),
   ShareLimits: object({ type: one('ShareLimits'), shares: list(object<LimitShare>({ ...bucket, owedMs: count }), 200_000) }),
   PurgeCache: object({ type: one('PurgeCache'), sequence: whole, virtualServiceId: name, purge }),
+  BindClients: object({ type: one('BindClients'), bindings: list(binding, BINDINGS_TOLD_MAX) }),
   QuotasLeft: object({
     type: one('QuotasLeft'),
     quotas: list(object<QuotaLeft>({ limitId: name, bucket: whole, endsAtEpochMs: whole, left: whole }), 200_000)
@@ -372,6 +384,7 @@ const agentShapes: Shapes<AgentMessage> = {
     type: one('LimitsUsed'),
     limits: list(object<LimitUse>({ ...bucket, asked: whole, owedMs: count }), LIMIT_USES_MAX)
   }),
+  ClientsBound: object({ type: one('ClientsBound'), bindings: list(binding, BINDINGS_TOLD_MAX) }),
   CachePurged: object({ type: one('CachePurged'), sequence: whole, objects: count }),
   QuotasUsed: object({
     type: one('QuotasUsed'),

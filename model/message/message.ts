@@ -30,6 +30,7 @@ export type HubMessage =
   | PurgeCache
   | TraceRequests
   | PeersSeen
+  | BindClients
 
 export interface Welcome {
   readonly type: 'Welcome'
@@ -164,6 +165,26 @@ export interface OwnedVip {
   readonly term: number
 }
 
+/** Clients that other engines have given to servers; only to engines with the ability `shared-bindings`. */
+export interface BindClients {
+  readonly type: 'BindClients'
+  readonly bindings: readonly ClientBinding[]
+}
+
+export interface ClientBinding {
+  readonly poolId: string
+  /** A hash of pool and client in 16 hexadecimal digits, the same on all engines: neither address nor cookie travels. */
+  readonly client: string
+  readonly serverId: string
+  /** What the client's place among the servers is computed from; 0 where it is not. */
+  readonly spread: number
+  /** Ages, so that clocks need not agree. Of two bindings of a client the younger holds. */
+  readonly boundAgoMs: number
+  readonly idleS: number
+  /** A client that is away for longer is forgotten. */
+  readonly timeoutS: number
+}
+
 // --- agent to controller ------------------------------------------------------------------------------------------
 
 export type AgentMessage =
@@ -182,6 +203,7 @@ export type AgentMessage =
   | QuotasUsed
   | AddressesOwned
   | AskPeers
+  | ClientsBound
 
 export interface Hello {
   readonly type: 'Hello'
@@ -398,6 +420,17 @@ export interface ServerJudgement {
 }
 
 export type Verdict = 'up' | 'down' | 'unknown'
+
+/** At most so many bindings are told of at once; the rest waits for the next message. */
+export const BINDINGS_TOLD_MAX = 1_024
+/** How often engines look for some to tell. */
+export const BINDINGS_INTERVAL_MS = 250
+
+/** Clients that are not where every engine would send them by itself. A controller without them does not understand it. */
+export interface ClientsBound {
+  readonly type: 'ClientsBound'
+  readonly bindings: readonly ClientBinding[]
+}
 
 /** At most so many buckets are told of at once: the busiest. */
 export const LIMIT_USES_MAX = 1_024

@@ -110,6 +110,22 @@ export interface LimitRuntime {
   }[]
 }
 
+/** Clients of a pool that are elsewhere than where every engine would send them by itself, and those of sessions that were learnt. */
+export interface PersistenceRuntime {
+  readonly count: number
+  readonly servers: readonly { readonly server: string; readonly count: number }[]
+  /** The last used first. */
+  readonly results: readonly {
+    /** A hash: neither address nor cookie is kept. */
+    readonly client: string
+    readonly server: string
+    readonly bound_s: number
+    readonly idle_s: number
+    /** Idle for longer, it is forgotten. */
+    readonly timeout_s: number
+  }[]
+}
+
 /** Answers that are kept, over all engines; totals since each engine started, but `objects` and `bytes`, which are now. */
 export interface CacheRuntime {
   readonly hits: number

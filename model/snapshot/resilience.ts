@@ -68,8 +68,14 @@ export type PersistenceSpec = { readonly whenDown: 'pick-new' | 'abort' | 'conti
       readonly prefixLength: number
       readonly timeoutS: number
     }
-  /** `servers`: header value -> server id; values of no server are spread by a hash. */
-  | { readonly is: 'header'; readonly name: string; readonly servers: Readonly<Record<string, string>> }
+  | {
+      readonly is: 'header'
+      readonly name: string
+      /** Header value -> server id; values of no server are spread by a hash. */
+      readonly servers: Readonly<Record<string, string>>
+      /** Of such a value. */
+      readonly timeoutS: number
+    }
   /** The application's own cookie. */
   | { readonly is: 'app-cookie'; readonly name: string; readonly timeoutS: number }
 )

@@ -9,7 +9,7 @@ import type { Log } from '#model/base/log.ts'
 import { backoffMs } from '#model/base/random.ts'
 import type { Random } from '#model/base/random.ts'
 import { PROTOCOL } from '#model/message/message.ts'
-import type { Hello, HubMessage, QuotaUse, Sample, RequestTrace } from '#model/message/message.ts'
+import type { ClientBinding, Hello, HubMessage, QuotaUse, Sample, RequestTrace } from '#model/message/message.ts'
 import type { Violation } from '#model/resource/violation.ts'
 import { manifestText } from '#model/snapshot/canonical.ts'
 import { SNAPSHOT_VERSION } from '#model/snapshot/snapshot.ts'
@@ -150,6 +150,13 @@ class Agent implements AgentSide {
     if (this.#link?.isLive) this.#link.send({ type: 'AskPeers', engineIds })
   }
 
+  tellBindings(made: () => readonly ClientBinding[]): void {
+    const link = this.#link
+    if (!link?.isLive || link.backlogBytes >= SAMPLE_BACKLOG_BYTES) return
+    const bindings = made()
+    if (bindings.length > 0) link.send({ type: 'ClientsBound', bindings })
+  }
+
   status(): LinkStatus {
     const isConnected = this.#link?.isLive === true
     const reason = this.#lastFailure === '' ? 'not connected to the controller yet' : this.#lastFailure
@@ -192,6 +199,7 @@ class Agent implements AgentSide {
         // An older controller does not know the message: it ignores it.
         const vips = this.#options.engineSide.ownedVips?.()
         if (vips !== undefined) link.send({ type: 'AddressesOwned', vips })
+        this.#options.engineSide.connected?.()
         this.#flushSamples()
         void this.#renewIfDue()
       },
@@ -240,6 +248,7 @@ class Agent implements AgentSide {
     else if (message.type === 'ExplainRequest') void this.#explain(message)
     else if (message.type === 'QuotasLeft') this.#options.engineSide.quotasLeft?.(message.quotas)
     else if (message.type === 'ShareLimits') this.#options.engineSide.shareLimits?.(message.shares)
+    else if (message.type === 'BindClients') this.#options.engineSide.bindClients?.(message.bindings)
     else if (message.type === 'PurgeCache') void this.#purge(message)
     else if (message.type === 'PeersSeen') this.#options.engineSide.peersSeen?.(message.peers)
     else if (message.type === 'TraceRequests') this.#options.engineSide.trace?.(message.order)

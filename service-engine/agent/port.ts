@@ -4,6 +4,7 @@
  */
 import type {
   CachePurge,
+  ClientBinding,
   Explanation,
   Hello,
   LimitShare,
@@ -42,6 +43,10 @@ export interface EngineSide {
   readonly peersSeen?: (peers: readonly SeenPeer[]) => void
   /** Addresses that the engine owns now. */
   readonly ownedVips?: () => readonly OwnedVip[]
+  /** Clients that other engines have given to servers. */
+  readonly bindClients?: (bindings: readonly ClientBinding[]) => void
+  /** The link stands: whoever is at its other end may know nothing. */
+  readonly connected?: () => void
   /** No longer trusted: listeners close. */
   readonly standDown: (reason: string) => Promise<void>
 }
@@ -59,6 +64,8 @@ export interface AgentSide {
   /** Told now when there is a link; else with the next Welcome. */
   readonly vipsOwned?: (vips: readonly OwnedVip[]) => void
   readonly askPeers?: (engineIds: readonly string[]) => void
+  /** Asks which clients the other engines must know of and tells it, when there is a link. */
+  readonly tellBindings?: (made: () => readonly ClientBinding[]) => void
   readonly status: () => LinkStatus
   readonly stop: () => Promise<void>
 }

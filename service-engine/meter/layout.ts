@@ -85,11 +85,30 @@ export const ROW_BYTES = ROW_LENGTH * Float64Array.BYTES_PER_ELEMENT
  * Ahead of the slots: which client is bound to which server, of all pools. Sets of ways: an entry may lie in any way of the
  * set that its key says. Nothing of it takes memory before it is written to.
  */
-export const BINDING = { keyHigh: 0, keyLow: 1, server: 2, usedAtS: 3 } as const
-export const BINDING_LENGTH = 4
+export const BINDING = {
+  keyHigh: 0,
+  keyLow: 1,
+  /** Hash of the server's id. */
+  server: 2,
+  usedAtS: 3,
+  /** Hash of the pool's id. */
+  pool: 4,
+  /** What the client's place among the servers is computed from; 0 where it is not. */
+  spread: 5,
+  /** Time since the epoch in milliseconds, its lowest 32 bits. */
+  boundAtMs: 6,
+  /** 1: the other engines are told of it, and of its use. */
+  isTold: 7
+} as const
+export const BINDING_LENGTH = 8
 export const BINDING_WAYS = 8
 export const BINDING_SETS = 32_768
-export const BINDING_BYTES = BINDING_SETS * BINDING_WAYS * BINDING_LENGTH * Int32Array.BYTES_PER_ELEMENT
+const BINDING_CELLS = BINDING_SETS * BINDING_WAYS * BINDING_LENGTH
+/** Behind the entries: how many changes were written down so far, and (a cache line on) where the last ones are, plus one. */
+export const JOURNAL_COUNT = BINDING_CELLS
+export const JOURNAL = BINDING_CELLS + 16
+export const JOURNAL_LENGTH = 16_384
+export const BINDING_BYTES = (JOURNAL + JOURNAL_LENGTH) * Int32Array.BYTES_PER_ELEMENT
 
 export function viewBindings(buffer: SharedArrayBuffer): Int32Array<SharedArrayBuffer> {
   return new Int32Array(buffer, 0, BINDING_BYTES / Int32Array.BYTES_PER_ELEMENT)

@@ -105,6 +105,12 @@ export const hubMessages: readonly HubMessage[] = [
     type: 'ShareLimits',
     shares: [{ virtualServiceId: 'virtualservice-1', limitId: 'virtualservice-1/requests', bucket: 2 ** 45 - 1, share: 0.25, owedMs: 1.5 }]
   },
+  {
+    type: 'BindClients',
+    bindings: [
+      { poolId: 'pool-1', client: '00c0ffee0badf00d', serverId: '10.0.0.1:80', spread: 9, boundAgoMs: 12, idleS: 0, timeoutS: 300 }
+    ]
+  },
   { type: 'QuotasLeft', quotas: [{ limitId: 'virtualservice-1/requests', bucket: 7, endsAtEpochMs: 1_800_057_600_000, left: 9 }] }
 ]
 
@@ -220,6 +226,12 @@ export const agentMessages: readonly AgentMessage[] = [
         asked: 625,
         owedMs: 50
       }
+    ]
+  },
+  {
+    type: 'ClientsBound',
+    bindings: [
+      { poolId: 'pool-1', client: '00c0ffee0badf00d', serverId: '10.0.0.1:80', spread: 9, boundAgoMs: 12, idleS: 0, timeoutS: 300 }
     ]
   },
   {

@@ -25,11 +25,16 @@ export function consistentHash(by: Extract<BalanceSpec, { is: 'consistent-hash' 
         seeds = candidates.map(candidate => hashText(candidate.id))
         known = candidates
       }
-      const slot = hashText(keyOf(question)) % SLOTS
+      const slot = slotOf(keyOf(question))
       if (table[slot] === EMPTY) table[slot] = heaviest(candidates, seeds, slot)
       return candidates[table[slot]!]
     }
   }
+}
+
+/** The slot that who asks with `key` is in. */
+export function slotOf(key: string): number {
+  return hashText(key) % SLOTS
 }
 
 function keyFor(by: Extract<BalanceSpec, { is: 'consistent-hash' }>['by'], header: string): (question: Question) => string {

@@ -1,16 +1,16 @@
 /** How the requests of one client stay with one server: who it was, and how it is remembered. */
 import { isIPv4, isIPv6 } from 'node:net'
 import type { PersistenceSpec } from '#model/snapshot/resilience.ts'
-import { hashText } from '../balance/consistent-hash.ts'
+import type { PoolPart } from '#model/snapshot/snapshot.ts'
+import { hashText, slotOf } from '../balance/consistent-hash.ts'
 import type { Question } from '../balance/balancer.ts'
 import type { Exchange } from '../exchange/exchange.ts'
 import { headerOf } from '../exchange/headers.ts'
-import { Bindings } from './bindings.ts'
+import { Bindings, makeHome } from './bindings.ts'
 import { cookieOf, ServerCookie } from './server-cookie.ts'
 
 export interface PersistenceServices {
-  readonly poolId: string
-  readonly serverIds: readonly string[]
+  readonly pool: PoolPart
   /** The shared table. */
   readonly bindings: Int32Array
   readonly nowEpochMs: () => number
@@ -40,10 +40,10 @@ export function makePersistence<K extends PersistenceSpec['is']>(
   return make(spec, services)
 }
 
-function byCookie(spec: Extract<PersistenceSpec, { is: 'cookie' }>, { poolId, serverIds, nowEpochMs }: PersistenceServices): Persistence {
+function byCookie(spec: Extract<PersistenceSpec, { is: 'cookie' }>, { pool, nowEpochMs }: PersistenceServices): Persistence {
   const { name, timeoutS, whenDown } = spec
-  const cookie = new ServerCookie(spec.keyBase64, poolId)
-  const known = new Set(serverIds)
+  const cookie = new ServerCookie(spec.keyBase64, pool.id)
+  const known = new Set(pool.servers.map(({ id }) => id))
   const nowS = (): number => Math.trunc(nowEpochMs() / 1000)
   const find = (header: string): string | undefined => {
     const value = cookieOf(header, name)
@@ -63,28 +63,40 @@ function byCookie(spec: Extract<PersistenceSpec, { is: 'cookie' }>, { poolId, se
   }
 }
 
-/** A hash spreads clients, the same on every engine; the table keeps who was here lately where it was when servers come and go. */
 function byAddress(spec: Extract<PersistenceSpec, { is: 'client-address' }>, services: PersistenceServices): Persistence {
-  const table = tableOf(spec.timeoutS, services)
-  const keyOf = ({ clientIp }: Question): string => networkOf(clientIp, spec.prefixLength)
+  const { whenDown, timeoutS, prefixLength } = spec
+  return { whenDown, ...spreadBy(({ clientIp }) => networkOf(clientIp, prefixLength), timeoutS, services) }
+}
+
+function byHeader(spec: Extract<PersistenceSpec, { is: 'header' }>, services: PersistenceServices): Persistence {
+  const { servers, timeoutS, whenDown } = spec
+  const name = spec.name.toLowerCase()
+  // Without the header there is nothing to stick to but the client.
+  const spread = spreadBy(question => question.header(name) || question.clientIp, timeoutS, services)
   return {
-    whenDown: spec.whenDown,
-    find: question => table.find(keyOf(question)),
-    keyOf,
-    given: (question, serverId) => table.bind(keyOf(question), serverId)
+    whenDown,
+    ...spread,
+    find: question => {
+      const value = question.header(name)
+      return value !== '' && Object.hasOwn(servers, value) ? servers[value] : spread.find(question)
+    }
   }
 }
 
-function byHeader({ name, servers, whenDown }: Extract<PersistenceSpec, { is: 'header' }>): Persistence {
-  const lowerCase = name.toLowerCase()
+/** A hash spreads clients, the same on every engine; the table keeps who was here lately where it was when servers come and go. */
+function spreadBy(
+  keyOf: (question: Question) => string,
+  timeoutS: number,
+  services: PersistenceServices
+): Required<Pick<Persistence, 'find' | 'keyOf' | 'given'>> {
+  const table = tableOf(timeoutS, services)
   return {
-    whenDown,
-    find: question => {
-      const value = question.header(lowerCase)
-      return value !== '' && Object.hasOwn(servers, value) ? servers[value] : undefined
-    },
-    // Without the header there is nothing to stick to but the client.
-    keyOf: question => question.header(lowerCase) || question.clientIp
+    find: question => table.find(keyOf(question)),
+    keyOf,
+    given: (question, serverId) => {
+      const key = keyOf(question)
+      table.bind(key, serverId, slotOf(key))
+    }
   }
 }
 
@@ -117,15 +129,15 @@ function byAppCookie(
 }
 
 /** The shared table in terms of server ids. */
-function tableOf(timeoutS: number, { bindings, poolId, serverIds, nowEpochMs }: PersistenceServices) {
-  const table = new Bindings(bindings, poolId, timeoutS, nowEpochMs)
-  const idOf = new Map(serverIds.map(id => [hashText(id), id]))
+function tableOf(timeoutS: number, { bindings, pool, nowEpochMs }: PersistenceServices) {
+  const table = new Bindings(bindings, { poolId: pool.id, timeoutS, home: makeHome(pool), nowEpochMs })
+  const idOf = new Map(pool.servers.map(({ id }) => [hashText(id), id]))
   return {
     find: (client: string): string | undefined => {
       const server = table.find(client)
       return server === undefined ? undefined : idOf.get(server)
     },
-    bind: (client: string, serverId: string): void => table.bind(client, hashText(serverId))
+    bind: (client: string, serverId: string, spread?: number): void => table.bind(client, hashText(serverId), spread)
   }
 }
 

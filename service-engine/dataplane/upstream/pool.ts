@@ -201,8 +201,7 @@ export class Pool {
       part.persistence === undefined
         ? null
         : makePersistence(part.persistence, {
-            poolId: part.id,
-            serverIds: part.servers.map(({ id }) => id),
+            pool: part,
             bindings: memory.bindings,
             nowEpochMs: services.clock.nowEpochMs
           })
@@ -302,7 +301,7 @@ export class Pool {
     }
     const persistence = this.#persistence
     if (persistence === null) return this.#leaseAny(this.#balancer, question, tried)
-    const bound = tried === null ? this.#leaseBound(persistence, question) : undefined
+    const bound = this.#leaseBound(persistence, question, tried)
     if (bound !== undefined) return bound
     const { keyOf } = persistence
     const lease =
@@ -314,10 +313,13 @@ export class Pool {
   }
 
   /** Undefined when the client is bound to no server that may be used. */
-  #leaseBound({ find, whenDown }: Persistence, question: Question): HeldLease | Refusal | undefined {
+  #leaseBound({ find, whenDown }: Persistence, question: Question, tried: readonly string[] | null): HeldLease | Refusal | undefined {
+    if (tried !== null && whenDown === 'pick-new') return undefined
     const id = find(question)
     const member = id === undefined ? undefined : this.#memberById.get(id)
     if (member === undefined || !this.#takesBound(member)) return undefined
+    // It failed just now: who must not leave it is not served by another.
+    if (tried?.includes(member.id) === true) return 'none'
     if (this.part.monitors.length > 0 && member.server.cell.verdict() === 'down') {
       if (whenDown === 'pick-new') return undefined
       if (whenDown === 'abort') return 'none'
@@ -343,7 +345,8 @@ export class Pool {
       picked = balancer.pick(candidates, question)
     }
     if (picked === undefined) return 'none'
-    if (this.#shares !== null) picked = this.#rampedUp(picked, candidates)
+    // Who is spread by a key goes where every engine would send it.
+    if (this.#shares !== null && balancer !== this.#spread) picked = this.#rampedUp(picked, candidates)
     if (tried === null || !tried.includes(picked.id)) {
       const lease = this.#take(picked)
       if (lease !== undefined) return lease

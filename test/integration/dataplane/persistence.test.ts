@@ -152,7 +152,7 @@ t.test('a header names the server, or spreads clients', async t => {
   const ports = await openServers(t, 4)
   const { load, port } = openTestPlane(t)
   const servers = { blue: `127.0.0.1:${ports[2]}` }
-  const pool = persistent(ports, { is: 'header', name: 'X-Where', servers, whenDown: 'pick-new' })
+  const pool = persistent(ports, { is: 'header', name: 'X-Where', servers, timeoutS: 60, whenDown: 'pick-new' })
   await load(aSnapshot({ services: [aService()], pools: [pool] }))
   const seen = new Map<string, Set<string>>()
   for (let n = 0; n < 60; n++) {

@@ -20,7 +20,8 @@ t.test('the samples above are of every type', async t => {
     'ShareLimits',
     'PurgeCache',
     'TraceRequests',
-    'QuotasLeft'
+    'QuotasLeft',
+    'BindClients'
   ]
   const agent: readonly AgentMessage['type'][] = [
     'Hello',
@@ -35,7 +36,8 @@ t.test('the samples above are of every type', async t => {
     'LimitsUsed',
     'CachePurged',
     'RequestTraced',
-    'QuotasUsed'
+    'QuotasUsed',
+    'ClientsBound'
   ]
   t.same(new Set(hubMessages.map(message => message.type)), new Set(hub))
   t.same(new Set(agentMessages.map(message => message.type)), new Set(agent))

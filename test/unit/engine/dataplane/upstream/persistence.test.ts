@@ -12,7 +12,12 @@ function openBindings(workers = 1) {
   const memory = makeMemory({ workers, nowMs: clock.nowMs })
   const slots = memory.assign({ virtualServices: [], pools: [] })
   const of = (poolId: string, worker = 0) =>
-    new Bindings(attachMemory(memory.buffer, worker, workers, slots).bindings, poolId, 60, clock.nowEpochMs)
+    new Bindings(attachMemory(memory.buffer, worker, workers, slots).bindings, {
+      poolId,
+      timeoutS: 60,
+      home: () => undefined,
+      nowEpochMs: clock.nowEpochMs
+    })
   return { clock, of }
 }
 
