@@ -141,6 +141,10 @@ async function start(
     scope.add(releases.stop)
     const scale = openScale({
       store,
+      change,
+      actor: controllerActor,
+      poolRuntime: fleet.poolRuntime,
+      webhooks,
       actions: fleet.actions,
       enginesOf: uuid => planner.service(uuid)?.engineUuids ?? [],
       groups: {

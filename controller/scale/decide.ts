@@ -27,6 +27,8 @@ export interface ScaleSettings {
   readonly maxStepIn: number
   /** Asked for whatever the load is, and why: a size that somebody else does not see to already. */
   readonly floor?: { readonly count: number; readonly words: string; readonly cause: 'load' | 'schedule' }
+  /** The floor alone says how many there are: what it no longer asks for goes, though no figure is looked at. */
+  readonly isSizedElsewhere?: boolean
   /** 0..1: how far below their targets the engines that are left must be. */
   readonly inMargin: number
 }
@@ -136,7 +138,7 @@ export function decide(
     inAtMs: before?.inAtMs
   }
   const engines = sample?.engines ?? 0
-  if (sample === undefined || engines === 0) {
+  if (sample === undefined || (engines === 0 && settings.floor === undefined)) {
     const figures = { engines, demand: null, predicted: null, least: settings.least, most: settings.most, metrics: [] }
     return { is: 'stay', wanted: engines, cause: 'load', reasons: ['nothing is known of its load'], figures, memory: empty }
   }
@@ -162,7 +164,7 @@ export function decide(
   const fits = enough < engines
   const isIdle = (sample.cpuRatio === undefined || sample.cpuRatio < settings.minCpuRatio) && latencyRatio <= 1 - settings.inMargin
   // A figure that is not looked at says nothing: a service of which nothing is known keeps its engines.
-  const isBelow = needs.length > 0 && fits && isIdle
+  const isBelow = (needs.length > 0 || settings.isSizedElsewhere === true) && fits && isIdle
   const isOver = engines > settings.most
   const memory: ScaleMemory = {
     demand,

@@ -3,6 +3,9 @@ import type { AutoscaleView, GroupAutoscaleView } from '#model/resource/autoscal
 
 export interface ScalePort {
   readonly ofService: (uuid: string) => AutoscaleView
+  readonly ofPool: (uuid: string) => AutoscaleView
+  /** One server more, or one less, as the policy of the pool carries it out. Throws ScaleRefused; ChangeRefused of what it writes. */
+  readonly scalePool: (uuid: string, way: 'out' | 'in', by: string, reason?: string) => Promise<AutoscaleView>
   readonly ofGroup: (uuid: string) => GroupAutoscaleView
   /** Called when something was decided; returns the way to stop. */
   readonly onDecision: (listener: (subject: ScaleSubject) => void) => () => void
@@ -11,4 +14,11 @@ export interface ScalePort {
 export interface ScaleSubject {
   readonly kind: 'virtualservice' | 'pool' | 'serviceenginegroup'
   readonly uuid: string
+}
+
+/** What was asked makes no sense now: nothing happened. */
+export class ScaleRefused extends Error {
+  override readonly name = 'ScaleRefused'
+  readonly statusCode = 409
+  readonly code = 'NOT_NOW'
 }

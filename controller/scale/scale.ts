@@ -5,9 +5,11 @@ import type { Store } from '#controller/store/store.ts'
 import { openJournal } from './journal.ts'
 import { Outlook } from './outlook.ts'
 import type { ScalePort } from './port.ts'
+import { PoolScaling, type PoolScalingOptions } from './pools.ts'
 import { ServiceScaling, type ServiceScalingOptions } from './services.ts'
 
-export interface ScaleOptions extends Omit<ServiceScalingOptions, 'journal' | 'outlook'> {
+export interface ScaleOptions
+  extends Omit<ServiceScalingOptions, 'journal' | 'outlook'>, Omit<PoolScalingOptions, 'journal' | 'outlook' | 'telemetry'> {
   readonly store: Store
   readonly clock: Clock
   readonly log: Log
@@ -21,19 +23,23 @@ export function openScale(options: ScaleOptions): ScalePort & { readonly stop: (
   const journal = openJournal({ store, clock, log })
   const outlook = new Outlook(store.series, clock)
   const services = new ServiceScaling({ ...options, journal, outlook })
+  const pools = new PoolScaling({ ...options, journal, outlook })
 
   const look = (): void => {
     outlook.begin()
-    try {
-      services.look()
-    } catch (error) {
-      log.error('scaling by load failed', { error })
-    }
+    for (const part of [services, pools])
+      try {
+        part.look()
+      } catch (error) {
+        log.error('scaling by load failed', { error })
+      }
   }
   const stops = [clock.every(LOOK_MS, look), clock.every(TIDY_MS, journal.tidy)]
 
   return {
     ofService: uuid => services.ofService(uuid),
+    ofPool: uuid => pools.ofPool(uuid),
+    scalePool: (uuid, way, by, reason) => pools.scale(uuid, way, by, reason),
     ofGroup: uuid => services.ofGroup(uuid),
     onDecision: journal.onDecision,
     stop: () => {

@@ -20,6 +20,7 @@ import { pool } from './pool.ts'
 import { poolgroup } from './poolgroup.ts'
 import { poolgroupdeploymentpolicy } from './poolgroupdeploymentpolicy.ts'
 import { role } from './role.ts'
+import { serverautoscalepolicy } from './serverautoscalepolicy.ts'
 import { serviceengine } from './serviceengine.ts'
 import { serviceenginegroup } from './serviceenginegroup.ts'
 import { sslkeyandcertificate } from './sslkeyandcertificate.ts'
@@ -60,6 +61,7 @@ const catalogue = {
   poolgroup,
   poolgroupdeploymentpolicy,
   webhook,
+  serverautoscalepolicy,
   healthmonitor,
   applicationprofile,
   networkprofile,

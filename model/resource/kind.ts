@@ -17,6 +17,7 @@ export const kindNames = [
   'poolgroup',
   'poolgroupdeploymentpolicy',
   'webhook',
+  'serverautoscalepolicy',
   'healthmonitor',
   'applicationprofile',
   'networkprofile',

@@ -252,6 +252,7 @@ export const pool = defineKind({
     ...toolText,
     enabled: flag('When false no server gets traffic.', { default: true }),
     servers: list(each(server), 'The servers.', { maxItems: 5000, first: true }),
+    autoscale_policy_ref: ref('serverautoscalepolicy', 'How many servers there should be, by load, schedule and forecast.', {}),
     ipaddrgroup_ref: ref('ipaddrgroup', 'Servers from a group of addresses, beside those listed.', {}),
     default_server_port: integer('Port of servers that name none.', { default: 80, min: 1, max: 65535, first: true }),
     use_service_port: flag('Connections go to the port that the client reached, not to that of the server; layer 4 only.', {
@@ -382,7 +383,6 @@ export const pool = defineKind({
     append_port: 'NON_DEFAULT_80_443',
     autoscale_launch_config_ref: '',
     autoscale_networks: [],
-    autoscale_policy_ref: '',
     capacity_estimation: false,
     capacity_estimation_ttfb_thresh: 0,
     delete_server_on_dns_refresh: true,

@@ -117,6 +117,7 @@ export const permissionOf: Readonly<Record<KindName, PermissionName>> = {
   poolgroup: 'PERMISSION_POOLGROUP',
   poolgroupdeploymentpolicy: 'PERMISSION_POOLGROUPDEPLOYMENTPOLICY',
   webhook: 'PERMISSION_POOLGROUPDEPLOYMENTPOLICY',
+  serverautoscalepolicy: 'PERMISSION_AUTOSCALE',
   healthmonitor: 'PERMISSION_HEALTHMONITOR',
   applicationprofile: 'PERMISSION_APPLICATIONPROFILE',
   networkprofile: 'PERMISSION_NETWORKPROFILE',

@@ -41,6 +41,7 @@ export const minimal: { readonly [K in KindName]: WrittenKind[K] } = {
   errorpageprofile: { name: 'pages' },
   errorpagebody: { name: 'page', error_page_body: '<h1>Sorry</h1>' },
   poolgroupdeploymentpolicy: { name: 'slowly' },
+  serverautoscalepolicy: { name: 'by-load', min_size: 2, max_size: 8 },
   webhook: { name: 'ops', callback_url: 'https://ops.test/weir' },
   ipaddrgroup: { name: 'office' },
   stringgroup: { name: 'words', type: 'SG_TYPE_STRING' },

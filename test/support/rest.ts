@@ -102,7 +102,19 @@ export async function aRest(
   t.teardown(releases.stop)
   const noLoad = { live: () => noFigures, liveOfEngine: () => noFigures, hostOfEngine: () => null }
   const groups = { sites: () => [], services: () => [], isMoving: () => false }
-  const scale = openScale({ store, actions: fleet.actions, enginesOf: () => [], groups, telemetry: noLoad, clock, log: silentLog })
+  const scale = openScale({
+    store,
+    change,
+    actor: controllerActor,
+    poolRuntime: fleet.poolRuntime,
+    webhooks: { tell: () => undefined },
+    actions: fleet.actions,
+    enginesOf: () => [],
+    groups,
+    telemetry: noLoad,
+    clock,
+    log: silentLog
+  })
   t.teardown(scale.stop)
   const errors: string[] = []
   const rest = await openRest({

@@ -117,6 +117,7 @@ const longWords: Readonly<Record<string, string>> = {
   pkiprofile: 'trusted authorities',
   poolgroup: 'pool group',
   poolgroupdeploymentpolicy: 'release policy',
+  serverautoscalepolicy: 'server scaling policy',
   prst: 'persistence',
   resp: 'response',
   rsp: 'response',

@@ -12,6 +12,7 @@ import { Score } from '../part/health.tsx'
 import { PageHead, Panel, Tabs } from '../part/page.tsx'
 import { Loading, Read } from '../part/states.tsx'
 import { Figures, ScorePanel, StateSince } from '../part/summary.tsx'
+import { Scaling } from '../services/scaling.tsx'
 import { poolCharts } from '../services/charts.ts'
 import { algorithmWords } from './algorithm.ts'
 import { Servers } from './servers.tsx'
@@ -73,6 +74,7 @@ function Overview(props: { readonly uuid: string; readonly config: PoolConfig; r
       <Servers poolUuid={uuid} />
       <Charts kind="pool" uuid={uuid} plans={poolCharts} />
       <div className="columns">
+        <Scaling kind="pool" uuid={uuid} />
         <Panel title="Settings">
           <dl className="facts">
             <dt>Picks by</dt>

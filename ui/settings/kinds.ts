@@ -19,6 +19,7 @@ export const kindGroups: readonly { readonly title: string; readonly kinds: read
       { kind: 'networksecuritypolicy', plural: 'Network security policies', what: 'which clients may connect' },
       { kind: 'poolgroup', plural: 'Pool groups', what: 'several pools by weight or priority' },
       { kind: 'poolgroupdeploymentpolicy', plural: 'Release policies', what: 'how a new pool takes over, step by step' },
+      { kind: 'serverautoscalepolicy', plural: 'Server scaling policies', what: 'how many servers a pool should have' },
       { kind: 'webhook', plural: 'Webhooks', what: 'who is told what the controller decides' },
       { kind: 'applicationpersistenceprofile', plural: 'Persistence profiles', what: 'keep a client on its server' },
       { kind: 'healthmonitor', plural: 'Health monitors', what: 'how a server shows that it is well' }

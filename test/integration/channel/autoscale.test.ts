@@ -39,9 +39,14 @@ async function aHouse(t: Test, group: JsonObject) {
   const clock = manualClock()
   const telemetry = openTelemetry({ series: store.series, clock, log: silentLog })
   t.teardown(telemetry.stop)
+  const asked: object[] = []
   const open = () => {
     const scale = openScale({
       store,
+      change,
+      actor: controllerActor,
+      poolRuntime: running.poolRuntime,
+      webhooks: { tell: (_webhook, message) => void asked.push(message) },
       actions: running.actions,
       enginesOf: uuid => planner.service(uuid)?.engineUuids ?? [],
       groups: {
@@ -82,7 +87,7 @@ async function aHouse(t: Test, group: JsonObject) {
     }
   }
   const on = (uuid: string): number => planner.service(uuid)?.engineUuids.length ?? 0
-  return { ...fleet, clock, open, pass, on, aService, setGroup, engines }
+  return { ...fleet, asked, clock, telemetry, open, pass, on, aService, setGroup, engines }
 }
 
 t.test('load doubled is answered within ten seconds, halved after the delay, and nothing goes to and fro', async t => {
@@ -154,4 +159,86 @@ t.test('a group whose engines differ too much is spread anew, once an interval',
   pass(20, {}, cpu)
   t.match(scale.ofGroup(group).decisions, [{ kind: 'REBALANCE', reasons: [/^CPU: 90 % on /, /2 virtual services move/] }])
   await until('one on each', () => (places().size === engines.length ? true : undefined))
+})
+
+t.test('a pool asks for servers, sees those that are added, lets others drain before they go, and forgets nothing', async t => {
+  const { open, clock, telemetry, create, store, change, asked } = await aHouse(t, {})
+  await create('webhook', { name: 'machines', callback_url: 'https://machines.test/' })
+  await create('serverautoscalepolicy', {
+    name: 'by-load',
+    min_size: 1,
+    max_size: 3,
+    max_requests_per_server: 100,
+    webhook_ref: '/api/webhook/?name=machines',
+    scaleout_cooldown: 30,
+    scalein_cooldown: 60
+  })
+  const pool = store.findByName('pool', ADMIN_TENANT, 'web')!.uuid
+  const patch = (body: JsonObject) =>
+    change.apply({
+      actor: controllerActor,
+      tenant: ADMIN_TENANT,
+      writes: [{ op: 'patch', kind: 'pool', uuid: pool, patch: { replace: body } }]
+    })
+  const server = (last: number): JsonObject => ({ ip: { addr: `10.0.0.${last}`, type: 'V4' } })
+  const servers = () => (store.get('pool', pool)!.body['servers'] ?? []) as readonly JsonObject[]
+  await patch({ autoscale_policy_ref: '/api/serverautoscalepolicy/?name=by-load' })
+  let scale = open()
+  const kinds = () => scale.ofPool(pool).decisions.map(({ kind }) => kind)
+  let sequence = 0
+  let requests = 0
+  const pass = (seconds: number, perS: number): void => {
+    for (let s = 0; s < seconds; s++) {
+      sequence += 1
+      requests += perS
+      telemetry.ingest('an-engine', aSample({ sequence, atEpochMs: clock.nowEpochMs(), pools: [traffic(pool, { requests })] }))
+      clock.advance(1_000)
+    }
+  }
+  pass(20, 80)
+  t.same(kinds(), [])
+  pass(10, 170)
+  t.match(asked, [
+    { event: 'pool.scaleout', pool: { name: 'web' }, servers: 1, wanted: 2, add: 1, reasons: [/^requests: .* a server, of 100\/s/] }
+  ])
+  pass(120, 170)
+  t.equal(asked.length, 1, 'what was asked for is waited for')
+  scale.stop()
+  scale = open()
+  pass(5, 170)
+  t.equal(asked.length, 1, 'also by a controller that starts again')
+  await patch({ servers: [server(1), server(2)] })
+  pass(2, 170)
+  t.same(kinds(), ['ASKED', 'COMPLETED'])
+
+  pass(55, 30)
+  /** Seconds pass while what is written is written. */
+  const goesOn = (what: string, perS: number, isSo: () => boolean) =>
+    until(what, () => {
+      if (isSo()) return true
+      pass(1, perS)
+      return undefined
+    })
+  await goesOn('the newest is disabled', 30, () => kinds().includes('DRAINING'))
+  t.same(servers(), [server(1), { ...server(2), enabled: false }], 'the other is as it was written, and nothing goes yet')
+  scale.stop()
+  scale = open()
+  await goesOn('it is gone', 30, () => kinds().includes('REMOVED'))
+  t.same(servers(), [server(1)])
+  t.match(asked[1], { event: 'pool.scalein', servers: 1, removed: [{ ip: { addr: '10.0.0.2' } }] })
+  t.same(kinds(), ['ASKED', 'COMPLETED', 'DRAINING', 'REMOVED'])
+  t.equal(store.table('scale-pool').entries().length, 0)
+
+  await patch({ servers: [server(1), server(3)] })
+  t.match(await scale.scalePool(pool, 'in', 'ann', 'a test'), {
+    decisions: { length: 5, 4: { kind: 'DRAINING', cause: 'request', reasons: ['asked for by ann: a test'] } }
+  })
+  await t.rejects(scale.scalePool(pool, 'out', 'ann'), { name: 'ScaleRefused', message: /drain/ })
+  await goesOn('load comes, and it is taken back', 250, () => kinds().at(-1) === 'SCALE_OUT')
+  t.match(servers()[1], { enabled: true })
+  pass(300, 900)
+  t.match(scale.ofPool(pool).decisions.at(-1), { kind: 'ASKED', after: 3 }, 'never more than max_size')
+  pass(500, 900)
+  t.ok(kinds().includes('FAILED'), 'who makes no servers is asked again, and it is told')
+  t.ok(asked.length >= 4)
 })

@@ -184,6 +184,21 @@ const cases: readonly (readonly [kind: KindName, why: string, body: object, poin
   ],
   ['poolgroupdeploymentpolicy', 'steps that do not grow', { steps: [10, 10] }, ['/steps/1']],
   ['poolgroupdeploymentpolicy', 'a rule of a metric that is none', { rules: [{ metric_id: 'x', threshold: 1 }] }, ['/rules/0/metric_id']],
+  ['serverautoscalepolicy', 'least above most', { min_size: 9, max_size: 3 }, ['/min_size']],
+  [
+    'serverautoscalepolicy',
+    'margins the wrong way round',
+    { intelligent_autoscale: true, intelligent_scalein_margin: 20 },
+    ['/intelligent_scalein_margin']
+  ],
+  [
+    'serverautoscalepolicy',
+    'times that are none',
+    { scheduled_scalings: [{ cron_expression: '61 * * * *', desired_capacity: 3, end_date: 'soon' }] },
+    ['/scheduled_scalings/0/cron_expression', '/scheduled_scalings/0/end_date']
+  ],
+  ['serviceenginegroup', 'CPU the wrong way round', { min_cpu_usage: 60, max_cpu_usage: 50 }, ['/min_cpu_usage']],
+  ['serviceenginegroup', 'engines the wrong way round', { min_se: 5, max_se: 2 }, ['/min_se']],
   ['webhook', 'another protocol', { callback_url: 'file:///etc/passwd' }, ['/callback_url']],
   ['webhook', 'no URL', { callback_url: 'ops.test' }, ['/callback_url']],
   ['webhook', 'a password in the URL', { callback_url: 'https://a:b@ops.test/' }, ['/callback_url']],

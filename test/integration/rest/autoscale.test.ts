@@ -1,0 +1,51 @@
+import t from 'tap'
+import { aRest } from '#test/support/rest.ts'
+
+t.test('scaling by load is read by who may read, and a pool is scaled by who may change it', async t => {
+  const { admin, signIn, store } = await aRest(t)
+  const make = async (kind: string, body: object): Promise<string> => {
+    const answer = await admin.call('POST', `/api/${kind}`, body)
+    t.equal(answer.status, 201, answer.text)
+    return String(answer.body['uuid'])
+  }
+  await make('vsvip', { name: 'v', vip: [{ vip_id: '1', ip_address: { addr: '192.0.2.1', type: 'V4' } }] })
+  const service = await make('virtualservice', { name: 's', vsvip_ref: '/api/vsvip?name=v', services: [{ port: 80 }] })
+  t.match(await admin.call('GET', `/api/virtualservice/${service}/autoscale`), {
+    status: 200,
+    body: { enabled: false, now: null, forecast: null, decisions: [] }
+  })
+  t.match(await admin.call('GET', '/api/virtualservice/none/autoscale'), { status: 404 })
+  const group = store.list('serviceenginegroup')[0]!.uuid
+  t.match(await admin.call('GET', `/api/serviceenginegroup/${group}/autoscale`), { status: 200, body: { engines: 0, decisions: [] } })
+
+  const pool = await make('pool', { name: 'p', servers: [{ ip: { addr: '10.0.0.1', type: 'V4' } }] })
+  const out = `/api/pool/${pool}/scaleout`
+  t.match(await admin.call('POST', out, {}), { status: 409, text: /no autoscale_policy_ref/ })
+  await make('serverautoscalepolicy', { name: 'by-load', max_size: 2 })
+  await admin.call('PATCH', `/api/pool/${pool}`, { replace: { autoscale_policy_ref: '/api/serverautoscalepolicy?name=by-load' } })
+  t.match(await admin.call('POST', out, {}), { status: 409, text: /no webhook_ref/ })
+  await make('webhook', { name: 'machines', callback_url: 'https://machines.test/' })
+  await admin.call('PATCH', '/api/serverautoscalepolicy/' + store.list('serverautoscalepolicy')[0]!.uuid, {
+    replace: { webhook_ref: '/api/webhook?name=machines' }
+  })
+  t.match(await admin.call('POST', out, { reason: 7, size: 3 }), {
+    status: 422,
+    violations: [{ pointer: '/reason' }, { pointer: '/size' }]
+  })
+  t.match(await admin.call('POST', out, { reason: 'a sale' }), {
+    status: 200,
+    body: { decisions: [{ kind: 'ASKED', cause: 'request', before: 1, after: 2, reasons: ['asked for by admin: a sale'] }] }
+  })
+  t.match(await admin.call('POST', out), { status: 409, text: /2 servers were asked for already/ })
+  t.match(await admin.call('POST', `/api/pool/${pool}/scalein`), { status: 409 })
+  t.match(await admin.call('GET', `/api/pool/${pool}/autoscale`), { body: { decisions: [{ kind: 'ASKED' }] } })
+  t.match(await admin.call('DELETE', '/api/webhook/' + store.list('webhook')[0]!.uuid), { status: 409 }, 'it is in use')
+
+  await make('role', { name: 'looks', privileges: [{ resource: 'PERMISSION_POOL', type: 'READ_ACCESS' }] })
+  const password = 'correct horse battery'
+  await make('user', { name: 'eve', password, access: [{ tenant_ref: '/api/tenant?name=admin', role_ref: '/api/role?name=looks' }] })
+  const eve = await signIn('eve', password)
+  t.match(await eve.call('GET', `/api/pool/${pool}/autoscale`), { status: 200 })
+  t.match(await eve.call('POST', out), { status: 403 })
+  t.match(await eve.call('GET', `/api/virtualservice/${service}/autoscale`), { status: 404 })
+})
