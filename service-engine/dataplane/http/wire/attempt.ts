@@ -201,7 +201,7 @@ export class Attempt implements ServerUser, ServerSide {
     this.#isRequestSent = true
     const text = requestText(this.#exchange, this.#destination, this.#isTunnel)
     if (this.#exchange.request.contentLength === 0) {
-      socket.write(text, 'latin1')
+      server.writeSoon(text)
       return this.#bodySent()
     }
     socket.cork()

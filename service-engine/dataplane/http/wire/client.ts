@@ -48,6 +48,8 @@ export interface EntranceLanes {
 }
 
 /** The longest head that is put into one buffer with what follows it. */
+/** A longer text is not kept until the end of the turn. */
+const MAX_LATE = 32_768
 const MAX_JOINED_HEAD = 8_192
 /** A rest of a request that is not worth a connection is read and thrown away. */
 const SMALL_REST_BYTES = 65_536
@@ -90,6 +92,8 @@ export class ClientConnection implements Wire, ClientSide, Turned {
   #to = 0
   /** It stands in the buffer that all connections share, and has to leave it before the next read. */
   #isBorrowed = false
+  /** Sent at the end of the turn. */
+  #late = ''
   #phase = FIRST
   #bodyTo = NOBODY
   #bodyBytes = 0
@@ -166,7 +170,7 @@ export class ClientConnection implements Wire, ClientSide, Turned {
   }
 
   close(): void {
-    this.socket.destroy()
+    this.#destroy()
   }
 
   abandon(fault: Fault): void {
@@ -203,7 +207,30 @@ export class ClientConnection implements Wire, ClientSide, Turned {
   }
 
   write(text: string): boolean {
-    return this.socket.write(text, 'latin1') || this.#blocked()
+    if (this.socket.writableLength > 0) return this.socket.write(this.#takeLate() + text, 'latin1') || this.#blocked()
+    if (this.#late === '') this.parts.turn.writeLater(this)
+    this.#late += text
+    // Of a client that asks for much at once and reads nothing, not more than this is kept.
+    if (this.#late.length > MAX_LATE) this.sendLate()
+    return this.socket.writableLength === 0
+  }
+
+  /** Sends what waits for the end of the turn. */
+  sendLate(): void {
+    const text = this.#takeLate()
+    if (text !== '' && !this.socket.destroyed && !this.socket.write(text, 'latin1')) this.#blocked()
+  }
+
+  /** What was said is still sent, as far as the kernel takes it. */
+  #destroy(): void {
+    this.sendLate()
+    this.socket.destroy()
+  }
+
+  #takeLate(): string {
+    const text = this.#late
+    this.#late = ''
+    return text
   }
 
   send(text: string, bytes: Buffer, from: number, to: number, isChunked: boolean, trailers: readonly string[] | null): boolean {
@@ -218,6 +245,7 @@ export class ClientConnection implements Wire, ClientSide, Turned {
       out += end
       return out === '' ? !this.socket.writableNeedDrain : this.write(out)
     }
+    text = this.#takeLate() + text
     const out = this.parts.buffers.take()
     const isJoined = text.length <= MAX_JOINED_HEAD && end.length < 16
     let length = isJoined ? out.write(text, 0, 'latin1') : 0
@@ -228,7 +256,7 @@ export class ClientConnection implements Wire, ClientSide, Turned {
     this.socket.cork()
     this.socket.write(text, 'latin1')
     let isFlowing = this.#writeHeld(out, length)
-    if (end !== '') isFlowing = this.write(end)
+    if (end !== '') isFlowing = this.socket.write(end, 'latin1')
     this.socket.uncork()
     return isFlowing
   }
@@ -284,11 +312,12 @@ export class ClientConnection implements Wire, ClientSide, Turned {
 
   cut(isDelimited: boolean): void {
     this.#phase = CLOSING
-    if (isDelimited || this.socket instanceof TLSSocket) this.socket.destroy()
+    if (isDelimited || this.socket instanceof TLSSocket) this.#destroy()
     else this.socket.resetAndDestroy()
   }
 
   detach(): { socket: Socket; early: Buffer; idleTimeoutMs: number } {
+    this.sendLate()
     const early = Buffer.from(this.#bytes.subarray(this.#at, this.#to))
     this.parts.readers.detach(this.socket)
     this.#phase = SPLICED
@@ -318,7 +347,7 @@ export class ClientConnection implements Wire, ClientSide, Turned {
   /** Idle: closes now; busy: with its next response. */
   retire(): void {
     this.#isLast = true
-    if (this.#phase === IDLE || (this.#phase === FIRST && this.#at === this.#to)) this.socket.destroy()
+    if (this.#phase === IDLE || (this.#phase === FIRST && this.#at === this.#to)) this.#destroy()
   }
 
   // What the client does.
@@ -402,9 +431,9 @@ export class ClientConnection implements Wire, ClientSide, Turned {
       if (this.#body.isDone) this.#entrance.lanes.halfClosed.arm(this.#timer)
       else {
         this.#gone(goneFault())
-        this.socket.destroy()
+        this.#destroy()
       }
-    } else if (this.#phase <= HEAD) this.socket.destroy()
+    } else if (this.#phase <= HEAD) this.#destroy()
   }
 
   #dropBytes(): void {
@@ -539,6 +568,7 @@ export class ClientConnection implements Wire, ClientSide, Turned {
     this.#dropBytes()
     this.#entrance.lanes.linger.arm(this.#timer)
     this.#resume()
+    this.sendLate()
     this.socket.end()
   }
 
@@ -550,7 +580,7 @@ export class ClientConnection implements Wire, ClientSide, Turned {
     const text = responseText(response, delivery, this.parts.dates.now())
     if (body.length <= SMALL_BYTES) return void this.write(text + body.toString('latin1'))
     this.socket.cork()
-    this.socket.write(text, 'latin1')
+    this.socket.write(this.#takeLate() + text, 'latin1')
     this.socket.write(body)
     this.socket.uncork()
   }
@@ -598,19 +628,19 @@ export class ClientConnection implements Wire, ClientSide, Turned {
       case FIRST:
       case HEAD:
         // An empty line behind the last request is no beginning of another.
-        if (this.#to - this.#at <= 2 && !this.#hasBegun()) return void this.socket.destroy()
+        if (this.#to - this.#at <= 2 && !this.#hasBegun()) return this.#destroy()
         return this.#refuse(new Fault('DOWNSTREAM_HEADERS_TIMEOUT', 'the header did not come in time'))
       case BUSY: {
         if (this.#hasEnded) {
           this.#gone(goneFault())
-          return void this.socket.destroy()
+          return this.#destroy()
         }
         if (this.#bodyPace?.isTooSlow(this.parts.wheel.nowMs) === false) return lanes.look.arm(this.#timer)
         this.#failBody(new Fault('DOWNSTREAM_BODY_TIMEOUT', `too little of the body within ${bodyPace.graceMs} ms`))
         return
       }
       default:
-        this.socket.destroy()
+        this.#destroy()
     }
   }
 
@@ -623,7 +653,7 @@ export class ClientConnection implements Wire, ClientSide, Turned {
     const { pace } = this.#entrance.watch
     this.#gone(new Fault('DOWNSTREAM_IDLE', `the client reads less than ${pace.minBytesPerS} bytes a second`))
     this.#phase = CLOSING
-    if (this.socket instanceof TLSSocket) this.socket.destroy()
+    if (this.socket instanceof TLSSocket) this.#destroy()
     else this.socket.resetAndDestroy()
   }
 }

@@ -41,6 +41,7 @@ export class ServerConnection implements Turned {
   #held: HeldWrites | null = null
   /** Whom it serves takes no more for now. */
   #isHeldBack = false
+  #late = ''
 
   /**
    * Shapes  isTunnel: its bytes are to be had as a stream, not out of the buffer that all connections share
@@ -52,6 +53,18 @@ export class ServerConnection implements Turned {
     this.#parts = parts
     this.socket = this.#open(isTunnel)
     destination.connectionOpened()
+  }
+
+  /** Writes a text when the turn is over. */
+  writeSoon(text: string): void {
+    if (this.#late === '') this.#parts.turn.writeLater(this)
+    this.#late += text
+  }
+
+  sendLate(): void {
+    const text = this.#late
+    this.#late = ''
+    if (text !== '' && !this.socket.destroyed) this.socket.write(text, 'latin1')
   }
 
   /** Writes what is in a buffer of the worker's, and gives it back. False: no more for now. */

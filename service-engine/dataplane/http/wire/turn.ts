@@ -1,6 +1,10 @@
 /**
- * What one connection may be read in a turn of the event loop. libuv goes on reading, up to 32 buffers, as long as they come full:
- * hundreds of connections with large bodies would keep everybody else waiting for that long.
+ * A turn of the event loop.
+ *
+ * Reads   libuv goes on reading one connection, up to 32 buffers, as long as they come full: hundreds of connections with large bodies
+ *         would keep everybody else waiting for that long. So each has its share.
+ * Writes  A write wakes whoever reads at the other end, and to wake a process that sleeps costs more than the write. So small texts are
+ *         written together at the end: of writes in a row the first wakes, the others find their reader awake.
  */
 
 /** Reads below it end by themselves: there was no more. TLS gives a record at a time. */
@@ -21,11 +25,18 @@ export interface Turned {
   goOn(): void
 }
 
+/** Somebody who writes at the end of the turn. */
+export interface LateWriter {
+  sendLate(): void
+}
+
 export class Turn {
   readonly #schedule: (next: () => void) => unknown
   #resting: Turned[] = []
   #bytes = 0
   #isDue = false
+  #writers: LateWriter[] = []
+  #spareWriters: LateWriter[] = []
 
   constructor(schedule: (next: () => void) => unknown = setImmediate) {
     this.#schedule = schedule
@@ -55,6 +66,20 @@ export class Turn {
       this.#resting.push(connection)
     }
     return false
+  }
+
+  /** Who asks while others write is in the next turn. */
+  writeLater(writer: LateWriter): void {
+    if (this.#writers.length === 0) this.#schedule(this.#write)
+    this.#writers.push(writer)
+  }
+
+  readonly #write = (): void => {
+    const writers = this.#writers
+    this.#writers = this.#spareWriters
+    for (const writer of writers) writer.sendLate()
+    writers.length = 0
+    this.#spareWriters = writers
   }
 
   readonly #next = (): void => {
