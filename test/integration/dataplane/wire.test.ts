@@ -207,6 +207,30 @@ t.test('a client that ends its side gets its answer, and is not waited for witho
   await until(() => cut.isClosed(), 'half a body is none')
 })
 
+t.test('what a client still sends after an early answer is a body, or nothing, but no request', async t => {
+  const web = await openHttpServer(t, (request, response) => response.end(`reached ${request.url}`))
+  const { load, port, bugs } = openTestPlane(t)
+  const deny = aRule({
+    match: { path: { operator: 'begins-with', values: ['/denied'], isCaseSensitive: false } },
+    action: { is: 'respond', status: 401, contentType: '', bodyBase64: '' }
+  })
+  await load(aSnapshot({ services: [aService({ requestRules: [deny] })], pools: [aPool([web.port])] }))
+  const after = 'GET /after HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n'
+  const evil = 'GET /evil HTTP/1.1\r\nHost: evil\r\n\r\n'
+  for (const length of [evil.length, 1_000_000]) {
+    const client = await openClient(t, port(), `POST /denied HTTP/1.1\r\nHost: a\r\nContent-Length: ${length}\r\n\r\n`)
+    await until(() => client.seen().startsWith('HTTP/1.1 401 '), 'an answer before the body')
+    client.socket.write(evil + after)
+    await until(client.isClosed, 'the end')
+    const isNear = length === evil.length
+    t.equal(client.seen().includes('reached /after'), isNear, isNear ? 'a small rest is read over' : 'a large one ends the connection')
+    t.match(client.seen(), isNear ? /^HTTP\/1.1 401 [^]*HTTP\/1.1 200 / : /^HTTP\/1.1 401 [^]*connection: close/)
+    t.notMatch(client.seen(), /evil/)
+  }
+  t.notOk(web.requests.some(request => request.url === '/evil'))
+  t.same(bugs, [])
+})
+
 t.test('a thousand requests in one piece are answered in order, by servers and by rules', async t => {
   const web = await openHttpServer(t, (request, response) => response.end(`<${request.url}>`))
   const { load, port } = openTestPlane(t)

@@ -517,7 +517,8 @@ export class ClientConnection implements Wire, ClientSide, Turned {
     if (body.isDone) this.#timer.disarm()
     if (this.#bodyTo === NOWHERE) {
       if (body.isDone) this.next()
-      return false
+      // What came in the same piece is the next request.
+      return body.isDone
     }
     const { maxBodyBytes } = this.#entrance.limits
     if (maxBodyBytes !== null && this.#bodyBytes > maxBodyBytes)
