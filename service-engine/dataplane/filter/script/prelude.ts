@@ -14,10 +14,14 @@ const isArray = Array.isArray
 const isInteger = Number.isInteger
 const MAX_ITEMS = 100000
 const MAX_NEEDLE = 1024
+const MAX_COMPARED = 10000000
 
 // Not there: what makes code, keeps things, runs later, or works without end and cannot be interrupted.
 for (const name of ['eval', 'Function', 'Proxy', 'Promise', 'WeakRef', 'FinalizationRegistry', 'WeakMap', 'WeakSet', 'SharedArrayBuffer',
-  'Atomics', 'BigInt', 'BigInt64Array', 'BigUint64Array', 'Iterator', 'escape', 'unescape']) delete globalThis[name]
+  'Atomics', 'BigInt', 'BigInt64Array', 'BigUint64Array', 'Iterator', 'escape', 'unescape',
+  // Made of a list of long texts they turn each into a number.
+  'ArrayBuffer', 'DataView', 'Int8Array', 'Uint8Array', 'Uint8ClampedArray', 'Int16Array', 'Uint16Array', 'Int32Array', 'Uint32Array', 'Float16Array',
+  'Float32Array', 'Float64Array']) delete globalThis[name]
 delete String.raw
 delete String.prototype.localeCompare
 delete String.prototype.normalize
@@ -25,7 +29,6 @@ delete Math.sumPrecise
 delete Array.fromAsync
 delete Error.prepareStackTrace
 delete Error.captureStackTrace
-for (const name of ['getBigInt64', 'getBigUint64', 'setBigInt64', 'setBigUint64']) delete DataView.prototype[name]
 const iterator = getPrototypeOf(getPrototypeOf([][Symbol.iterator]()))
 for (const name of getOwnPropertyNames(iterator)) delete iterator[name]
 for (const name of ['union', 'intersection', 'difference', 'symmetricDifference', 'isSubsetOf', 'isSupersetOf', 'isDisjointFrom'])
@@ -56,6 +59,45 @@ for (const name of getOwnPropertyNames(Array.prototype)) {
     return apply(before, this, given)
   } }).method)
 }
+// What compares long texts again and again does so in turns of the language, between which there is a look at the clock.
+const byText = (a, b) => {
+  const [first, second] = [String(a), String(b)]
+  return first < second ? -1 : first > second ? 1 : 0
+}
+for (const name of ['sort', 'toSorted'])
+  replace(Array.prototype, name, before => ({ method (compare) { return apply(before, this, [compare === undefined ? byText : compare]) } }).method)
+const startOf = (given, length, otherwise) => {
+  if (given.length === 0) return otherwise
+  const at = Math.trunc(Number(given[0])) || 0
+  return at < 0 ? length + at : at
+}
+replace(Array.prototype, 'indexOf', () => ({ method (wanted, ...given) {
+  mustBeSmall(this)
+  for (let i = Math.max(0, startOf(given, this.length, 0)); i < this.length; i++) if (this[i] === wanted && i in this) return i
+  return -1
+} }).method)
+replace(Array.prototype, 'lastIndexOf', () => ({ method (wanted, ...given) {
+  mustBeSmall(this)
+  for (let i = Math.min(this.length - 1, startOf(given, this.length, this.length - 1)); i >= 0; i--) if (this[i] === wanted && i in this) return i
+  return -1
+} }).method)
+replace(Array.prototype, 'includes', () => ({ method (wanted, ...given) {
+  mustBeSmall(this)
+  for (let i = Math.max(0, startOf(given, this.length, 0)); i < this.length; i++)
+    if (this[i] === wanted || (wanted !== wanted && this[i] !== this[i])) return true
+  return false
+} }).method)
+for (const [of, name] of [[Math, 'max'], [Math, 'min'], [Math, 'hypot'], [String, 'fromCharCode'], [String, 'fromCodePoint']]) {
+  replace(of, name, before => ({ method (...given) {
+    for (let i = 0; i < given.length; i++) given[i] = Number(given[i])
+    return apply(before, of, given)
+  } }).method)
+}
+replace(Object, 'assign', before => ({ method (target, ...sources) {
+  let made = before(target)
+  for (let i = 0; i < sources.length; i++) made = before(made, sources[i])
+  return made
+} }).method)
 const flatten = (list, depth, into) => {
   mustBeSmall(list)
   for (let i = 0; i < list.length; i++) {
@@ -78,8 +120,13 @@ replace(Array, 'from', before => ({ method (source, ...given) {
   return apply(before, this, [source, ...given])
 } }).method)
 replace(JSON, 'stringify', before => ({ method (value, replacer, space) {
-  if (isArray(replacer)) mustBeSmall(replacer)
-  return before(value, replacer, space)
+  if (isArray(replacer)) {
+    mustBeSmall(replacer)
+    const names = new Set()
+    for (let i = 0; i < replacer.length; i++) names.add(String(replacer[i]))
+    replacer = function (name, value) { return name === '' || isArray(this) || names.has(name) ? value : undefined }
+  }
+  return before(value, typeof replacer === 'function' ? replacer : (_name, value) => value, space)
 } }).method)
 for (const name of ['indexOf', 'lastIndexOf', 'includes', 'split', 'replace', 'replaceAll', 'startsWith', 'endsWith', 'match', 'matchAll', 'search']) {
   replace(String.prototype, name, before => ({ method (needle, ...given) {
@@ -88,6 +135,8 @@ for (const name of ['indexOf', 'lastIndexOf', 'includes', 'split', 'replace', 'r
     }
     if (typeof needle === 'string' && needle.length > MAX_NEEDLE)
       throw new RangeError('a text of more than ' + MAX_NEEDLE + ' characters to look for')
+    // Searched for from each place of the text on, without a look at the clock.
+    if (typeof needle === 'string' && needle.length * this.length > MAX_COMPARED) throw new RangeError('too long a text to look for in too long a text')
     return apply(before, this, [needle, ...given])
   } }).method)
 }
@@ -318,7 +367,7 @@ class Weir {
     return freeze({ has: address => ask('ip', group, String(address)) })
   }
   log (...values) {
-    const line = values.map(value => typeof value === 'string' ? value : typeof value === 'object' ? stringify(value) : String(value)).join(' ').slice(0, 1024)
+    const line = values.map(value => typeof value === 'string' ? value : typeof value === 'object' ? JSON.stringify(value) : String(value)).join(' ').slice(0, 1024)
     this.#orders.add(['log', line], line.length)
   }
   count (name, by = 1) {

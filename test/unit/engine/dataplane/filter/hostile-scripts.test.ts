@@ -1,6 +1,10 @@
 /** Scripts that mean harm: each is cut, and the next script of the same sandbox runs as if nothing had been. */
 import t from 'tap'
-import { aProgram, factsOf, openSandbox } from '#test/support/scripts.ts'
+import { aProgram, cpuMs, factsOf, openSandbox } from '#test/support/scripts.ts'
+
+const twoTexts =
+  'const a = "x".repeat(400000), b = "x".repeat(400000) + "b", list = Array.from({ length: 20000 }, (_, i) => i % 2 ? a : b);'
+const manyFields = 'const o = {}; for (let i = 0; i < 3000; i++) o["k" + i] = undefined;'
 
 /** source -> what is said of it; undefined where it may end well, having done nothing. */
 const hostile: readonly (readonly [source: string, said: RegExp | undefined])[] = [
@@ -37,8 +41,8 @@ const hostile: readonly (readonly [source: string, said: RegExp | undefined])[] 
   ['let s = "x"; for (;;) s += s', /too long|out of memory/],
   ['const all = []; for (;;) all.push({})', /out of memory|took longer|100000/],
   ['const all = {}; for (let i = 0; ; i++) all[i] = "x".repeat(100)', /out of memory|took longer/],
-  ['new Uint8Array(1e9)', /out of memory/],
-  ['new ArrayBuffer(1e8)', /out of memory/],
+  ['new Uint8Array(1e9)', /Uint8Array/],
+  ['new ArrayBuffer(1e8)', /ArrayBuffer/],
   ['const [...all] = Array(4e9)', /out of memory|took longer/],
   ['Math.max(...Array(4e9))', /out of memory|took longer/],
   // Depth.
@@ -56,6 +60,19 @@ const hostile: readonly (readonly [source: string, said: RegExp | undefined])[] 
   ['JSON.stringify({}, Array(4e9))', /100000/],
   ['Array.from({ length: 2 ** 40 })', /100000/],
   ['const h = "a".repeat(400000); h.indexOf("a".repeat(200000) + "b")', /1024/],
+  ['"a".repeat(600000).indexOf("a".repeat(1000) + "b")', /too long/],
+  ['"a".repeat(600000).replaceAll("a".repeat(1000) + "b", "")', /too long/],
+  [`${twoTexts} list.sort()`, /took longer/],
+  [`${twoTexts} list.toSorted()`, /took longer/],
+  [`${twoTexts} list.includes(a + "c")`, /took longer/],
+  [`${twoTexts} list.indexOf(a + "c")`, /took longer/],
+  [`${twoTexts} list.lastIndexOf(a + "c")`, /took longer/],
+  ['Math.max(...Array(20000).fill("9".repeat(300000)))', /took longer/],
+  ['String.fromCharCode(...Array(20000).fill("9".repeat(300000)))', /took longer/],
+  ['const s = "9".repeat(600000) + "e-600000"; for (;;) +s', /took longer/],
+  [`${manyFields} Object.assign({}, ...Array(50000).fill(o))`, /took longer/],
+  [`${manyFields} JSON.stringify(Array(50000).fill(o))`, /took longer|out of memory/],
+  [`${manyFields} JSON.stringify(Array(50000).fill(o), Object.keys(o))`, /took longer|out of memory/],
   ['"a".localeCompare("b")', /not a function/],
   ['"a".normalize()', /not a function/],
   // Ways out.
@@ -127,7 +144,9 @@ t.test('every hostile script is cut and leaves nothing behind', async t => {
   const fine = { is: 'done', orders: '[["request-set","x-a","1"]]' }
   t.match(honest.run(factsOf()), fine)
   for (const [source, said] of hostile) {
+    const startedMs = cpuMs()
     const run = aProgram(sandbox, source, { timeLimitMs: 20 }).run(factsOf())
+    t.ok(cpuMs() - startedMs < 5_000, `${source} is cut in time`)
     t.equal(run.is, 'failed', source)
     if (run.is === 'failed' && said !== undefined) t.match(run.message, said, source)
     await sandbox.ready()
