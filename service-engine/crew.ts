@@ -11,6 +11,7 @@ import type { Violation } from '#model/resource/violation.ts'
 import type { Snapshot } from '#model/snapshot/snapshot.ts'
 import type { WorkerFact, WorkerOrder } from './generation/orders.ts'
 import type { RecordBatch } from './meter/record-lines.ts'
+import type { RunOfScript } from './meter/script-runs.ts'
 import type { Slots } from './meter/shared.ts'
 
 /** What of a Worker is used; tests have their own. */
@@ -35,6 +36,8 @@ export interface CrewOptions {
   /** What a worker says of its scripts. */
   readonly scripts?: (worker: number, scripts: Extract<WorkerFact, { type: 'scripts' }>['scripts']) => void
   readonly traced?: (id: string, trace: RequestTrace) => void
+  /** The script that a worker runs now; null for none. One that holds up its worker for seconds is ended with it, and not run again. */
+  readonly runOf?: (worker: number) => RunOfScript | null
   /** A worker that does not answer within it is ended and replaced. */
   readonly answerWithinMs?: number
 }
@@ -71,6 +74,11 @@ const STEADY_MS = 30_000
 const STOP_GRACE_MS = 2_000
 
 const MAX_TRACE_ORDERS = 64
+/** How often it is looked what scripts workers run, and after how many looks at the same run a worker is ended: 5 seconds. */
+const LOOK_MS = 500
+const STUCK_LOOKS = 10
+const MAX_BARRED = 1_000
+
 /** Nobody waits longer for an explanation. */
 const EXPLAIN_WITHIN_MS = 2_000
 
@@ -81,6 +89,9 @@ interface Seat {
   thread: WorkerThread | null
   startedAtMs: number
   deaths: number
+  /** The run of a script that was seen last, and at how many looks in a row. */
+  run: number
+  looks: number
   /** Who waits for the answer to the load with this sequence. */
   waiting: { readonly sequence: number; readonly answer: (answer: Answer) => void } | null
   stopped: () => void
@@ -96,6 +107,7 @@ export function openCrew(options: CrewOptions): Crew {
   const purges = new Map<number, (objects: number) => void>()
   /** With the count that is left. */
   const tracesLeft = new Map<string, TraceOrder>()
+  const barred = new Set<string>()
   const questions = new Map<number, (explanation: Explanation | undefined) => void>()
   /** Loads and replacements, one after another: a successor never misses a load that runs meanwhile. */
   let queue: Promise<unknown> = Promise.resolve()
@@ -104,6 +116,8 @@ export function openCrew(options: CrewOptions): Crew {
     thread: null,
     startedAtMs: 0,
     deaths: 0,
+    run: 0,
+    looks: 0,
     waiting: null,
     stopped: () => undefined
   }))
@@ -149,6 +163,34 @@ export function openCrew(options: CrewOptions): Crew {
     else if (fact.type === 'loaded' && seat.waiting?.sequence === fact.sequence) seat.waiting.answer(fact)
   }
 
+  const bar = (script: string): void => {
+    if (barred.size >= MAX_BARRED) barred.delete(barred.values().next().value!)
+    barred.add(script)
+    for (const { thread } of seats) thread?.postMessage({ type: 'bar', scripts: [...barred] })
+  }
+
+  /** Ends workers that a script holds up; their successors do not run it. */
+  const watch = (runningIn: (worker: number) => RunOfScript | null): void => {
+    for (const seat of seats) {
+      const run = seat.thread === null ? null : runningIn(seat.worker)
+      if (run === null || run.count !== seat.run) {
+        seat.run = run?.count ?? 0
+        seat.looks = 0
+        continue
+      }
+      if (++seat.looks < STUCK_LOOKS) continue
+      seat.looks = 0
+      log.error('a script holds up a worker, which is ended; it is not run again until it is changed', {
+        worker: seat.worker,
+        script: run.script
+      })
+      bar(run.script)
+      void seat.thread?.terminate()
+    }
+  }
+  const { runOf } = options
+  const stopWatching = runOf === undefined ? () => undefined : clock.every(LOOK_MS, () => watch(runOf))
+
   const died = (seat: Seat, thread: WorkerThread, code: number): void => {
     if (seat.thread !== thread) return
     seat.thread = null
@@ -173,6 +215,7 @@ export function openCrew(options: CrewOptions): Crew {
     })
     thread.on('error', error => log.error('a worker failed', { worker: seat.worker, error }))
     thread.on('exit', code => died(seat, thread, code))
+    if (barred.size > 0) thread.postMessage({ type: 'bar', scripts: [...barred] })
     if (running === null) return
     thread.postMessage({ type: 'resolve', addresses })
     const answer = await order(seat, running)
@@ -277,6 +320,7 @@ export function openCrew(options: CrewOptions): Crew {
     serving: () => seats.filter(seat => seat.thread !== null).length,
     stop: deadlineMs => {
       isStopping = true
+      stopWatching()
       return inTurn(async () => {
         await Promise.all(
           seats.map(async seat => {

@@ -21,6 +21,7 @@ import { openLimits } from './meter/limits.ts'
 import { watchOpenFiles } from './meter/open-files.ts'
 import { startSampler } from './meter/sampler.ts'
 import { openScriptTally } from './meter/scripts.ts'
+import { makeScriptRuns, runOf, runsEnded } from './meter/script-runs.ts'
 import { makeMemory, MemoryFull, serverKey, type Tenants } from './meter/shared.ts'
 import { makeRates } from './meter/rates.ts'
 import { makeProbe } from './monitor/catalogue.ts'
@@ -104,6 +105,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
   const limits = openLimits(rates, () => process.hrtime.bigint())
   const scope = new Scope()
   const scripts = openScriptTally(workers)
+  const runs = makeScriptRuns(workers)
   const memory = makeMemory({ workers, nowMs: clock.nowMs })
   const accessLog = openAccessLog({ path: options.accessLogPath, clock })
   scope.add(accessLog.stop)
@@ -117,11 +119,13 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     workers,
     clock,
     log,
-    start: worker => options.startWorker({ buffer: memory.buffer, worker, workers, reusePort: true, ticketKeys, rates, forwarder }),
+    start: worker => options.startWorker({ buffer: memory.buffer, worker, workers, reusePort: true, ticketKeys, rates, runs, forwarder }),
     gone: worker => {
       memory.workerGone(worker)
       scripts.gone(worker)
+      runsEnded(runs, worker)
     },
+    runOf: worker => runOf(runs, worker),
     scripts: scripts.told,
     traced: (id, trace) => agent?.requestTraced?.(id, trace),
     record: (batch, dropped) => {

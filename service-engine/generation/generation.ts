@@ -10,6 +10,7 @@ import type { Random } from '#model/base/random.ts'
 import type { CachePurge, Explanation, RequestQuestion, RequestTrace, TraceOrder } from '#model/message/message.ts'
 import type { Violation } from '#model/resource/violation.ts'
 import type { CertificatePart, ListenerSpec, Part, PoolPart, Snapshot, VirtualServicePart } from '#model/snapshot/snapshot.ts'
+import type { RunMark } from '#engine/meter/script-runs.ts'
 import type { AccessRecord, WorkerMemory } from '#engine/meter/shared.ts'
 import type { DestinationTls, Forwarder } from '../dataplane/exchange/forwarder.ts'
 import { inTurns } from '../dataplane/exchange/build-steps.ts'
@@ -40,6 +41,8 @@ export interface DataPlaneServices {
   readonly record: (record: AccessRecord) => void
   /** A request that a trace order is for was over; nobody hears of it when left out. */
   readonly traced?: (id: string, trace: RequestTrace) => void
+  /** Told which script runs. */
+  readonly mark?: RunMark
   /** True where several workers share the ports. */
   readonly reusePort: boolean
   /** Where rate limits count. */
@@ -102,6 +105,8 @@ export interface DataPlane {
   readonly scripts: () => readonly ScriptStats[]
   /** Starts to trace requests as they come, or ends it. */
   readonly trace: (order: TraceOrder) => void
+  /** Scripts that are not run: those that held up a worker. */
+  readonly bar: (scripts: readonly string[]) => void
   /** Closes the listeners, lets exchanges and flows end until the deadline, then cuts. */
   readonly stop: (deadlineMs: number) => Promise<void>
   /** What is bound, with the real port where 0 was asked for. */
@@ -136,8 +141,8 @@ class RunningDataPlane implements DataPlane {
     this.#services = services
     this.#tracer = new Tracer(this.#tracing, services.clock, services.traced ?? (() => undefined))
     this.#ticketKeys = { current: [services.ticketKeys ?? randomBytes(48)] }
-    const { clock, log } = services
-    const sandbox = new Sandbox({ readWasm: services.readWasm, cpuMs, log: log.warn })
+    const { clock, log, readWasm, mark } = services
+    const sandbox = new Sandbox({ readWasm, cpuMs, nowMs: clock.nowMs, ...(mark === undefined ? {} : { mark }), log: log.warn })
     this.#scriptSets = new ScriptSets({ sandbox, nowMs: clock.nowMs, nowEpochMs: clock.nowEpochMs, log: log.warn })
     this.#spine = {
       clock: services.clock,
@@ -178,6 +183,10 @@ class RunningDataPlane implements DataPlane {
       partOf,
       scriptsOf: id => this.#current.plans.get(id)?.scripts
     })
+  }
+
+  bar(scripts: readonly string[]): void {
+    this.#scriptSets.sandbox.bar(scripts)
   }
 
   scripts(): readonly ScriptStats[] {

@@ -13,6 +13,8 @@ export type WorkerOrder =
   | { readonly type: 'explain'; readonly sequence: number; readonly question: RequestQuestion }
   | { readonly type: 'purge'; readonly sequence: number; readonly virtualServiceId: string; readonly purge: CachePurge }
   | { readonly type: 'trace'; readonly order: TraceOrder }
+  /** All scripts that are not to be run, because they held up a worker. */
+  | { readonly type: 'bar'; readonly scripts: readonly string[] }
   | { readonly type: 'stop'; readonly deadlineMs: number }
 
 export type WorkerFact =
@@ -46,6 +48,8 @@ export interface WorkerSetup {
   readonly ticketKeys: Uint8Array
   /** Token buckets that all workers share. */
   readonly rates: SharedArrayBuffer
+  /** Where it says which script it runs; nowhere when not told. */
+  readonly runs?: SharedArrayBuffer
   /** Which codec it runs; the default when not told. */
   readonly forwarder?: ForwarderKind
 }

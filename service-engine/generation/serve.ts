@@ -4,6 +4,7 @@ import { systemClock, type Clock } from '#model/base/clock.ts'
 import { silentLog, type Log } from '#model/base/log.ts'
 import { openRates } from '#engine/meter/rates.ts'
 import { RecordLines } from '#engine/meter/record-lines.ts'
+import { markRuns } from '#engine/meter/script-runs.ts'
 import { attachMemory } from '#engine/meter/shared.ts'
 import type { Forwarder } from '../dataplane/exchange/forwarder.ts'
 import { makeForwarder } from '../dataplane/http/forwarders.ts'
@@ -79,6 +80,7 @@ export function startWorker(port: OrderPort, setup: WorkerSetup, options: Worker
     ticketKeys: Buffer.from(setup.ticketKeys),
     invalidated: setup.workers === 1 ? () => undefined : (virtualServiceId, url) => tell({ type: 'invalidated', virtualServiceId, url }),
     rates: openRates(setup.rates, () => process.hrtime.bigint(), clock.nowEpochMs),
+    ...(setup.runs === undefined ? {} : { mark: markRuns(setup.runs, setup.worker) }),
     traced: (id, trace) => tell({ type: 'traced', id, trace }),
     record: record => {
       if (left + waiting.count >= MAX_WAITING_RECORDS) dropped++
@@ -139,6 +141,7 @@ export function startWorker(port: OrderPort, setup: WorkerSetup, options: Worker
     else if (order.type === 'purge')
       tell({ type: 'purged', sequence: order.sequence, objects: plane.purge(order.virtualServiceId, order.purge) })
     else if (order.type === 'trace') plane.trace(order.order)
+    else if (order.type === 'bar') plane.bar(order.scripts)
     else void stop(order.deadlineMs)
   })
   tell({ type: 'ready' })

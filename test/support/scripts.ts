@@ -18,13 +18,13 @@ export function aScriptSet(programs: Partial<Record<ScriptEvent, string>>, given
   }
 }
 
-function cpuMs(): number {
+export function cpuMs(): number {
   const { user, system } = process.threadCpuUsage()
   return (user + system) / 1000
 }
 
 export async function openSandbox(log: (line: string) => void = () => undefined): Promise<Sandbox> {
-  const sandbox = new Sandbox({ readWasm: readQuickJs, cpuMs, log })
+  const sandbox = new Sandbox({ readWasm: readQuickJs, cpuMs, nowMs: () => performance.now(), log })
   await sandbox.ready()
   return sandbox
 }

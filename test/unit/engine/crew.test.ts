@@ -1,9 +1,13 @@
 import t from 'tap'
-import { silentLog } from '#model/base/log.ts'
+import { Worker } from 'node:worker_threads'
+import { systemClock } from '#model/base/clock.ts'
+import { makeLog, silentLog } from '#model/base/log.ts'
 import type { Violation } from '#model/resource/violation.ts'
 import type { Snapshot } from '#model/snapshot/snapshot.ts'
 import { openCrew, type Load, type WorkerThread } from '#engine/crew.ts'
 import type { WorkerFact, WorkerOrder } from '#engine/generation/orders.ts'
+import { makeScriptRuns, markRuns, runOf, runsEnded } from '#engine/meter/script-runs.ts'
+import { until } from '#test/support/data-plane.ts'
 import { manualClock } from '#test/support/manual-clock.ts'
 
 const load = (revision: number): Load => ({
@@ -210,4 +214,80 @@ t.test('purge asks every worker and adds up; an address that one made void is vo
   threads[0]!.say('message', { type: 'purged', sequence: purgesOf(threads[0]!).at(-1)!.sequence, objects: 1 })
   clock.advance(2_000)
   t.equal(await late, 1)
+})
+
+t.test('openCrew ends a worker that a script holds up, and its successor does not run that script', async t => {
+  const clock = manualClock()
+  const threads: FakeThread[] = []
+  const runs = makeScriptRuns(2)
+  const told: string[] = []
+  const crew = openCrew({
+    workers: 2,
+    start: worker => {
+      const thread = new FakeThread(worker, () => [])
+      threads.push(thread)
+      return thread
+    },
+    clock,
+    log: makeLog(line => told.push(line)),
+    gone: worker => runsEnded(runs, worker),
+    runOf: worker => runOf(runs, worker),
+    record: () => undefined
+  })
+  await settle()
+  await crew.load(load(1))
+  const [stuck, busy] = [markRuns(runs, 1), markRuns(runs, 0)]
+  stuck.begin('evil/HTTP_REQ #1234')
+  for (let i = 0; i < 9; i++) {
+    busy.begin('fine/HTTP_REQ #5678')
+    clock.advance(500)
+    busy.end()
+  }
+  t.notOk(threads[1]!.isEnded, 'not before its time')
+  busy.begin('fine/HTTP_REQ #5678')
+  clock.advance(1_000)
+  t.ok(threads[1]!.isEnded)
+  t.notOk(threads[0]!.isEnded, 'one that makes progress goes on')
+  busy.end()
+  t.match(told.join(), /a script holds up a worker.*evil\/HTTP_REQ #1234/)
+  clock.advance(2_000)
+  await settle()
+  const next = threads[2]!
+  t.equal(next.worker, 1)
+  t.same(
+    next.orders.map(order => order.type),
+    ['bar', 'resolve', 'load']
+  )
+  for (const thread of [threads[0]!, next])
+    t.same(
+      thread.orders.find(order => order.type === 'bar'),
+      { type: 'bar', scripts: ['evil/HTTP_REQ #1234'] }
+    )
+  clock.advance(20_000)
+  t.notOk(next.isEnded, 'its successor is not blamed')
+})
+
+t.test('openCrew ends a real thread that never comes back', async t => {
+  const runs = makeScriptRuns(1)
+  let started = 0
+  const crew = openCrew({
+    workers: 1,
+    start: () => {
+      const isStuck = started++ === 0
+      const thread = new Worker(isStuck ? 'for (;;);' : 'require("node:worker_threads").parentPort.on("message", () => undefined)', {
+        eval: true
+      })
+      t.teardown(() => thread.terminate())
+      return thread
+    },
+    clock: systemClock,
+    log: silentLog,
+    gone: worker => runsEnded(runs, worker),
+    runOf: worker => runOf(runs, worker),
+    record: () => undefined
+  })
+  t.teardown(() => crew.stop(0))
+  markRuns(runs, 0).begin('evil/HTTP_REQ #1234')
+  await until(() => started === 2, 'it is replaced', 60_000)
+  t.equal(runOf(runs, 0), null)
 })

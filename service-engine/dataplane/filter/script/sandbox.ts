@@ -4,6 +4,7 @@
  *
  *   loading --loaded--> ready --the instance broke--> loading
  */
+import { createHash } from 'node:crypto'
 import { loadQuickJs, type QuickJs } from '#model/script/quickjs.ts'
 import { asFunction, placeIn, SCRIPT_FILE } from '#model/script/source.ts'
 import { prelude } from './prelude.ts'
@@ -13,6 +14,9 @@ export interface SandboxServices {
   readonly readWasm: () => Uint8Array
   /** Processor time of this thread. */
   readonly cpuMs: () => number
+  readonly nowMs: () => number
+  /** Told what runs, for whoever watches over this thread. */
+  readonly mark?: { readonly begin: (script: string) => void; readonly end: () => void }
   readonly log: (line: string, fields: Readonly<Record<string, unknown>>) => void
 }
 
@@ -48,6 +52,19 @@ const TURNS = 20
 /** How much time making a runtime may take; it runs nothing of the script's. */
 const SETUP_MS = 2_000
 
+/** A run that is over so much later than it may be has made a call that could not be cut; those are rare. */
+const OVERRUN_MS = 100
+/** As long as that took, times so many, the script is not run again: it never has more than so small a part of a worker. */
+const REST_FACTOR = 50
+const MAX_REST_MS = 600_000
+
+interface Key {
+  readonly id: string
+  restsUntilMs: number
+  why: string
+}
+
+type Called = Run & { readonly isSpoiled?: true }
 type Runtime = ReturnType<QuickJs['newRuntime']>
 type Context = ReturnType<Runtime['newContext']>
 type Handle = ReturnType<Context['getProp']>
@@ -65,7 +82,9 @@ export class Sandbox {
   #quickJs: QuickJs | null = null
   #loading: Promise<void> | null = null
   /** In order of use, the longest unused first. */
-  readonly #places = new Map<object, Place>()
+  readonly #places = new Map<Key, Place>()
+  /** Scripts that held up a worker for so long that it had to be ended. */
+  #barred: ReadonlySet<string> = new Set()
   /** Where the count of turns lies in a context; found out once for an instance. */
   #turnsAt = -1
   #untilMs = 0
@@ -101,14 +120,26 @@ export class Sandbox {
     return this.#quickJs?.getWasmMemory().buffer.byteLength ?? 0
   }
 
+  /** Ids of scripts that are not run: `name #hash of the text`, so that one that is changed is another. */
+  bar(scripts: readonly string[]): void {
+    this.#barred = new Set(scripts)
+  }
+
   program(spec: ProgramSpec): Program {
-    const key = {}
+    const hash = createHash('sha256').update(spec.source).digest('hex').slice(0, 12)
+    const key: Key = { id: `${spec.name} #${hash}`, restsUntilMs: -Infinity, why: '' }
     return { name: spec.name, run: facts => this.#run(key, spec, facts) }
   }
 
-  #run(key: object, spec: ProgramSpec, facts: string): Run {
+  #run(key: Key, spec: ProgramSpec, facts: string): Run {
     const quickJs = this.#quickJs
     if (quickJs === null) return failure('the sandbox starts again')
+    if (this.#barred.has(key.id)) return failure('held up a worker, and is not run until it is changed')
+    if (key.restsUntilMs > 0) {
+      const leftMs = key.restsUntilMs - this.#services.nowMs()
+      if (leftMs > 0) return failure(`rests for ${Math.ceil(leftMs / 1000)} s: ${key.why}`)
+      key.restsUntilMs = -Infinity
+    }
     let isWhole = false
     try {
       const place = this.#placeFor(quickJs, key, spec)
@@ -116,7 +147,7 @@ export class Sandbox {
         isWhole = true
         return place
       }
-      const run = this.#call(place, spec, facts)
+      const run = this.#watched(key, place, spec, facts)
       isWhole = !('isSpoiled' in run)
       return run
     } catch (error) {
@@ -129,7 +160,31 @@ export class Sandbox {
     }
   }
 
-  #placeFor(quickJs: QuickJs, key: object, spec: ProgramSpec): Place | Run {
+  #watched(key: Key, place: Place, spec: ProgramSpec, facts: string): Called {
+    const { mark } = this.#services
+    mark?.begin(key.id)
+    try {
+      return this.#call(place, spec, facts)
+    } finally {
+      mark?.end()
+      this.#judge(key)
+    }
+  }
+
+  /** A script that cannot be cut in time pays with time. */
+  #judge(key: Key): void {
+    const overMs = this.#services.cpuMs() - this.#untilMs
+    if (overMs > OVERRUN_MS) this.#rest(key, overMs, `it made a call that cannot be cut and took ${Math.round(overMs)} ms too long`)
+  }
+
+  #rest(key: Key, costMs: number, why: string): void {
+    const { nowMs, log } = this.#services
+    key.why = why
+    key.restsUntilMs = nowMs() + Math.min(MAX_REST_MS, costMs * REST_FACTOR)
+    log('a script is not run for a while', { script: key.id, why })
+  }
+
+  #placeFor(quickJs: QuickJs, key: Key, spec: ProgramSpec): Place | Run {
     const known = this.#places.get(key)
     if (known !== undefined) {
       this.#places.delete(key)
@@ -140,8 +195,12 @@ export class Sandbox {
       const [oldest] = this.#places.keys()
       if (oldest !== undefined) this.#drop(oldest)
     }
+    const { cpuMs } = this.#services
+    const startedMs = cpuMs()
     const place = this.#make(quickJs, spec)
     if (!('is' in place)) this.#places.set(key, place)
+    // Each run would try again.
+    else if (place.is === 'failed') this.#rest(key, cpuMs() - startedMs, place.message)
     return place
   }
 
@@ -175,7 +234,7 @@ export class Sandbox {
     return failure('does not fit into its memory, or cannot be read')
   }
 
-  #call({ runtime, context, run, turns }: Place, spec: ProgramSpec, facts: string): Run & { readonly isSpoiled?: true } {
+  #call({ runtime, context, run, turns }: Place, spec: ProgramSpec, facts: string): Called {
     this.#untilMs = this.#services.cpuMs() + spec.timeLimitMs
     new Int32Array(this.#quickJs!.getWasmMemory().buffer, turns, 1)[0] = TURNS
     const given = context.newString(facts)
@@ -198,7 +257,7 @@ export class Sandbox {
     return message.startsWith('InternalError') ? { ...ended, isSpoiled: true } : ended
   }
 
-  #drop(key: object): void {
+  #drop(key: Key): void {
     const place = this.#places.get(key)
     if (place === undefined) return
     this.#places.delete(key)

@@ -3,6 +3,8 @@ import { carryOut, BadOrder, type OrderServices } from '#engine/dataplane/filter
 import { MAX_ENTRIES, ScriptTable } from '#engine/dataplane/filter/script/table.ts'
 import { normalizeTarget } from '#engine/dataplane/route/path.ts'
 import { anExchange } from '#test/support/exchange.ts'
+import { Sandbox } from '#engine/dataplane/filter/script/sandbox.ts'
+import { readQuickJs } from '#engine/quickjs-file.ts'
 import { aProgram, factsOf, openSandbox } from '#test/support/scripts.ts'
 
 t.test('a program tells what it decided, and sees what it changed', async t => {
@@ -53,7 +55,75 @@ t.test('a script that cannot be set up fails, and takes nothing else with it', a
     for (let i = 0; i < 3; i++) t.match(aProgram(sandbox, source).run(factsOf()), { is: 'failed', message: /cannot be read/ })
   t.equal(sandbox.count, 2)
   t.match(honest.run(factsOf()), { is: 'done' })
-  t.same(told, [], 'the sandbox was not loaded again')
+  t.notMatch(told.join(), /loaded again/)
+})
+
+t.test('lists, texts and objects do what they do anywhere', async t => {
+  const sandbox = await openSandbox()
+  const source = `const told = [[3, 1, 2, 10].sort(), ['b', undefined, 'a'].sort(), [2, 1].sort((a, b) => a - b), [1, NaN].includes(NaN), [1, 2].includes(1, 1),
+    [1, 2, 1].indexOf(1, 1), [1, 2, 1].indexOf(1, -1), [1, 2, 1].lastIndexOf(1), [1, 2, 1].lastIndexOf(1, 1), [, 1].indexOf(undefined), [, 1].includes(undefined),
+    Math.max(), Math.min('3', 2), String.fromCharCode(97, '98'), Object.assign({ a: 1 }, null, { b: 2 }),
+    JSON.stringify({ a: 1, b: [1, { c: 2, a: 3 }] }, ['a', 'b']), JSON.stringify({ a: undefined, b: () => 1, c: [undefined] }), JSON.stringify({ a: 1 }, (k, v) => k === '' ? v : v + 1)]
+  weir.log(told)`
+  const run = aProgram(sandbox, source).run(factsOf())
+  t.equal(run.is, 'done', JSON.stringify(run))
+  const [[, line]] = JSON.parse(run.orders) as [[string, string]]
+  const holes: unknown[] = []
+  holes[1] = 1
+  const here = [
+    [1, 10, 2, 3],
+    ['a', 'b', null],
+    [1, 2],
+    true,
+    false,
+    2,
+    2,
+    2,
+    0,
+    holes.indexOf(undefined),
+    holes.includes(undefined),
+    null,
+    2,
+    'ab',
+    { a: 1, b: 2 },
+    '{"a":1,"b":[1,{"a":3}]}',
+    '{"c":[null]}',
+    '{"a":2}'
+  ]
+  t.same(JSON.parse(line), here)
+})
+
+t.test('a script that cannot be cut in time is not run for a while', async t => {
+  const told: string[] = []
+  let [cpu, now] = [1_000, 5_000]
+  let costMs = 0
+  const marks: string[] = []
+  const mark = { begin: (script: string) => marks.push(script), end: () => marks.push('') }
+  const sandbox = new Sandbox({ readWasm: readQuickJs, cpuMs: () => cpu, nowMs: () => now, mark, log: line => told.push(line) })
+  await sandbox.ready()
+  const ask = (): undefined => void (cpu += costMs)
+  const slow = sandbox.program({ name: 'set/HTTP_REQ', source: 'weir.table.get("a")', timeLimitMs: 50, ask })
+  const other = sandbox.program({ name: 'set/HTTP_REQ 2', source: 'weir.log(1)', timeLimitMs: 50, ask })
+  t.match(slow.run(factsOf()), { is: 'done' })
+  t.match(marks, [/^set\/HTTP_REQ #[0-9a-f]{12}$/, ''])
+  costMs = 130
+  slow.run(factsOf())
+  t.same(told, [], 'a little too long is no reason')
+  costMs = 450
+  slow.run(factsOf())
+  t.equal(told.length, 1)
+  costMs = 0
+  t.match(slow.run(factsOf()), { is: 'failed', message: /^rests for 20 s: it made a call that cannot be cut and took 400 ms too long/ })
+  t.match(other.run(factsOf()), { is: 'done' }, 'others run')
+  now += 19_000
+  t.match(slow.run(factsOf()), { is: 'failed', message: /^rests for 1 s/ })
+  now += 1_001
+  t.match(slow.run(factsOf()), { is: 'done' })
+  sandbox.bar([marks[0]!])
+  t.match(slow.run(factsOf()), { is: 'failed', message: /held up a worker/ })
+  t.match(other.run(factsOf()), { is: 'done' })
+  const changed = sandbox.program({ name: 'set/HTTP_REQ', source: 'weir.table.get("b")', timeLimitMs: 50, ask })
+  t.match(changed.run(factsOf()), { is: 'done' }, 'one that is changed is another')
 })
 
 t.test('100,000 runs hold no more memory than the first thousand', async t => {
