@@ -24,16 +24,17 @@ export class AlreadyRunning extends Error {
   override readonly name = 'AlreadyRunning'
 }
 
-interface Held {
+/** The path of a socket in a folder, as long as it is not closed. */
+export interface Held {
   readonly path: string
   readonly close: () => void
 }
 
-function throughDescriptor(folder: string): Held {
+export function throughDescriptor(folder: string, name = SOCKET_NAME): Held {
   const descriptor = openSync(folder, 'r')
   let isOpen = true
   return {
-    path: join('/proc/self/fd', String(descriptor), SOCKET_NAME),
+    path: join('/proc/self/fd', String(descriptor), name),
     close: () => {
       if (isOpen) closeSync(descriptor)
       isOpen = false

@@ -28,7 +28,8 @@ import { makeProbe } from './monitor/catalogue.ts'
 import type { ScriptUser } from './monitor/probe.ts'
 import { watchNames, type LookUp } from './monitor/resolve.ts'
 import { monitorViolations, startMonitors } from './monitor/schedule.ts'
-import { LeftPorts, portViolations, type ProbePort } from './ports.ts'
+import type { Holding } from './handover.ts'
+import { LeftPorts, placesOf, portViolations, type ProbePort } from './ports.ts'
 import { ownAddresses } from './vip/addresses.ts'
 import { openForwarding, type ForwardingOptions } from './vip/kernel/forwarding.ts'
 import { openLayer2, type Layer2Options } from './vip/layer2/watch.ts'
@@ -50,6 +51,8 @@ export interface EngineOptions {
   readonly kernel?: Pick<ForwardingOptions, 'readHost' | 'openLink'>
   /** How addresses are owned that move between engines; left out where this process may not. */
   readonly layer2?: Pick<Layer2Options, 'openHolder' | 'port' | 'fallback'>
+  /** Another process serves until `released`: its ports are ours as well, the kernel is not yet, and what it knows of servers holds. */
+  readonly predecessor?: { readonly holding: Holding; readonly released: Promise<void> }
   /** Starts the link; called once, when everything that it may ask for stands. */
   readonly openAgent: (engine: EngineSide) => Promise<AgentSide>
 }
@@ -58,12 +61,21 @@ export interface Engine {
   /** One line for a person, and whether it is up: connected to its controller and trusted. */
   readonly status: () => { readonly isUp: boolean; readonly line: string }
   readonly bound: () => Bound
+  /** For a successor. */
+  readonly holding: () => Holding
+  /** A successor serves: from here on only what is open is ours. */
+  readonly release: () => Promise<void>
+  /** How long what is open may take when a successor serves. */
+  readonly leaveWithinMs: () => number
   /** Lets exchanges and flows end until the deadline. Once. */
   readonly stop: (deadlineMs: number) => Promise<void>
 }
 
 /** What this build can do, for the controller's placement. */
 const ABILITIES = ['tcp', 'udp', 'proxy-protocol', 'tls', 'ipv4', 'ipv6', 'shared-limits', 'shared-bindings'] as const
+
+/** Whoever holds a long connection has this long at least to end it when a new process takes over. */
+const LEAVE_MIN_MS = 60_000
 
 const noSnapshot: Tenants = { virtualServices: [], pools: [] }
 
@@ -153,8 +165,9 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
   const verdicts = new Map<string, Verdict>()
   const shares = new Map<string, number>()
   const forwarding = options.kernel === undefined ? null : openForwarding({ clock, log, ...options.kernel })
+  let isAlone = options.predecessor === undefined
   const updateForwarding = (): void => {
-    if (running === null) return
+    if (running === null || !isAlone) return
     forwarding?.update(running, {
       verdictOf: (poolId, serverId) => verdicts.get(serverKey(poolId, serverId)) ?? 'unknown',
       shareOf: (poolId, serverId) => shares.get(serverKey(poolId, serverId)) ?? 100,
@@ -175,8 +188,26 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
         })
   const layer2Trouble = (spec: Snapshot['engine']['layer2']): Promise<string | undefined> | string | undefined => {
     if (spec === undefined || spec.vips.length === 0) return undefined
+    // The process before still owns them.
+    if (layer2 !== null && !isAlone) return undefined
     return layer2 === null ? 'that needs CAP_NET_ADMIN and the program ip' : layer2.prepare(spec)
   }
+  /** From the process before, as at a start. */
+  const holdAddresses = async (): Promise<void> => {
+    const engine = running?.engine
+    if (engine?.layer2 === undefined || layer2 === null) return
+    const trouble = await layer2Trouble(engine.layer2)
+    if (trouble !== undefined) log.error('addresses that move cannot be owned', { trouble })
+    else layer2.update(engine.id, engine.layer2)
+  }
+  void options.predecessor?.released.then(() => {
+    isAlone = true
+    updateForwarding()
+    void holdAddresses()
+  })
+  const seeds = new Map(
+    options.predecessor?.holding.verdicts.map(({ poolId, serverId, verdict }) => [serverKey(poolId, serverId), verdict] as const)
+  )
 
   const exceptions = new Exceptions({ table: viewBindings(memory.buffer), nowEpochMs: clock.nowEpochMs })
 
@@ -186,6 +217,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     clock,
     random,
     makeProbe,
+    known: (poolId, serverId) => seeds.get(serverKey(poolId, serverId)),
     addressesOf: names.addressesOf,
     judge: (poolId, serverId, verdict) => {
       memory.judge(poolId, serverId, verdict)
@@ -207,6 +239,8 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
   })
   scope.add(monitors.stop)
 
+  const heldPlaces = () => [...leftPorts.places(clock.nowMs()), ...(running === null ? (options.predecessor?.holding.places ?? []) : [])]
+
   const applySnapshot = async (snapshot: Snapshot): Promise<readonly Violation[]> => {
     if (stoodDown !== null) return [{ pointer: '', message: 'must be for an engine that is trusted' }]
     const certificates = new Map(snapshot.certificates.map(part => [part.id, part]))
@@ -216,11 +250,18 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       ...(trouble === undefined ? [] : layer2Violations(snapshot, trouble)),
       ...monitorViolations(snapshot.pools, probeServices, makeProbe),
       ...(forwarding === null ? kernelViolations(snapshot) : []),
-      ...(await portViolations(snapshot, running, options.probePort, leftPorts.places(clock.nowMs())))
+      ...(await portViolations(snapshot, running, options.probePort, heldPlaces()))
     ]
     if (violations.length > 0) return violations
     try {
       const slots = memory.assign(tenantsOf(snapshot))
+      // Before the first connection: a server that is known to be down gets none.
+      if (running === null)
+        for (const pool of snapshot.pools)
+          for (const server of pool.servers) {
+            const verdict = seeds.get(serverKey(pool.id, server.id))
+            if (verdict !== undefined) memory.judge(pool.id, server.id, verdict)
+          }
       const refused = await crew.load({ snapshot, slots })
       if (refused.length > 0) {
         memory.assign(tenantsOf(running))
@@ -243,7 +284,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     monitors.update(snapshot.pools, probeServices)
     sendAddresses()
     updateForwarding()
-    layer2?.update(snapshot.engine.id, snapshot.engine.layer2)
+    if (isAlone) layer2?.update(snapshot.engine.id, snapshot.engine.layer2)
     return []
   }
 
@@ -315,6 +356,16 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     throw error
   }
   const link = agent
+  let isReleased = false
+  const release = async (): Promise<void> => {
+    if (isReleased) return
+    isReleased = true
+    sampler.stop()
+    monitors.stop()
+    await layer2?.stop()
+    await link.stop()
+    await forwarding?.stop()
+  }
 
   return {
     status: () => {
@@ -325,14 +376,25 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       return { isUp: true, line: `up: connected to the controller, ${what} on ${crew.serving()} of ${workers} workers` }
     },
     bound: crew.bound,
+    holding: () => ({
+      places: placesOf(running).map(({ address, port, protocol }) => ({ address, port, ...(protocol === undefined ? {} : { protocol }) })),
+      verdicts: (running?.pools ?? []).flatMap(({ id: poolId, servers }) =>
+        servers.flatMap(({ id: serverId }) => {
+          const verdict = verdicts.get(serverKey(poolId, serverId))
+          return verdict === undefined ? [] : [{ poolId, serverId, verdict }]
+        })
+      )
+    }),
+    release,
+    leaveWithinMs: () => Math.max(LEAVE_MIN_MS, (running?.engine.drainTimeoutS ?? 0) * 1_000),
     stop: async deadlineMs => {
       sampler.stop()
       monitors.stop()
       // First the addresses: others take over while the last exchanges end.
-      if (stoodDown === null) await layer2?.stop()
+      if (stoodDown === null && !isReleased) await layer2?.stop()
       await link.stop()
       if (stoodDown === null) await crew.stop(deadlineMs)
-      await forwarding?.stop()
+      if (!isReleased) await forwarding?.stop()
       await scope.close()
     }
   }

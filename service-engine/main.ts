@@ -2,6 +2,7 @@
 import { accessSync, constants, mkdirSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { text } from 'node:stream/consumers'
+import { fileURLToPath } from 'node:url'
 import { systemClock } from '#model/base/clock.ts'
 import { makeLog, type Log } from '#model/base/log.ts'
 import { VERSION } from '#model/base/version.ts'
@@ -9,6 +10,7 @@ import { openAgent } from './agent/agent.ts'
 import { enrol, JoinFailed } from './agent/enrol.ts'
 import { IdentityBroken, loadIdentity } from './agent/identity.ts'
 import { AlreadyRunning, askEngine, openControl, type Control } from './control.ts'
+import { findPredecessor, offerHandover, startSuccessor, tellServiceManager, type Offer } from './handover.ts'
 import { probePort } from './dataplane/listen/listener.ts'
 import { openEngine, type Engine } from './engine.ts'
 import { systemLookUp } from './monitor/resolve.ts'
@@ -79,20 +81,27 @@ async function joinFirst(settings: Settings, log: Log): Promise<void> {
   }
 }
 
-async function run(settings: Settings): Promise<void> {
+async function run(settings: Settings, mode: 'run' | 'takeover'): Promise<void> {
   // Standard output may carry the access log.
   const log = makeLog(line => process.stderr.write(line), { fields: { part: 'engine' } })
   takeDataFolder(settings.dataFolder)
   let engine: Engine | null = null
-  const control = await openControl(settings.dataFolder, () => {
-    const { isUp, line } = engine?.status() ?? { isUp: false, line: 'starting' }
-    return { pid: process.pid, isUp, line }
-  })
+  let offer: Offer | null = null
+  const takeControl = (): Promise<Control> =>
+    openControl(settings.dataFolder, () => {
+      const { isUp, line } = engine?.status() ?? { isUp: false, line: 'starting' }
+      return { pid: process.pid, isUp, line }
+    })
+  const predecessor = mode === 'takeover' ? await findPredecessor(settings.dataFolder) : undefined
+  // Nobody to take over from: a plain start, unless somebody runs who cannot be.
+  let control = predecessor === undefined ? await takeControl() : null
+  const released = Promise.withResolvers<void>()
   let isStopping = false
   const stop = (signal: NodeJS.Signals): void => {
     if (isStopping) process.exit(1)
     isStopping = true
     log.info('stops', { signal })
+    offer?.close()
     void finish(engine, control).then(() => process.exit(0))
   }
   process.on('SIGTERM', stop)
@@ -100,9 +109,17 @@ async function run(settings: Settings): Promise<void> {
   // Started by a launcher that is gone: nobody else would ever end us.
   if (process.send) process.on('disconnect', () => stop('SIGTERM'))
 
-  await joinFirst(settings, log)
+  if (predecessor === undefined) await joinFirst(settings, log)
   const kernel = hasNetAdmin() ? makeKernelStarter(settings.dataFolder, systemClock) : null
-  await kernel?.clearLeftOver()
+  if (predecessor === undefined) await kernel?.clearLeftOver()
+  const beforeConnect = async (isWhole: boolean): Promise<void> => {
+    if (predecessor === undefined) return
+    if (!isWhole) throw new Error('this engine cannot run all that the running one runs: it goes on')
+    await tellServiceManager(process.env['NOTIFY_SOCKET'])
+    await predecessor.serving()
+    control = await takeControl()
+    released.resolve()
+  }
   engine = await openEngine({
     workers: settings.workers,
     accessLogPath: settings.accessLogPath,
@@ -118,17 +135,43 @@ async function run(settings: Settings): Promise<void> {
     ...(kernel === null || !hasProgram('ip')
       ? {}
       : { layer2: { openHolder: kernel.openHolder, port: settings.peerPort, fallback: settings.vipInterface } }),
+    ...(predecessor === undefined ? {} : { predecessor: { holding: predecessor.holding, released: released.promise } }),
     openAgent: engineSide =>
-      openAgent({ dataFolder: settings.dataFolder, channel: settings.channel, engineSide, clock: systemClock, random: Math.random, log })
+      openAgent({
+        dataFolder: settings.dataFolder,
+        channel: settings.channel,
+        engineSide,
+        clock: systemClock,
+        random: Math.random,
+        log,
+        beforeConnect
+      })
   })
+  const running = engine
+  offer = await offerHandover(settings.dataFolder, {
+    holding: running.holding,
+    release: async () => {
+      await running.release()
+      control?.close()
+      offer?.close()
+    },
+    left: () => {
+      log.info('another process took over; what is open may end', { withinMs: running.leaveWithinMs() })
+      // From here on a signal ends it at once.
+      isStopping = true
+      void finish(running, null, running.leaveWithinMs()).then(() => process.exit(0))
+    }
+  })
+  // Who started us learns that all is in our hands.
+  process.send?.({ type: 'took-over', pid: process.pid })
   log.info('runs', { version: VERSION, workers: settings.workers, dataFolder: settings.dataFolder })
   // All our timers let the process end: also an engine that serves nothing stays until it is told to go.
   setInterval(() => undefined, 60_000)
 }
 
-async function finish(engine: Engine | null, control: Control): Promise<void> {
-  await engine?.stop(STOP_DRAIN_MS).catch((error: unknown) => console.error(`weir-engine: did not stop cleanly: ${String(error)}`))
-  control.close()
+async function finish(engine: Engine | null, control: Control | null, withinMs = STOP_DRAIN_MS): Promise<void> {
+  await engine?.stop(withinMs).catch((error: unknown) => console.error(`weir-engine: did not stop cleanly: ${String(error)}`))
+  control?.close()
 }
 
 /** Exit codes: 0 done, 1 failed now, 2 wrong in a way that no restart mends. */
@@ -140,7 +183,9 @@ async function main(): Promise<void> {
     else if (order.is === 'kernel') await runKernelProcess(order.table)
     else if (order.is === 'status') process.exitCode = await status(settings)
     else if (order.is === 'join') await join(settings, order)
-    else await run(settings)
+    else if (order.is === 'reload')
+      console.log(`process ${await startSuccessor(settings.dataFolder, fileURLToPath(import.meta.url))} has taken over`)
+    else await run(settings, order.is)
   } catch (error) {
     const isFinal = error instanceof Refused || error instanceof AlreadyRunning || error instanceof IdentityBroken
     const message =

@@ -5,7 +5,7 @@ import type { Snapshot } from '#model/snapshot/snapshot.ts'
 
 export type ProbePort = (where: Place) => Promise<string | undefined>
 
-interface Place {
+export interface Place {
   readonly address: string
   readonly port: number
   readonly protocol?: 'udp'
@@ -22,7 +22,8 @@ function meets(a: Place, b: Place): boolean {
   return a.address === b.address || isWildcard(a.address) || isWildcard(b.address)
 }
 
-const placesOf = (snapshot: Snapshot | null): readonly Place[] => snapshot?.virtualServices.flatMap(service => service.listeners) ?? []
+export const placesOf = (snapshot: Snapshot | null): readonly Place[] =>
+  snapshot?.virtualServices.flatMap(service => service.listeners) ?? []
 
 /** Ports of datagrams that this engine let go of a moment ago: their sockets may still answer the last sessions. */
 export class LeftPorts {

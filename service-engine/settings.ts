@@ -30,6 +30,10 @@ export interface Settings {
 export type Order =
   | { readonly is: 'run' }
   | { readonly is: 'join'; readonly controllerUrl: string; readonly token: string }
+  /** As `run`, in the place of the engine that runs. */
+  | { readonly is: 'takeover' }
+  /** Starts a process that takes over, and ends when it has. */
+  | { readonly is: 'reload' }
   | { readonly is: 'status' }
   | { readonly is: 'version' }
   /** For the engine itself: it starts the process that programs the kernel. */
@@ -140,7 +144,7 @@ export function readSettings(env: NodeJS.ProcessEnv, hostname: string): Settings
   }
 }
 
-export const USAGE = 'usage: weir-engine [run | join --controller https://HOST:PORT [--token TOKEN] | status | version]'
+export const USAGE = 'usage: weir-engine [run | join --controller https://HOST:PORT [--token TOKEN] | status | reload | version]'
 
 /**
  * Reads the command line; nothing at all means `run`.
@@ -156,9 +160,12 @@ export function readOrder(args: readonly string[], settings: Settings): Order {
     return { is: 'join', controllerUrl, token: token ?? settings.token }
   }
   if (verb === 'kernel' && rest.length === 1) return { is: 'kernel', table: rest[0]! }
-  if (rest.length > 0 || (verb !== 'run' && verb !== 'status' && verb !== 'version')) throw new Refused(USAGE)
+  if (rest.length > 0 || !isPlain(verb)) throw new Refused(USAGE)
   return { is: verb }
 }
+
+const plain = ['run', 'takeover', 'reload', 'status', 'version'] as const
+const isPlain = (verb: string): verb is (typeof plain)[number] => (plain as readonly string[]).includes(verb)
 
 function parseJoin(args: readonly string[]): { readonly controller?: string | undefined; readonly token?: string | undefined } {
   try {

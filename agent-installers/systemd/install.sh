@@ -39,6 +39,9 @@ Type=exec
 User=$ACCOUNT
 Group=$ACCOUNT
 ExecStart=$PREFIX/weir-engine run
+# Starts another process, which takes over the ports and is the service from then on; it says so to systemd itself.
+ExecReload=$PREFIX/weir-engine reload
+NotifyAccess=all
 Environment=LD_LIBRARY_PATH=$PREFIX/lib WEIR_DATA=$DATA
 StateDirectory=weir
 StateDirectoryMode=0700
@@ -236,6 +239,11 @@ put_sysctl() {
   { echo 1 >"$MIGRATE"; } 2>/dev/null || true
 }
 
+# No request fails when a process takes over; an engine that cannot be taken over from yet is restarted. Fails: the old one runs on.
+replace_engine() {
+  if systemctl is-active --quiet weir-engine && [ -S "$DATA/handover.sock" ]; then systemctl reload weir-engine; else systemctl restart weir-engine; fi
+}
+
 is_up() { as_engine status >/dev/null 2>&1; }
 
 wait_until_up() {
@@ -324,7 +332,7 @@ upgrade_engine() {
   fetch /install/VERSION "$fresh/VERSION"
   change="weir-engine $(cat "$PREFIX/VERSION") to $(cat "$fresh/VERSION")"
   if [ -n "$PLAN" ]; then
-    say 'would' "upgrade $change, restart weir-engine.service, and go back if it is not up within $UP_WITHIN s"
+    say 'would' "upgrade $change, reload weir-engine.service, and go back if it is not up within $UP_WITHIN s"
     return 0
   fi
   download "$fresh"
@@ -333,17 +341,23 @@ upgrade_engine() {
   put_files "$fresh"
   put_sysctl
   systemctl daemon-reload
-  systemctl restart weir-engine
-  if wait_until_up; then
-    say upgrade "$change; up"
-    return 0
+  if replace_engine 2>/dev/null; then
+    if wait_until_up; then
+      say upgrade "$change; up"
+      return 0
+    fi
+    why=$(why_not_up)
+    after=replaced
+  else
+    why='it could not take over: journalctl -u weir-engine says why'
+    after=untouched
   fi
-  why=$(why_not_up)
   mv "$old/unit" "$UNIT"
   rm -rf "$PREFIX"
   mv "$old" "$PREFIX"
   systemctl daemon-reload
-  systemctl restart weir-engine
+  [ "$after" = replaced ] || fail "the new engine was not taken ($why): the old one runs on"
+  replace_engine 2>/dev/null || systemctl restart weir-engine
   fail "the new engine was not up within $UP_WITHIN s ($why): the old one runs again"
 }
 

@@ -20,6 +20,9 @@ export interface PartOptions {
   readonly onRefused: (line: string) => void
 }
 
+const hasTakenOver = (message: unknown): boolean =>
+  typeof message === 'object' && message !== null && 'type' in message && message.type === 'took-over'
+
 export class Part {
   readonly #options: PartOptions
   #env: NodeJS.ProcessEnv
@@ -29,6 +32,9 @@ export class Part {
   #logBytes = 0
   #deaths = 0
   #isStopping = false
+  /** Those that were replaced and end what is open. */
+  readonly #leaving = new Set<ChildProcess>()
+  #successor: ChildProcess | undefined
 
   constructor(options: PartOptions) {
     this.#options = options
@@ -40,9 +46,31 @@ export class Part {
   }
 
   start(): void {
+    this.#child = this.#spawn([])
+  }
+
+  /**
+   * Starts a successor of a part that knows how to take over; the one that runs goes on until the successor says that it has, and
+   * when it never does.
+   */
+  replace(): void {
+    if (this.#isStopping || this.#child === undefined || this.#successor !== undefined) return
+    const successor = this.#spawn(['takeover'])
+    this.#successor = successor
+    successor.on('message', message => {
+      if (!hasTakenOver(message) || this.#successor !== successor) return
+      this.#successor = undefined
+      const before = this.#child
+      this.#child = successor
+      if (before === undefined) return
+      this.#leaving.add(before)
+      before.once('close', () => this.#leaving.delete(before))
+    })
+  }
+
+  #spawn(more: readonly string[]): ChildProcess {
     const startedMs = performance.now()
-    const child = spawn(process.execPath, [...this.#options.args], { env: this.#env, stdio: ['ignore', 'pipe', 'pipe', 'ipc'] })
-    this.#child = child
+    const child = spawn(process.execPath, [...this.#options.args, ...more], { env: this.#env, stdio: ['ignore', 'pipe', 'pipe', 'ipc'] })
     let lastLine = ''
     const keep = (chunk: Buffer): void => {
       lastLine = chunk.toString().trimEnd().split('\n').at(-1) ?? lastLine
@@ -53,6 +81,11 @@ export class Part {
     child.on('message', message => this.#options.onMessage(message, this))
     child.on('error', error => this.#write(Buffer.from(`${error.message}\n`)))
     child.on('close', (code, signal) => {
+      if (this.#successor === child) {
+        this.#successor = undefined
+        this.#write(Buffer.from(`${this.#options.name} was not replaced: its successor ended (${signal ?? code})\n`))
+      }
+      if (this.#child !== child) return
       this.#child = undefined
       if (this.#isStopping) return
       if (code === 2) {
@@ -64,6 +97,7 @@ export class Part {
       this.#write(Buffer.from(`${this.#options.name} ended (${signal ?? code}), started again in ${delayMs} ms\n`))
       this.#restart = setTimeout(() => this.start(), delayMs)
     })
+    return child
   }
 
   /** For the next start: what the part was told once (a join token) or has to keep (a port). */
@@ -78,6 +112,7 @@ export class Part {
   stop(): Promise<void> {
     this.#isStopping = true
     clearTimeout(this.#restart)
+    for (const one of [...this.#leaving, this.#successor]) one?.kill('SIGKILL')
     const child = this.#child
     return new Promise(done => {
       const end = (): void => {

@@ -144,6 +144,8 @@ async function run(settings: Settings): Promise<void> {
   const keep = (part: Part): void => void parts.push(part)
   process.on('SIGINT', () => void stop(0))
   process.on('SIGTERM', () => void stop(0))
+  // As a service manager's reload: the engine is replaced, and no request notices.
+  process.on('SIGHUP', () => engine.replace())
 
   const demoPorts = settings.hasDemo ? await startDemoServers(settings, keep, refuse) : []
   const ready = Promise.withResolvers<Ready>()

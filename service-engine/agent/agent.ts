@@ -43,6 +43,10 @@ export interface AgentOptions {
   readonly clock: Clock
   readonly random: Random
   readonly log: Log
+  /**
+   * What runs from disk serves: called once, before the first connection. `isWhole`: all that was saved runs. What it throws ends the start.
+   */
+  readonly beforeConnect?: (isWhole: boolean) => Promise<void>
   /** Where the controller's engine port is now, when it moved after this host had joined. */
   readonly channel?: { readonly host: string; readonly port: number } | undefined
 }
@@ -104,6 +108,7 @@ class Agent implements AgentSide {
     const { clock } = this.#options
     this.#unapplied = await this.#store.load()
     await this.#applyFromDisk()
+    await this.#options.beforeConnect?.(this.#unapplied === undefined)
     this.#cancels.push(
       clock.every(BOOT_RETRY_MS, () => void this.#retryFromDisk()),
       clock.every(RENEWAL_CHECK_MS, () => void this.#renewIfDue())

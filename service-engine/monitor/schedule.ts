@@ -49,6 +49,8 @@ export interface MonitorOptions {
   readonly told: (judgements: readonly ServerJudgement[]) => void
   /** Verdicts of a name's addresses changed: workers may have to use others. */
   readonly usableChanged?: (poolId: string, serverId: string) => void
+  /** What is known of a server before the first probe of it. */
+  readonly known?: (poolId: string, serverId: string) => Verdict | undefined
   /** Attempts that may run at once. */
   readonly maxRunning?: number
 }
@@ -342,7 +344,7 @@ export function startMonitors(options: MonitorOptions): Monitors {
           server,
           minMonitorsUp: pool.minMonitorsUp,
           addresses,
-          verdict: known?.verdict ?? 'unknown',
+          verdict: known?.verdict ?? options.known?.(pool.id, server.id) ?? 'unknown',
           sinceEpochMs: known?.sinceEpochMs ?? clock.nowEpochMs(),
           usable: known?.usable ?? [],
           weightPercent: known?.weightPercent ?? null

@@ -84,6 +84,37 @@ async function scenarios(): Promise<void> {
     return { value: tookMs / 1000, unit: 's', below: 5 }
   })
 
+  await scenario(
+    t,
+    'systemctl reload under load: another process takes over, no request fails, and systemd watches the new one',
+    async t => {
+      const pids = [await mainPid()]
+      const { asked, wrong } = await askWhile(`http://${hostAddress}/`, '200 hello from behind', async () => {
+        for (let round = 0; round < 3; round++) {
+          t.match(await host.run(['systemctl', 'reload', 'weir-engine'], { timeoutMs: 90_000 }), { code: 0 }, await journal())
+          pids.push(await mainPid())
+          await until('the controller calls it up', 20_000, isUp)
+        }
+      })
+      t.equal(new Set(pids).size, 4, `processes ${pids.join(', ')}`)
+      t.ok(asked > 100, `${asked} requests`)
+      t.same(wrong.slice(0, 3), [])
+      t.match(await host.run(['systemctl', 'is-active', 'weir-engine']), { stdout: 'active\n' })
+      await until('the processes before have ended', 90_000, async () => {
+        const { stdout } = await host.shell('pgrep -fc "/opt/weir/weir-engine (run|takeover)" || true')
+        return stdout.trim() === '1'
+      })
+      const last = pids.at(-1)!
+      await host.run(['kill', '-9', String(last)])
+      await until('systemd starts the service again', 20_000, async () => {
+        const now = await mainPid()
+        return now > 0 && now !== last && (await answers())
+      })
+      await until('the controller calls it up', 20_000, isUp)
+      return { value: wrong.length, unit: 'failed requests', below: 1 }
+    }
+  )
+
   await scenario(t, 'kill -9 of the engine: the controller says down', async t => {
     const startedMs = performance.now()
     await host.run(['systemctl', 'kill', '-s', 'KILL', 'weir-engine'])

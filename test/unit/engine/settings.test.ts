@@ -39,9 +39,10 @@ t.test('readSettings refuses what makes no sense, in one line', async t => {
   }
 })
 
-t.test('readOrder knows four verbs', async t => {
+t.test('readOrder knows its verbs', async t => {
   const settings = readSettings({ WEIR_TOKEN: 'from-env' }, 'h')
   t.same(readOrder([], settings), { is: 'run' })
+  for (const verb of ['takeover', 'reload'] as const) t.same(readOrder([verb], settings), { is: verb })
   t.same(readOrder(['run'], settings), { is: 'run' })
   t.same(readOrder(['status'], settings), { is: 'status' })
   t.same(readOrder(['version'], settings), { is: 'version' })

@@ -45,6 +45,8 @@ export interface EntranceLanes {
   readonly look: Lane
   readonly halfClosed: Lane
   readonly linger: Lane
+  /** Of an idle connection that is to end: a request that is on its way is answered, as the last. */
+  readonly leaving: Lane
 }
 
 /** The longest head that is put into one buffer with what follows it. */
@@ -335,19 +337,20 @@ export class ClientConnection implements Wire, ClientSide, Turned {
     if (!this.#body.isDone) {
       this.#bodyTo = NOWHERE
       this.#startBody()
-    } else if (this.#entrance.isRetiring()) return this.#finish()
-    else {
+    } else {
       this.#phase = IDLE
-      this.#entrance.lanes.keepAlive.arm(this.#timer)
+      const { lanes, isRetiring } = this.#entrance
+      // The client was told that it may go on: it may have, already.
+      ;(isRetiring() ? lanes.leaving : lanes.keepAlive).arm(this.#timer)
       this.#resume()
     }
     this.#advance()
   }
 
-  /** Idle: closes now; busy: with its next response. */
+  /** Closes with its next response; idle: soon, as a request may be on its way. */
   retire(): void {
     this.#isLast = true
-    if (this.#phase === IDLE || (this.#phase === FIRST && this.#at === this.#to)) this.#destroy()
+    if (this.#phase === IDLE || (this.#phase === FIRST && this.#at === this.#to)) this.#entrance.lanes.leaving.arm(this.#timer)
   }
 
   // What the client does.

@@ -27,6 +27,8 @@ const LOOK_MS = 500
 const HALF_CLOSED_MS = 2_000
 /** How long a client may go on sending what nobody wants, so that it gets to read our answer instead of a reset. */
 const LINGER_MS = 1_000
+/** Longer than a request takes from nearly every client. */
+const LEAVING_MS = 500
 
 export function makeWireForwarder(options: { readonly clock: Clock }): Forwarder {
   const { clock } = options
@@ -80,7 +82,8 @@ function openEntrance(limits: HttpSpec, spine: EntranceSpine, parts: WireParts, 
       body: wheel.lane(bodyPace.graceMs),
       look: wheel.lane(LOOK_MS),
       halfClosed: wheel.lane(HALF_CLOSED_MS),
-      linger: wheel.lane(LINGER_MS)
+      linger: wheel.lane(LINGER_MS),
+      leaving: wheel.lane(LEAVING_MS)
     },
     closed: connection => {
       connections.delete(connection)
