@@ -177,10 +177,10 @@ class RunningDataPlane implements DataPlane {
   explain(question: RequestQuestion): Explanation {
     const plan = this.#current.plans.get(question.virtualServiceId)
     if (plan === undefined) return notHere
-    const partOf = (id: string): VirtualServicePart | undefined => this.#current.plans.get(id)?.part
-    return explainRequest(question, plan.part, {
+    const siteOf = (id: string): Site | undefined => this.#current.plans.get(id)?.site
+    return explainRequest(question, plan.site, {
       poolOf: this.#spine.poolOf,
-      partOf,
+      siteOf,
       scriptsOf: id => this.#current.plans.get(id)?.scripts
     })
   }

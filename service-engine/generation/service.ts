@@ -20,6 +20,7 @@ import type { Filter } from '../dataplane/filter/filter.ts'
 import { compileScripts, type Scripts } from '../dataplane/filter/script/script.ts'
 import type { ScriptSets } from '../dataplane/filter/script/sets.ts'
 import { compileErrorPages } from '../dataplane/http/error-page.ts'
+import { makeWalk } from '../dataplane/http/explain.ts'
 import { recordRefusal, runExchange, type SpineServices } from '../dataplane/http/exchange.ts'
 import { makeMirror } from '../dataplane/http/mirror.ts'
 import type { Site } from '../dataplane/http/site.ts'
@@ -121,12 +122,14 @@ export function* planInSteps(
   const bandwidth = part.bandwidth === undefined ? undefined : compileBandwidth(part.bandwidth, rates, services.clock)
   const denied = yield* networkRulesInSteps(part.networkRules)
   const own = { ...ownSteps(part, scripts, services), denied, bandwidth: bandwidth && { bandwidth } }
+  const rules = yield* rulesInSteps(part, rates)
   const site: Site & FlowSite = {
     id: part.id,
     name: part.name,
     part,
     target: part.target,
-    filters: part.application === 'http' ? filtersFor(part, yield* rulesInSteps(part, rates), own) : [],
+    filters: part.application === 'http' ? filtersFor(part, rules, own) : [],
+    walk: makeWalk(part, denied, rules),
     meter: memory.virtualServiceMeter(part.id),
     ...(bandwidth === undefined ? {} : { bandwidth }),
     ...(part.cache === undefined ? {} : { cache: cacheOf(part.id, part.cache, memory, services) }),

@@ -113,7 +113,7 @@ class ExchangeLife implements ForwardEvents, HedgeUser {
     this.#exchange.bytesIn = request.method.length + request.target.length + 12 + headerBytes(request.headers)
     this.#wire.onGone = fault => this.#gone(fault)
     const { tracer } = this.#services.tracing
-    if (tracer !== null) this.#traced = tracer.began(this.#exchange, this.#site.part)
+    if (tracer !== null) this.#traced = tracer.began(this.#exchange, this.#site)
     if (!this.#site.part.isTrafficEnabled) return this.#refuse(new Fault('DENIED_BY_RULE', 'traffic is not enabled'))
     if (limit !== null && request.contentLength > limit)
       return this.#rescue(new Fault('DOWNSTREAM_BODY_TOO_LARGE', `a body over ${limit} bytes`))

@@ -6,12 +6,13 @@ import { Fault } from '#engine/base/fault.ts'
 import { makeExchange, type Exchange, type Verdict } from '../exchange/exchange.ts'
 import type { Scripts } from '../filter/script/script.ts'
 import { headerOf } from '../exchange/headers.ts'
-import { compileNetworkRules } from '../exchange/network-rules.ts'
+import type { NetworkTest } from '../exchange/network-rules.ts'
 import { compileHosting } from '../route/hosting.ts'
-import { compileRules } from '../route/rules.ts'
+import type { CompiledRules } from '../route/rules.ts'
 import type { Pool } from '../upstream/pool.ts'
 import { clientKey } from '../upstream/sticky.ts'
 import { questionOf } from './question.ts'
+import type { Site } from './site.ts'
 import { Targets } from '../upstream/targets.ts'
 import { readHead } from './head.ts'
 
@@ -22,18 +23,16 @@ export const notHere: Explanation = { ...nothing, reason: 'this engine does not 
 /** What runs, as far as a request may get. */
 export interface Running {
   readonly poolOf: (id: string) => Pool | undefined
-  readonly partOf: (id: string) => VirtualServicePart | undefined
+  readonly siteOf: (id: string) => Site | undefined
   readonly scriptsOf?: (id: string) => Scripts | undefined
 }
-
-type Step = Explanation['steps'][number]
 
 /**
  * Walks a request through a virtual service.
  *
  * Returns every rule that was tried, in order, and where the request would end; a server as the balancer would pick it now
  */
-export function explainRequest(question: RequestQuestion, part: VirtualServicePart, running: Running): Explanation {
+export function explainRequest(question: RequestQuestion, { part, walk }: Site, running: Running): Explanation {
   if (part.application !== 'http') return { ...nothing, reason: 'the virtual service relays connections: it has no rules for requests' }
   if (!part.isTrafficEnabled) return { ...nothing, reason: 'traffic is not enabled' }
   const exchange = exchangeOf(question, part)
@@ -41,12 +40,15 @@ export function explainRequest(question: RequestQuestion, part: VirtualServicePa
   const { isTls } = exchange.downstream
   const hosted = part.hosting === undefined ? undefined : compileHosting(part.hosting)(exchange.request, exchange.downstream)
   if (hosted?.is === 'child') {
-    const child = running.partOf(hosted.id)
+    const child = running.siteOf(hosted.id)
     if (child === undefined) return { ...nothing, verdict: 'answer', status: 503, reason: 'the child that it is for does not run' }
     const explained = explainRequest({ ...question, scheme: isTls ? 'https' : 'http' }, child, running)
-    return { ...explained, steps: [{ rule: `child ${child.name}`, isMatched: true, failedOn: '', action: 'child' }, ...explained.steps] }
+    return {
+      ...explained,
+      steps: [{ rule: `child ${child.part.name}`, isMatched: true, failedOn: '', action: 'child' }, ...explained.steps]
+    }
   }
-  const walked = makeWalk(part)(exchange)
+  const walked = walk(exchange)
   const steps = [...walked.steps]
   if (walked.end !== null) return { ...nothing, steps, ...walked.end }
   const scripted = running.scriptsOf?.(part.id)?.explain(exchange)
@@ -64,16 +66,8 @@ export function explainRequest(question: RequestQuestion, part: VirtualServicePa
   return { ...nothing, steps, ...forwarded(exchange, running.poolOf) }
 }
 
-/** `end`: what ends it before a pool is chosen; null: nothing does. */
-export interface Walked {
-  readonly steps: readonly Step[]
-  readonly end: Partial<Explanation> | null
-}
-
-/** Makes what walks requests through the rules of a virtual service; it may change what it walks. No limit counts it. */
-export function makeWalk(part: VirtualServicePart): (exchange: Exchange) => Walked {
-  const denies = compileNetworkRules(part.networkRules)
-  const rules = compileRules(part, { open: () => () => 0, openQuota: () => () => 0 })
+/** Walks by rules as they run. */
+export function makeWalk(part: VirtualServicePart, denies: NetworkTest, rules: Pick<CompiledRules, 'explain'>): Site['walk'] {
   return exchange => {
     const { clientIp, localPort, isTls } = exchange.downstream
     const denied = denies(clientIp, localPort)

@@ -1,10 +1,17 @@
 /** A virtual service as the spine runs it. */
+import type { Explanation } from '#model/message/message.ts'
 import type { TargetSpec, VirtualServicePart } from '#model/snapshot/snapshot.ts'
 import type { Fault } from '#engine/base/fault.ts'
 import type { TrafficMeter } from '#engine/meter/shared.ts'
 import type { Answer, Exchange, Verdict } from '../exchange/exchange.ts'
 import type { HttpCache } from '../filter/cache/cache.ts'
 import type { Filter } from '../filter/filter.ts'
+
+/** `end`: what ends it before a pool is chosen; null: nothing does. */
+export interface Walked {
+  readonly steps: Explanation['steps']
+  readonly end: Partial<Explanation> | null
+}
 
 export interface Site {
   readonly id: string
@@ -13,6 +20,8 @@ export interface Site {
   readonly target: TargetSpec | null
   readonly filters: readonly Filter[]
   readonly meter: TrafficMeter
+  /** Walks a request through its rules and says what each made of it; may change what it walks, and no limit counts it. */
+  readonly walk: (exchange: Exchange) => Walked
   /** Keeps answers; undefined where none are. */
   readonly cache?: HttpCache | undefined
   /** Dresses our own error answers; undefined leaves them plain. */

@@ -7,7 +7,8 @@ import type { Explanation, RequestTrace, TraceOrder } from '#model/message/messa
 import type { VirtualServicePart } from '#model/snapshot/snapshot.ts'
 import type { AccessRecord } from '#engine/meter/shared.ts'
 import { makeExchange, type Exchange } from '../exchange/exchange.ts'
-import { algorithmIn, makeWalk, type Walked } from './explain.ts'
+import { algorithmIn } from './explain.ts'
+import type { Site, Walked } from './site.ts'
 import type { Pool } from '../upstream/pool.ts'
 
 /** An order more is not taken: each costs every request a look. */
@@ -19,8 +20,6 @@ interface Armed {
   readonly order: TraceOrder
   left: number
   readonly cancel: () => void
-  /** Compiled once for as long as the service stays as it is. */
-  walk: { readonly part: VirtualServicePart; readonly walk: (exchange: Exchange) => Walked } | null
 }
 
 /** What is known of a traced request before its rules ran. */
@@ -52,7 +51,7 @@ export class Tracer {
     this.#end(order.id)
     if (order.count <= 0 || order.durationMs <= 0 || this.#armed.size >= MAX_ORDERS) return
     const cancel = this.#clock.after(order.durationMs, () => this.#end(order.id))
-    this.#armed.set(order.id, { order, left: order.count, cancel, walk: null })
+    this.#armed.set(order.id, { order, left: order.count, cancel })
     this.#tracing.tracer = this
   }
 
@@ -67,13 +66,12 @@ export class Tracer {
    *
    * Returns null when nobody asked for it
    */
-  began(exchange: Exchange, part: VirtualServicePart): Traced | null {
+  began(exchange: Exchange, { part, walk }: Site): Traced | null {
     for (const armed of this.#armed.values()) {
       if (armed.order.virtualServiceId !== part.id || !isWanted(armed.order, exchange)) continue
       armed.left -= 1
       if (armed.left <= 0) this.#end(armed.order.id)
-      if (armed.walk?.part !== part) armed.walk = { part, walk: makeWalk(part) }
-      return { tracer: this, armed, walked: armed.walk.walk(copyOf(exchange, part)) }
+      return { tracer: this, armed, walked: walk(copyOf(exchange, part)) }
     }
     return null
   }

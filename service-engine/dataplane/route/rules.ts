@@ -29,13 +29,13 @@ interface CompiledRule {
   /** Passes over the security rules that follow; request rules still count. */
   readonly opens: boolean
   /** Undefined goes on with the next rule. */
-  readonly apply: (exchange: Exchange) => Verdict | undefined
+  readonly apply: (exchange: Exchange, isDry: boolean) => Verdict | undefined
 }
 
 export interface CompiledRules extends RuleBook {
   readonly hasRequestRules: boolean
   readonly hasResponseRules: boolean
-  /** Every rule tried, in order. Changes the exchange as `decide` does. */
+  /** Every rule tried, in order. Changes the exchange as `decide` does; limits are taken as not reached and count nothing. */
   readonly explain: (exchange: Exchange) => { readonly steps: readonly RuleStep[]; readonly verdict: Verdict }
 }
 
@@ -73,7 +73,7 @@ export function* rulesInSteps(part: Pick<VirtualServicePart, 'requestRules' | 'r
       let isOpen = false
       for (let rule = index.begin(exchange.request); rule !== undefined; rule = index.next()) {
         if ((isOpen && rule.isSecurity) || !holds(rule, exchange)) continue
-        const verdict = enter(rule, exchange)
+        const verdict = enter(rule, exchange, false)
         if (rule.opens) isOpen = true
         else if (verdict !== undefined) return verdict
       }
@@ -89,7 +89,7 @@ export function* rulesInSteps(part: Pick<VirtualServicePart, 'requestRules' | 'r
         if (isOpen && rule.isSecurity) continue
         const failed = rule.parts.find(part => !part.test(exchange))
         steps.push({ rule: rule.name, isMatched: failed === undefined, failedOn: failed?.name ?? '', action: rule.action })
-        const verdict = failed === undefined ? enter(rule, exchange) : undefined
+        const verdict = failed === undefined ? enter(rule, exchange, true) : undefined
         if (failed === undefined && rule.opens) isOpen = true
         else if (verdict !== undefined) return { steps, verdict }
       }
@@ -112,9 +112,9 @@ function holds(rule: CompiledRule, exchange: Exchange): boolean {
   return true
 }
 
-function enter(rule: CompiledRule, exchange: Exchange): Verdict | undefined {
+function enter(rule: CompiledRule, exchange: Exchange, isDry: boolean): Verdict | undefined {
   if (rule.isLogged) exchange.isLogged = true
-  const verdict = rule.apply(exchange)
+  const verdict = rule.apply(exchange, isDry)
   if (verdict !== undefined) exchange.rule = rule.name
   return verdict
 }
@@ -123,6 +123,7 @@ function* compileRequestRule(rule: RequestRule, rates: Rates | undefined): Steps
   const change = compileHeaderActions(rule.headerActions)
   const rewrite = rule.rewrite === null ? undefined : compileRewrite(rule.rewrite)
   const act = rule.action === null ? undefined : compileAction(rule.action, rates)
+  const isLimit = rule.action?.is === 'rate-limit'
   const deniesAccess = rule.action?.is === 'close' || rule.action?.is === 'respond'
   return {
     name: rule.name,
@@ -131,10 +132,10 @@ function* compileRequestRule(rule: RequestRule, rates: Rates | undefined): Steps
     action: rule.action?.is ?? 'continue',
     isSecurity: rule.phase === 'security',
     opens: rule.phase === 'security' && rule.action?.is === 'allow',
-    apply: exchange => {
+    apply: (exchange, isDry) => {
       change?.(exchange, exchange.request.headers)
       const refusal = rewrite?.(exchange)
-      return refusal ?? act?.(exchange)
+      return refusal ?? (isDry && isLimit ? undefined : act?.(exchange))
     }
   }
 }

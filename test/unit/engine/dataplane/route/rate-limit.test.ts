@@ -96,10 +96,12 @@ t.test('a rule with a limit goes on within it', async t => {
     },
     { open: () => () => (left-- > 0 ? 0 : 1), openQuota: () => () => 0 }
   )
+  for (let i = 0; i < 3; i++) t.match(rules.explain(anExchange()).verdict, { is: 'close' }, 'explaining counts nothing')
   const first = anExchange()
   t.match(rules.decide(first), { is: 'close' })
   t.equal(first.rule, 'p / last')
   t.match(rules.decide(anExchange()), { status: 429 })
+  t.match(rules.explain(anExchange()).verdict, { is: 'close' }, 'and takes limits as not reached')
 })
 
 t.test('compileConnectionLimit ends what is too much as it is told', async t => {
