@@ -1,7 +1,8 @@
 /** A connection of HTTP/2 that a client has opened: its streams are requests. */
 import type { Socket } from 'node:net'
-import { Connection, Stream, type ConnectionLimits, type ConnectionParts, type ConnectionUser } from './connection.ts'
+import { Connection, type ConnectionLimits, type ConnectionParts, type ConnectionUser } from './connection.ts'
 import { codes, ENABLE_CONNECT, ENABLE_PUSH, INITIAL_WINDOW, MAX_HEADER_LIST, MAX_STREAMS, MAX_WINDOW, RST_STREAM } from './frames.ts'
+import { Stream } from './stream-state.ts'
 
 /** Streams that we reset and the client may not know of yet: what comes on them is passed over. */
 const MAX_REMEMBERED = 128

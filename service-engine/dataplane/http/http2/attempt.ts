@@ -12,10 +12,10 @@ import { stripHopByHop } from '../../exchange/headers.ts'
 import type { ClientSide, ServerSide } from '../sides.ts'
 import { EMPTY } from '../wire/bytes.ts'
 import { Timer } from '../wire/wheel.ts'
-import { LOST, type Stream, type StreamUser } from './connection.ts'
 import { passableTrailers, readAnswerHead, requestFields } from './fields.ts'
 import { codes } from './frames.ts'
 import type { ServerSession, SessionUser } from './sessions.ts'
+import { LOST, type Stream, type StreamUser } from './stream-state.ts'
 
 /** A server that says `processing` for ever answers nothing. */
 const MAX_INTERIM = 32

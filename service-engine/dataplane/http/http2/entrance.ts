@@ -11,10 +11,11 @@ import { ReaderWatch, watchParts, type WatchParts } from '../wire/reader-watch.t
 import { IdleServers } from '../wire/server.ts'
 import { Timer, type Lane } from '../wire/wheel.ts'
 import { AcceptedConnection, type AcceptedLimits, type AcceptedUser } from './accepted.ts'
-import type { ConnectionParts, Stream } from './connection.ts'
+import type { ConnectionParts } from './connection.ts'
 import { readStreamHead, type StreamHead } from './fields.ts'
 import { codes } from './frames.ts'
 import { ClientStream, type StreamParts } from './stream.ts'
+import type { Stream } from './stream-state.ts'
 
 /** The longest that a first request is waited for, whatever the profile says. */
 const PATIENCE_MS = 10_000

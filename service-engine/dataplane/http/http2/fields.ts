@@ -8,8 +8,8 @@ import { readHead, type HeadLimits } from '../head.ts'
 const bad = (what: string): Fault => new Fault('DOWNSTREAM_BAD_REQUEST', what)
 
 /** RFC 9113 §8.2.1: no upper case, nothing that ends a line, no white space around a value. */
-export const fieldName = /^[!#$%&'*+.^_`|~0-9a-z-]+$/
-export const fieldValue = /^(?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?$/
+const fieldName = /^[!#$%&'*+.^_`|~0-9a-z-]+$/
+const fieldValue = /^(?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?$/
 
 /** Of a head; a server that has more to say is up to something. */
 const MAX_FIELDS = 4_096
@@ -219,4 +219,10 @@ export function grpcFields({ status, reason, headers }: ResponseHead): string[] 
   const id = headerOf(headers, 'x-request-id')
   if (id !== undefined) fields.push('x-request-id', id)
   return fields
+}
+
+/** Whether a block behind a body holds nothing but fields, as names and values have to be. */
+export function areTrailers(fields: readonly string[]): boolean {
+  for (let i = 0; i < fields.length; i += 2) if (!fieldName.test(fields[i]!) || !fieldValue.test(fields[i + 1]!)) return false
+  return true
 }

@@ -1,7 +1,8 @@
 /** A connection of HTTP/2 that we have opened to a server: our requests are its streams. */
 import type { Socket } from 'node:net'
-import { Connection, Stream, type ConnectionLimits, type ConnectionParts, type ConnectionUser, type StreamUser } from './connection.ts'
+import { Connection, type ConnectionLimits, type ConnectionParts, type ConnectionUser } from './connection.ts'
 import { codes, ENABLE_PUSH, INITIAL_WINDOW, MAX_HEADER_LIST, MAX_STREAMS, MAX_WINDOW, PING, PREFACE } from './frames.ts'
+import { Stream, type StreamUser } from './stream-state.ts'
 
 /** As long as a server has not said how many it takes: RFC 9113 §6.5.2 asks for no fewer. */
 export const STREAMS_UNTIL_TOLD = 100

@@ -7,8 +7,9 @@ import { connectFault, endOf } from '../../upstream/end.ts'
 import { upstreamTlsOptions } from '../../upstream/tls.ts'
 import type { WireParts } from '../wire/parts.ts'
 import { Timer, type Lane } from '../wire/wheel.ts'
-import type { ConnectionLimits, Stream, StreamUser } from './connection.ts'
+import type { ConnectionLimits } from './connection.ts'
 import { OpenedConnection, STREAMS_UNTIL_TOLD, type OpenedUser } from './opened.ts'
+import type { Stream, StreamUser } from './stream-state.ts'
 
 /** Whom a connection serves: an attempt. */
 export interface SessionUser {

@@ -12,9 +12,9 @@ import { Pace } from '../wire/pace.ts'
 import type { WireParts } from '../wire/parts.ts'
 import type { IdleServers } from '../wire/server.ts'
 import { Timer, type Lane } from '../wire/wheel.ts'
-import type { Stream, StreamUser } from './connection.ts'
 import { grpcFields, isGrpc, passableTrailers, responseFields, type StreamHead } from './fields.ts'
 import { codes } from './frames.ts'
+import type { Stream, StreamUser } from './stream-state.ts'
 
 /** What the streams of one connection share. */
 export interface StreamParts {
