@@ -68,3 +68,39 @@ t.test('what it is told for the next start reaches the next start only', async t
   await until('it is up again', () => (heard.length === 2 ? true : undefined))
   t.same(heard, ['none', 'later'])
 })
+
+t.test('a part is replaced by a successor that says that it took over; the one before ends by itself', async t => {
+  const { part, heard } = aPart(
+    t,
+    `const isSuccessor = process.argv[2] === 'takeover'
+     process.send(isSuccessor ? { type: 'took-over' } : 'up')
+     process.on('message', () => process.exit(0))
+     setInterval(() => {}, 1000)`
+  )
+  part.start()
+  await until('it is up', () => heard.length === 1)
+  const first = part.pid!
+  part.replace()
+  await until('another one is the part', () => part.pid !== first)
+  const second = part.pid!
+  process.kill(first, 'SIGKILL')
+  process.kill(second, 'SIGKILL')
+  await until('only the end of the part itself starts it again', () => heard.length === 3)
+  t.same(heard, ['up', { type: 'took-over' }, 'up'])
+})
+
+t.test('a successor that ends leaves the part as it is, whatever its code', async t => {
+  const { part, heard, refused, logPath } = aPart(
+    t,
+    "if (process.argv[2] === 'takeover') process.exit(2); process.send('up'); setInterval(() => {}, 1000)"
+  )
+  part.start()
+  await until('it is up', () => heard.length === 1)
+  const first = part.pid
+  part.replace()
+  await until('it is told', () => readFileSync(logPath, 'utf8').includes('its successor ended (2)'))
+  t.equal(part.pid, first)
+  t.same(refused, [])
+  part.replace()
+  await until('it may be tried again', () => readFileSync(logPath, 'utf8').split('its successor ended (2)').length === 3)
+})
