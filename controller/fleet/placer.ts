@@ -110,17 +110,22 @@ export class Placer {
   switchOver(uuid: string): void {
     const [first, second, ...others] = this.#current.get(uuid) ?? []
     if (first === undefined || second === undefined) return
-    this.#current.set(uuid, [second, first, ...others])
-    this.#placedFor = ''
+    this.#reorder(uuid, [second, first, ...others])
   }
 
   /** An engine of a service owns its address: it is the primary. Answers whether that is news. */
   promote(uuid: string, engineUuid: string): boolean {
     const engines = this.#current.get(uuid) ?? []
     if (engines[0] === engineUuid || !engines.includes(engineUuid)) return false
-    this.#current.set(uuid, [engineUuid, ...engines.filter(one => one !== engineUuid)])
-    this.#placedFor = ''
+    this.#reorder(uuid, [engineUuid, ...engines.filter(one => one !== engineUuid)])
     return true
+  }
+
+  #reorder(uuid: string, engines: readonly string[]): void {
+    this.#current.set(uuid, engines)
+    // At once: the placement will find it so already, and see nothing to keep.
+    this.#table.set('all', Object.fromEntries(this.#current))
+    this.#placedFor = ''
   }
 
   rebalance(groupUuid: string): void {

@@ -129,12 +129,12 @@ export class Holder {
   }
 
   async #carryOut(order: HoldOrder): Promise<HoldAnswer> {
-    const { setting, ip } = this.#host
+    const { ip } = this.#host
     if (order.is === 'prepare') {
       try {
-        for (const family of ['ipv4', 'ipv6']) setting.set(`net/${family}/ip_nonlocal_bind`, '1')
+        for (const family of ['ipv4', 'ipv6']) this.#need(`net/${family}/ip_nonlocal_bind`, '1')
       } catch (error) {
-        return { is: 'failed', reason: `net.ipv4.ip_nonlocal_bind cannot be set: ${String(error)}` }
+        return { is: 'failed', reason: `net.ipv4.ip_nonlocal_bind and net.ipv6.ip_nonlocal_bind cannot be set: ${String(error)}` }
       }
       return this.#answer([])
     }
@@ -162,6 +162,12 @@ export class Holder {
     return this.#answer(failed)
   }
 
+  /** What is so already need not be writable. */
+  #need(path: string, value: string): void {
+    const { get, set } = this.#host.setting
+    if (get(path) !== value) set(path, value)
+  }
+
   #answer(failed: readonly { readonly address: string; readonly reason: string }[]): HoldAnswer {
     return { is: 'done', held: [...this.#held].map(([address, on]) => ({ address, interface: on })), failed }
   }
@@ -172,7 +178,7 @@ export class Holder {
       // Without a search for doubles, which takes a second, the kernel tells all neighbours at once.
       const path = `net/ipv6/conf/${on}`
       try {
-        setting.set(`${path}/ndisc_notify`, '1')
+        this.#need(`${path}/ndisc_notify`, '1')
         const before = setting.get(`${path}/accept_dad`)
         if (before !== '0') {
           setting.set(`${path}/accept_dad`, '0')

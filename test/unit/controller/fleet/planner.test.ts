@@ -198,3 +198,38 @@ t.test('a child is where its parent is, and one that is disabled is nowhere', as
   )
   t.equal(planner.service(off), undefined)
 })
+
+t.test('who owns an address that moves is the primary, also after a restart of the controller', async t => {
+  const { store, change, service, engine, planner: open } = await world(t)
+  const [group] = store.list('serviceenginegroup')
+  const body = { ...group!.body, address_mode: 'L2', min_scaleout_per_vs: 2 }
+  await change.apply({
+    actor: controllerActor,
+    tenant: ADMIN_TENANT,
+    writes: [{ op: 'replace', kind: 'serviceenginegroup', uuid: group!.uuid, body }]
+  })
+  const uuid = await service('shop', 8080)
+  const facts = { addresses: ['10.0.0.1', '192.0.2.1'], peerPort: 9445 } as unknown as Engine['row']['facts']
+  const engines = [await engine('one'), await engine('two')]
+  for (const one of engines) one.row = { ...one.row, facts }
+  const specOf = (planner: ReturnType<typeof open>, of: Engine) => {
+    const part = [...planner.plan(engines).get(of.uuid)!.parts.values()].find(one => one.kind === 'engine')
+    return part?.kind === 'engine' ? part.layer2 : undefined
+  }
+  const planner = open()
+  const before = specOf(planner, engines[0]!)!.vips
+  const [first, second] = before[0]!.engines
+  t.match(before, [{ addresses: ['192.0.2.1'], term: 1 }])
+  const listeners = [...planner.plan(engines).get(engines[0]!.uuid)!.parts.values()].flatMap(part =>
+    part.kind === 'virtual-service' ? part.listeners : []
+  )
+  t.match(listeners, [{ address: '192.0.2.1', port: 8080 }], 'bound as it is, whoever has it')
+
+  t.same(planner.owners.told(second!, [{ id: before[0]!.id, term: 2 }]), [before[0]!.id])
+  t.equal(planner.placer.promote(uuid, second!), true)
+  t.equal(planner.placer.promote(uuid, second!), false)
+  for (const one of [planner, open()])
+    t.match(specOf(one, engines[1]!)!.vips, [{ engines: [second, first], term: 2 }], 'the same, without an order to move')
+  planner.placer.switchOver(uuid)
+  for (const one of [planner, open()]) t.match(specOf(one, engines[1]!)!.vips, [{ engines: [first, second], term: 3 }], 'an order')
+})

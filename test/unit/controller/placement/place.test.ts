@@ -316,3 +316,38 @@ t.test('a group is spread anew by as few moves as that takes', async t => {
   })
   t.equal(new Set([...packed.assignments.values()].flat()).size, 1)
 })
+
+t.test('where addresses move, services that share one go together, and each address is bound by itself', async t => {
+  const services = [
+    service('a', [tcp('192.0.2.1', 80)], { rank: 1 }),
+    service('b', [tcp('192.0.2.1', 443)], { rank: 2, enginesWanted: 2 }),
+    service('c', [tcp('192.0.2.2', 80)], { rank: 3 }),
+    service('d', [tcp('192.0.2.3', 80), tcp('192.0.2.2', 443)], { rank: 4 })
+  ]
+  const placed = (refuses?: EngineToPlace['refuses']): Placement =>
+    place({
+      groups: [{ uuid: 'g', name: 'g', maxServicesPerEngine: 10, movesAddresses: true }],
+      // An address that is on an engine now pins nothing there.
+      engines: [engine('e1', { addresses: ['192.0.2.1'], ...(refuses === undefined ? {} : { refuses }) }), engine('e2'), engine('e3')],
+      services,
+      current: new Map()
+    })
+  const { assignments, unplaced } = placed()
+  t.equal(unplaced.size, 0)
+  t.equal(assignments.get('a')!.length, 2)
+  t.same(assignments.get('b'), assignments.get('a'))
+  t.same(assignments.get('d'), assignments.get('c'))
+  t.notOk(
+    placed(new Map([['b', 'no']]))
+      .assignments.get('a')!
+      .includes('e1'),
+    'what cannot have one of them has none'
+  )
+  const one = place({
+    groups: [{ uuid: 'g', name: 'g', maxServicesPerEngine: 10, movesAddresses: true }],
+    engines: [engine('e1')],
+    services: [services[0]!, services[2]!],
+    current: new Map()
+  })
+  t.same([...one.assignments.values()], [['e1'], ['e1']], 'one port of two addresses on one engine')
+})

@@ -1,0 +1,151 @@
+import { PassThrough } from 'node:stream'
+import { text } from 'node:stream/consumers'
+import t from 'tap'
+import { LEASE_MS } from '#engine/vip/layer2/election.ts'
+import { Holder, interfaceOf, readHoldOrder, serveHolder, type HoldHost } from '#engine/vip/layer2/hold.ts'
+import { manualClock } from '#test/support/manual-clock.ts'
+
+const entry = (cidr: string, internal = false) => {
+  const address = cidr.split('/')[0]!
+  return {
+    address,
+    cidr,
+    internal,
+    netmask: '',
+    mac: '',
+    ...(cidr.includes(':') ? { family: 'IPv6' as const, scopeid: 0 } : { family: 'IPv4' as const })
+  }
+}
+const interfaces = {
+  lo: [entry('127.0.0.1/8', true)],
+  eth0: [entry('10.0.0.1/24'), entry('fd00::1/64'), entry('fe80::1/64')],
+  eth1: [entry('10.0.0.129/25'), entry('10.9.9.9/32')]
+}
+
+function aHost() {
+  const lines: string[] = []
+  const sent: string[] = []
+  const settings = new Map([['net/ipv6/conf/eth0/accept_dad', '1']])
+  const clock = manualClock()
+  const host: HoldHost = {
+    ip: async batch => {
+      lines.push(...batch)
+      return { code: batch[0]!.includes('eth9') ? 1 : 0, stderr: 'Cannot find device "eth9"\nmore' }
+    },
+    interfaces: () => interfaces,
+    setting: { get: path => settings.get(path) ?? '0', set: (path, value) => void settings.set(path, value) },
+    send: async (from, to) => void sent.push(`${from} ${to}`),
+    clock
+  }
+  const settle = async (): Promise<void> => {
+    for (let i = 0; i < 50; i++) await Promise.resolve()
+  }
+  return { host, lines, sent, settings, clock, settle, holder: new Holder(host) }
+}
+const hold = (...addresses: string[]) => ({ is: 'hold', addresses, fallback: '' }) as const
+
+t.test('readHoldOrder takes what is sound and nothing else', async t => {
+  t.same(readHoldOrder({ ...hold('10.0.0.9', 'fd00::9'), more: 1 }), hold('10.0.0.9', 'fd00::9'))
+  t.same(readHoldOrder({ is: 'prepare' }), { is: 'prepare' })
+  t.same(readHoldOrder({ is: 'drop', held: [{ address: '10.0.0.9', interface: 'eth0', x: 1 }] }), {
+    is: 'drop',
+    held: [{ address: '10.0.0.9', interface: 'eth0' }]
+  })
+  for (const wrong of [
+    null,
+    'hold',
+    { is: 'flush' },
+    { is: 'hold', addresses: ['10.0.0.9 dev eth0'], fallback: '' },
+    { is: 'hold', addresses: ['fe80::1%eth0'], fallback: '' },
+    { is: 'hold', addresses: [], fallback: 'eth0\nlink del eth0' },
+    { is: 'hold', addresses: Array.from({ length: 1_001 }, () => '10.0.0.1'), fallback: '' },
+    { is: 'hold', addresses: [] },
+    { is: 'drop', held: [{ address: '10.0.0.9', interface: '../x y' }] },
+    { is: 'drop', held: [null] }
+  ])
+    t.equal(readHoldOrder(wrong), undefined, JSON.stringify(wrong)?.slice(0, 80))
+})
+
+t.test('interfaceOf finds the narrowest network that holds an address', async t => {
+  t.equal(interfaceOf('10.0.0.9', interfaces), 'eth0')
+  t.equal(interfaceOf('10.0.0.200', interfaces), 'eth1')
+  t.equal(interfaceOf('fd00::9', interfaces), 'eth0')
+  t.equal(interfaceOf('10.9.9.9', interfaces), undefined, 'a single address is no network')
+  t.equal(interfaceOf('fe80::9', interfaces), undefined)
+  t.equal(interfaceOf('127.0.0.9', interfaces), undefined)
+})
+
+t.test('an address is put onto its interface and told to the network', async t => {
+  const { holder, lines, sent, settings, clock, settle } = aHost()
+  t.same(await holder.carryOut(hold('10.0.0.9', 'fd00::9')), {
+    is: 'done',
+    held: [
+      { address: '10.0.0.9', interface: 'eth0' },
+      { address: 'fd00::9', interface: 'eth0' }
+    ],
+    failed: []
+  })
+  await settle()
+  t.same(lines, [
+    'address add 10.0.0.9/32 dev eth0',
+    'address add fd00::9/128 dev eth0 preferred_lft 0',
+    'route replace 192.0.2.1/32 dev eth0 scope link',
+    'route del 192.0.2.1/32 dev eth0 scope link'
+  ])
+  t.same(sent, ['10.0.0.9 192.0.2.1'])
+  t.equal(settings.get('net/ipv6/conf/eth0/ndisc_notify'), '1')
+  t.equal(settings.get('net/ipv6/conf/eth0/accept_dad'), '0')
+  clock.advance(400)
+  await settle()
+  t.equal(settings.get('net/ipv6/conf/eth0/accept_dad'), '1', 'as it was before')
+  t.equal(sent.length, 2, 'told again')
+})
+
+t.test('what the word is not repeated for goes at the end of the lease', async t => {
+  const { holder, lines, clock, settle } = aHost()
+  await holder.carryOut(hold('10.0.0.9'))
+  for (let i = 0; i < 5; i++) {
+    clock.advance(LEASE_MS - 1)
+    await holder.carryOut(hold('10.0.0.9'))
+  }
+  t.notOk(lines.some(line => line.startsWith('address del')))
+  clock.advance(LEASE_MS)
+  await settle()
+  t.equal(lines.at(-1), 'address del 10.0.0.9/32 dev eth0')
+  t.match(await holder.carryOut({ is: 'prepare' }), { held: [] })
+})
+
+t.test('what cannot be held is told, the rest is held', async t => {
+  const { holder, lines } = aHost()
+  const answer = await holder.carryOut(hold('10.0.0.1', '172.16.0.1', '10.0.0.9'))
+  t.match(answer, {
+    held: [{ address: '10.0.0.9' }],
+    failed: [
+      { address: '10.0.0.1', reason: 'is an address of this host itself' },
+      { address: '172.16.0.1', reason: 'is in no network of this host, and no interface is set for such' }
+    ]
+  })
+  t.match(await holder.carryOut({ is: 'hold', addresses: ['172.16.0.1'], fallback: 'eth9' }), {
+    held: [],
+    failed: [{ address: '172.16.0.1', reason: 'cannot be added to eth9: Cannot find device "eth9"' }]
+  })
+  t.ok(lines.includes('address del 10.0.0.9/32 dev eth0'), 'and what is no longer asked for is taken away')
+})
+
+t.test('the process answers each line, and takes everything away when its input ends', async t => {
+  const { holder, lines, settings } = aHost()
+  const [input, output] = [new PassThrough(), new PassThrough()]
+  const served = serveHolder(holder, input, output)
+  input.write(`{"sequence":1,"order":{"is":"prepare"}}\n{"sequence":2,"order":{"is":"exec"}}\nnot json\n`)
+  input.write(`${JSON.stringify({ sequence: 4, order: hold('10.0.0.9') })}\n`)
+  input.end()
+  await served
+  output.end()
+  const answers = (await text(output))
+    .trim()
+    .split('\n')
+    .map(line => JSON.parse(line) as { sequence: number; is: string })
+  t.same(answers.map(({ sequence, is }) => `${sequence} ${is}`).toSorted(), ['0 failed', '1 done', '2 failed', '4 done'])
+  t.equal(settings.get('net/ipv4/ip_nonlocal_bind'), '1')
+  t.equal(lines.at(-1), 'address del 10.0.0.9/32 dev eth0')
+})
