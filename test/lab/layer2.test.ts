@@ -145,7 +145,13 @@ async function scenarios(): Promise<void> {
     await until('the client is answered again', 20_000, async () => {
       const seen = await report()
       answered =
-        answered.length === 0 ? seen : seen.map((one, i) => ({ ...one, longestMs: Math.max(one.longestMs, answered[i]!.longestMs) }))
+        answered.length === 0
+          ? seen
+          : seen.map((one, i) => ({
+              answered: one.answered + answered[i]!.answered,
+              failed: one.failed + answered[i]!.failed,
+              longestMs: Math.max(one.longestMs, answered[i]!.longestMs)
+            }))
       return seen.every(one => one.answered > 0 && one.failed === 0)
     })
     t.equal(answered.length, 2, 'both addresses are asked')

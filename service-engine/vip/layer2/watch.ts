@@ -8,7 +8,7 @@ import { readFileSync } from 'node:fs'
 import { isIPv6 } from 'node:net'
 import type { Clock } from '#model/base/clock.ts'
 import type { Log } from '#model/base/log.ts'
-import { HEARTBEAT_INTERVAL_MS, type OwnedVip, type SeenPeer } from '#model/message/message.ts'
+import type { OwnedVip, SeenPeer } from '#model/message/message.ts'
 import type { Layer2Peer, Layer2Spec, Layer2Vip } from '#model/snapshot/snapshot.ts'
 import type { KernelLink } from '../kernel/forwarding.ts'
 import { Election, SILENT_MS, type Change } from './election.ts'
@@ -53,6 +53,8 @@ const BEAT_MS = 100
 /** Peers that are silent so long are asked after. */
 const ASK_AFTER_MS = 300
 const ASK_EACH_MS = 200
+/** The controller hears of an engine less often than its peers do (`HEARTBEAT_INTERVAL_MS`): so much of its silence says nothing. */
+const SELDOM_MS = 300
 const ADDRESSES_PER_PEER = 4
 
 /** One peer: how to reach it, and what it said itself. */
@@ -96,13 +98,14 @@ class RunningLayer2 implements Layer2 {
     if (this.#holder?.isOpen() !== true) this.#holder = this.#options.openHolder()
     const answer = await this.#holder.order({ is: 'prepare' })
     if (answer.is === 'failed') return answer.reason
-    if (this.#sockets.size > 0) return undefined
-    const failures: string[] = []
     for (const family of ['udp4', 'udp6'] as const) {
+      if (this.#sockets.has(family)) continue
       const reason = await this.#bind(family)
-      if (reason !== undefined) failures.push(reason)
+      // A host may have one family only.
+      if (reason === undefined || reason === 'EAFNOSUPPORT' || reason === 'EADDRNOTAVAIL') continue
+      return `UDP port ${this.#options.port} cannot be bound for heartbeats: ${reason}`
     }
-    return this.#sockets.size === 0 ? `UDP port ${this.#options.port} cannot be bound for heartbeats: ${failures.join(', ')}` : undefined
+    return undefined
   }
 
   update(engineId: string, spec: Layer2Spec | undefined): void {
@@ -132,8 +135,7 @@ class RunningLayer2 implements Layer2 {
   peersSeen(peers: readonly SeenPeer[]): void {
     const now = this.#options.clock.nowMs()
     for (const { engineId, silentMs, owned } of peers) {
-      // It says something each half second at least: only what is longer is silence.
-      const atMs = now - Math.max(0, silentMs - HEARTBEAT_INTERVAL_MS)
+      const atMs = now - Math.max(0, silentMs - SELDOM_MS)
       const id = shortId(engineId)
       this.#election?.alive(id, atMs)
       for (const vip of owned) this.#election?.claimed(shortId(vip.id), { owner: id, term: vip.term }, atMs)
@@ -158,13 +160,14 @@ class RunningLayer2 implements Layer2 {
     this.#say(true)
     await this.#holder?.close()
     this.#holder?.remember([])
+    this.#held = []
     for (const socket of this.#sockets.values()) socket.close()
     this.#sockets.clear()
   }
 
   #bind(family: 'udp4' | 'udp6'): Promise<string | undefined> {
     return new Promise(resolve => {
-      const socket = createSocket({ type: family, ipv6Only: true })
+      const socket = createSocket(family === 'udp6' ? { type: family, ipv6Only: true } : { type: family })
       socket.once('error', error => {
         socket.close()
         resolve((error as NodeJS.ErrnoException).code ?? error.message)
@@ -285,7 +288,8 @@ class RunningLayer2 implements Layer2 {
     if (beat.isLeaving) {
       peer.heardAtMs = -Infinity
       peer.claims.clear()
-      return election.left(beat.sender)
+      election.left(beat.sender)
+      return this.#beat()
     }
     peer.heardAtMs = now
     election.contact(now)
