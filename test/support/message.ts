@@ -111,7 +111,8 @@ export const hubMessages: readonly HubMessage[] = [
       { poolId: 'pool-1', client: '00c0ffee0badf00d', serverId: '10.0.0.1:80', spread: 9, boundAgoMs: 12, idleS: 0, timeoutS: 300 }
     ]
   },
-  { type: 'QuotasLeft', quotas: [{ limitId: 'virtualservice-1/requests', bucket: 7, endsAtEpochMs: 1_800_057_600_000, left: 9 }] }
+  { type: 'QuotasLeft', quotas: [{ limitId: 'virtualservice-1/requests', bucket: 7, endsAtEpochMs: 1_800_057_600_000, left: 9 }] },
+  { type: 'PeersSeen', peers: [{ engineId: 'serviceengine-2', silentMs: 120.5, owned: [{ id: 'vsvip-1', term: 3 }] }] }
 ]
 
 export const agentMessages: readonly AgentMessage[] = [
@@ -201,6 +202,8 @@ export const agentMessages: readonly AgentMessage[] = [
     ]
   },
   { type: 'CachePurged', sequence: 4, objects: 12 },
+  { type: 'AddressesOwned', vips: [{ id: 'vsvip-1', term: 3 }] },
+  { type: 'AskPeers', engineIds: ['serviceengine-2'] },
   {
     type: 'RequestExplained',
     id: 'question-1',

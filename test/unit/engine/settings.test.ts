@@ -25,6 +25,8 @@ t.test('readSettings takes what it is told', async t => {
   t.equal(readSettings({ WEIR_FORWARDER: 'stock' }, 'h').forwarder, 'stock')
   t.equal(readSettings({ WEIR_ACCESS_LOG: '' }, 'h').accessLogPath, '')
   t.equal(readSettings({ WEIR_ACCESS_LOG: '/log/a' }, 'h').accessLogPath, '/log/a')
+  t.match(readSettings({}, 'h'), { peerPort: 9445, vipInterface: '' })
+  t.match(readSettings({ WEIR_PEER_PORT: '9500', WEIR_VIP_INTERFACE: 'eth0.7' }, 'h'), { peerPort: 9500, vipInterface: 'eth0.7' })
 })
 
 t.test('readSettings refuses what makes no sense, in one line', async t => {
@@ -33,7 +35,11 @@ t.test('readSettings refuses what makes no sense, in one line', async t => {
     { WEIR_WORKERS: '0' },
     { WEIR_WORKERS: 'many' },
     { WEIR_WORKERS: '65' },
-    { WEIR_CONTROLLER: 'nonsense' }
+    { WEIR_CONTROLLER: 'nonsense' },
+    { WEIR_PEER_PORT: '0' },
+    { WEIR_PEER_PORT: '65536' },
+    { WEIR_PEER_PORT: 'udp' },
+    { WEIR_VIP_INTERFACE: 'eth0 up' }
   ]) {
     t.throws(() => readSettings(env, 'h'), { name: 'Refused', message: /^WEIR_[^\n]+$/ }, JSON.stringify(env))
   }

@@ -21,7 +21,8 @@ t.test('the samples above are of every type', async t => {
     'PurgeCache',
     'TraceRequests',
     'QuotasLeft',
-    'BindClients'
+    'BindClients',
+    'PeersSeen'
   ]
   const agent: readonly AgentMessage['type'][] = [
     'Hello',
@@ -37,7 +38,9 @@ t.test('the samples above are of every type', async t => {
     'CachePurged',
     'RequestTraced',
     'QuotasUsed',
-    'ClientsBound'
+    'ClientsBound',
+    'AddressesOwned',
+    'AskPeers'
   ]
   t.same(new Set(hubMessages.map(message => message.type)), new Set(hub))
   t.same(new Set(agentMessages.map(message => message.type)), new Set(agent))
