@@ -54,6 +54,18 @@ t.test('every page is free of axe findings and complaints: dark, light, and 375 
   }
 })
 
+t.test('a service’s page says which engine owns its address', { skip }, async t => {
+  const stub = await startDashboardStub()
+  t.teardown(() => stub.close())
+  const browser = await openBrowser(stub.url)
+  t.teardown(() => browser.close())
+  const { page } = browser
+  await page.goto(`${stub.url}/services/virtualservice-00000000-0000-4000-8000-000000000002`)
+  const places = page.getByRole('region', { name: 'Runs on' }).getByRole('listitem')
+  await places.filter({ hasText: 'edge-1' }).getByText('owns the address').waitFor()
+  t.notMatch(await places.filter({ hasText: 'edge-2' }).textContent(), /owns the address/)
+})
+
 t.test('a service’s page says what its rate limits do, and who has how much of them', { skip }, async t => {
   const stub = await startDashboardStub()
   t.teardown(() => stub.close())

@@ -192,7 +192,7 @@ class Stub {
       engine_name: `edge-${at}`,
       state: 'OPER_UP',
       primary: at === 1,
-      owns_addresses: false,
+      owns_addresses: at === 1,
       phase: 'running',
       wanted_revision: this.#last,
       running_revision: this.#last - (at - 1)
