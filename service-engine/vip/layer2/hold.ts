@@ -89,8 +89,8 @@ export interface HoldHost {
   readonly clock: Clock
 }
 
-/** How often the network is told of an address that came: the first may be lost. The kernel repeats each of IPv4 three times. */
-const TELL_AT_MS = [0, 300, 4_000]
+/** When the network is told of an address that came. The first may be lost; Linux overlooks one that comes within a second of another change. */
+const TELL_AT_MS = [0, 200, 500, 800, 1_100, 4_000]
 /** Until the kernel has told of an IPv6 address. */
 const TELLING_MS = 300
 
