@@ -61,7 +61,7 @@ t.test('a service’s page says which engine owns its address', { skip }, async 
   t.teardown(() => browser.close())
   const { page } = browser
   await page.goto(`${stub.url}/services/virtualservice-00000000-0000-4000-8000-000000000002`)
-  const places = page.getByRole('region', { name: 'Runs on' }).getByRole('listitem')
+  const places = page.getByRole('region', { name: 'Runs on' }).locator('li')
   await places.filter({ hasText: 'edge-1' }).getByText('owns the address').waitFor()
   t.notMatch(await places.filter({ hasText: 'edge-2' }).textContent(), /owns the address/)
 })
