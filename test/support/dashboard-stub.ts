@@ -365,6 +365,7 @@ class Stub {
     const found = objects.find(object => object.uuid === id)
     if (!found) return [404, { title: 'Not found', detail: `${kind} ${id} not found` }]
     if (sub === 'runtime') return [200, this.runtime(kind, found, Date.now())]
+    if (sub === 'autoscale') return [200, { enabled: false, now: null, forecast: null, decisions: [] }]
     if (method === 'GET') return [200, found]
     if (method === 'DELETE') {
       if (kind === 'pool') return [409, { title: 'Conflict', detail: `pool ${found.name} is in use by virtualservice shop` }]

@@ -10,7 +10,7 @@ import { chartData } from '../feed/series.ts'
 import type { MetricLine } from '../feed/series.ts'
 import type { Unit } from '../format.ts'
 import { Chart } from './chart.tsx'
-import type { ChartLine } from './chart.tsx'
+import type { ChartLine, ChartMark } from './chart.tsx'
 import { windowIn } from './range.ts'
 
 export interface ChartPlan {
@@ -26,8 +26,16 @@ const metricOf = (line: { readonly metric: MetricLine }): MetricLine => line.met
 /** Stored points are read again at this pace; in between the live feed continues them. */
 const REFRESH_MS = 30_000
 
-export function Charts(props: { readonly kind: LiveKind; readonly uuid: string; readonly plans: readonly ChartPlan[] }): ReactNode {
-  const { kind, uuid, plans } = props
+const noMarks: readonly ChartMark[] = []
+
+export function Charts(props: {
+  readonly kind: LiveKind
+  readonly uuid: string
+  readonly plans: readonly ChartPlan[]
+  /** Marks beside those of changes. */
+  readonly events?: readonly ChartMark[]
+}): ReactNode {
+  const { kind, uuid, plans, events = noMarks } = props
   const [params, setParams] = useSearchParams()
   const nowMs = useSecond()
   const window = windowIn(params, nowMs)
@@ -45,8 +53,11 @@ export function Charts(props: { readonly kind: LiveKind; readonly uuid: string; 
   const history = useHistory(uuid)
   const { data: revisions } = useRevisions(uuid)
   const marks = useMemo(
-    () => (revisions ?? []).map(revision => ({ atS: Math.floor(revision.atEpochMs / 1000), label: `r${revision.revision}` })),
-    [revisions]
+    () => [
+      ...(revisions ?? []).map(revision => ({ atS: Math.floor(revision.atEpochMs / 1000), label: `r${revision.revision}` })),
+      ...events
+    ],
+    [revisions, events]
   )
   const [onZoom] = useState(() => (fromS: number, toS: number) => {
     setParams(before => {

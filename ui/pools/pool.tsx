@@ -12,7 +12,7 @@ import { Score } from '../part/health.tsx'
 import { PageHead, Panel, Tabs } from '../part/page.tsx'
 import { Loading, Read } from '../part/states.tsx'
 import { Figures, ScorePanel, StateSince } from '../part/summary.tsx'
-import { Scaling } from '../services/scaling.tsx'
+import { Scaling, useScalingMarks } from '../services/scaling.tsx'
 import { poolCharts } from '../services/charts.ts'
 import { algorithmWords } from './algorithm.ts'
 import { Servers } from './servers.tsx'
@@ -60,6 +60,7 @@ export function PoolPage(): ReactNode {
 
 function Overview(props: { readonly uuid: string; readonly config: PoolConfig; readonly runtime: PoolRuntime | undefined }): ReactNode {
   const { uuid, config, runtime } = props
+  const scalings = useScalingMarks('pool', uuid)
   const monitors = (config.health_monitor_refs ?? []).map(ref => parseReference(ref)?.name ?? ref)
   return (
     <>
@@ -72,7 +73,7 @@ function Overview(props: { readonly uuid: string; readonly config: PoolConfig; r
         <Loading lines={2} />
       )}
       <Servers poolUuid={uuid} />
-      <Charts kind="pool" uuid={uuid} plans={poolCharts} />
+      <Charts kind="pool" uuid={uuid} plans={poolCharts} events={scalings} />
       <div className="columns">
         <Scaling kind="pool" uuid={uuid} />
         <Panel title="Settings">

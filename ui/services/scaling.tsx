@@ -1,7 +1,9 @@
 /** What load asks for, and what was decided: of a service's engines, of a pool's servers. */
+import { useMemo } from 'react'
 import type { ReactNode } from 'react'
 import type { AutoscaleDecision, AutoscaleView } from '#model/resource/autoscale.ts'
 import { useRead } from '../feed/feed.tsx'
+import type { ChartMark } from '../part/chart.tsx'
 import { Panel } from '../part/page.tsx'
 
 const SHOWN = 10
@@ -18,16 +20,28 @@ const titles: Readonly<Record<AutoscaleDecision['kind'], string>> = {
   FAILED: 'No servers came'
 }
 
-interface Props {
-  readonly kind: 'virtualservice' | 'pool'
-  readonly uuid: string
-  /** Time of the newest decision that the live feed told of. */
-  readonly newestAt?: number | undefined
+type Kind = 'virtualservice' | 'pool'
+
+/** One reading for the panel and the charts of a page. */
+function useAutoscale(kind: Kind, uuid: string): AutoscaleView | undefined {
+  return useRead<AutoscaleView>([kind, 'autoscale', uuid], `/api/${kind}/${uuid}/autoscale`, REFETCH_MS).data
+}
+
+/** What was decided, as marks on the charts: from how many to how many. */
+export function useScalingMarks(kind: Kind, uuid: string): readonly ChartMark[] {
+  const decisions = useAutoscale(kind, uuid)?.decisions
+  return useMemo(
+    () =>
+      (decisions ?? [])
+        .filter(({ before, after }) => before !== after)
+        .map(({ at, before, after }) => ({ atS: Math.floor(at / 1000), label: `${before}→${after}` })),
+    [decisions]
+  )
 }
 
 /** Nothing where nobody asked for scaling by load. */
-export function Scaling({ kind, uuid, newestAt }: Props): ReactNode {
-  const { data: view } = useRead<AutoscaleView>([kind, 'autoscale', uuid, newestAt ?? 0], `/api/${kind}/${uuid}/autoscale`, REFETCH_MS)
+export function Scaling({ kind, uuid }: { readonly kind: Kind; readonly uuid: string }): ReactNode {
+  const view = useAutoscale(kind, uuid)
   if (view === undefined || (!view.enabled && view.decisions.length === 0)) return null
   const { now, forecast } = view
   const noun = kind === 'pool' ? 'servers' : 'engines'

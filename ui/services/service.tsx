@@ -20,7 +20,7 @@ import { Limits } from './limits.tsx'
 import { Scripts } from './scripts.tsx'
 import { PlacedOn } from './placed-on.tsx'
 import { Policies } from './policies.tsx'
-import { Scaling } from './scaling.tsx'
+import { Scaling, useScalingMarks } from './scaling.tsx'
 import { serviceCharts } from './charts.ts'
 
 const tabs = [
@@ -75,6 +75,7 @@ function Overview(props: {
   readonly runtime: VirtualServiceRuntime | undefined
 }): ReactNode {
   const { uuid, config, runtime } = props
+  const scalings = useScalingMarks('virtualservice', uuid)
   return (
     <>
       {runtime ? (
@@ -85,10 +86,10 @@ function Overview(props: {
       ) : (
         <Loading lines={2} />
       )}
-      <Charts kind="virtualservice" uuid={uuid} plans={serviceCharts} />
+      <Charts kind="virtualservice" uuid={uuid} plans={serviceCharts} events={scalings} />
       <div className="columns">
         {runtime && <PlacedOn uuid={uuid} runtime={runtime} />}
-        <Scaling kind="virtualservice" uuid={uuid} newestAt={runtime?.autoscale?.at} />
+        <Scaling kind="virtualservice" uuid={uuid} />
         {runtime?.cache && <Cache uuid={uuid} cache={runtime.cache} />}
         {runtime?.limits && <Limits limits={runtime.limits} />}
         {runtime?.scripts && <Scripts scripts={runtime.scripts} />}
