@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import { canonicalJson, manifestText } from '#model/snapshot/canonical.ts'
 import { SNAPSHOT_VERSION } from '#model/snapshot/snapshot.ts'
-import type { Layer2Spec, Manifest, Part, PartEntry, StapleSpec } from '#model/snapshot/snapshot.ts'
+import type { Layer2Spec, Manifest, Part, PartEntry, StapleSpec, VirtualServicePart } from '#model/snapshot/snapshot.ts'
 import { PartCache } from './cache.ts'
 import type { Made, NotMade } from './cache.ts'
 import { addressesOf as vipsOf, protocolOf } from '#model/resource/conflict.ts'
@@ -182,9 +182,23 @@ function buildService(build: Build, uuid: string, own: ReadonlySet<string>): { r
     const vsvip = reader.need('vsvip', read.body.vsvip_ref)
     const part = withShares(servicePart(reader, read, children), engines, () => input.deriveSecret(LIMIT_KEYS))
     const protocol = part.application === 'udp' ? 'UDP' : 'TCP'
-    return { ...part, listeners: listenersOf(read.body, vsvip.raw, addresses, protocol, group => groupRanges(reader, group)) }
+    return {
+      ...withSessions(reader, part),
+      listeners: listenersOf(read.body, vsvip.raw, addresses, protocol, group => groupRanges(reader, group))
+    }
   })
   return withParts(build, service)
+}
+
+/** Follows TLS sessions where a pool keeps clients by them. */
+function withSessions<T extends Pick<VirtualServicePart, 'tls'>>(reader: Reader, part: T): T {
+  const { tls } = part
+  const isByTls = (uuid: string): boolean => {
+    const profile = reader.need('pool', uuid).body.application_persistence_profile_ref
+    return profile !== undefined && reader.need('applicationpersistenceprofile', profile).body.persistence_type === 'PERSISTENCE_TYPE_TLS'
+  }
+  if (tls === null || !tls.isSessionReuseEnabled || ![...reader.poolIds].some(isByTls)) return part
+  return { ...part, tls: { ...tls, followsSessions: true } }
 }
 
 /** A child: it has no listeners of its own. */
@@ -195,6 +209,8 @@ function buildChild(build: Build, uuid: string, engines: number): { readonly all
   }))
   return withParts(build, child)
 }
+
+const followsSessions = (part: Part): boolean => part.kind === 'virtual-service' && part.tls?.followsSessions === true
 
 function withParts(build: Build, service: Made | NotMade): { readonly all: readonly Made[] } | NotMade {
   if ('problem' in service) return service
@@ -207,6 +223,10 @@ function withParts(build: Build, service: Made | NotMade): { readonly all: reado
     const { part } = pool
     if (part.kind === 'pool' && part.usesServicePort === true && isHttp(service.part))
       return { problem: `pool ${part.name} has use_service_port, which needs an application profile of layer 4` }
+    if (part.kind === 'pool' && part.persistence?.is === 'tls-session' && !followsSessions(service.part))
+      return {
+        problem: `pool ${part.name} keeps clients by their TLS sessions, which needs a virtual service that ends TLS itself and lets sessions be resumed`
+      }
     if (part.kind === 'pool' && part.servers.some(({ path }) => path !== undefined) && needsAddresses(service.part))
       return {
         problem: `pool ${part.name} has a server with a unix_path, which takes no datagrams, nor what the kernel forwards as it came`

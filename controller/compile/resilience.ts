@@ -111,6 +111,8 @@ const whenDownOf = {
 
 /** The profile has none for headers: that of an application's cookie when it is not told. */
 const HEADER_TIMEOUT_S = 20 * 60
+/** What a TLS session lasts when it is not told. */
+const TLS_TIMEOUT_S = 86_400
 
 function persistenceOf(
   reader: Reader,
@@ -155,7 +157,7 @@ function persistenceOf(
       return { is: 'app-cookie', name: cookie.prst_hdr_name, timeoutS: cookie.timeout * 60, whenDown }
     }
     case 'PERSISTENCE_TYPE_TLS':
-      throw new CannotBuild('its persistence profile is of type PERSISTENCE_TYPE_TLS, which is not supported yet')
+      return { is: 'tls-session', timeoutS: TLS_TIMEOUT_S, whenDown }
   }
 }
 

@@ -493,8 +493,6 @@ export function failActionViolations(action: FilledPool['fail_action']): Violati
 function persistenceViolations(ref: string | undefined, context: CheckContext): Violation[] {
   const pointer = '/application_persistence_profile_ref'
   const profile = ref === undefined ? undefined : context.resource('applicationpersistenceprofile', ref)
-  if (profile?.['persistence_type'] === 'PERSISTENCE_TYPE_TLS')
-    return [{ pointer, message: 'is a profile of type PERSISTENCE_TYPE_TLS, which no pool can use yet' }]
   const header = profile?.['hdr_persistence_profile'] as JsonObject | undefined
   if (profile?.['persistence_type'] === 'PERSISTENCE_TYPE_CUSTOM_HTTP_HEADER' && header?.['prst_hdr_name'] === undefined)
     return [{ pointer, message: 'is a profile that does not name its header' }]

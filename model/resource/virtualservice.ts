@@ -278,6 +278,14 @@ function usesServicePort(body: FilledVirtualService, context: CheckContext): boo
   return body.pool_ref !== undefined && context.resource('pool', body.pool_ref)?.['use_service_port'] === true
 }
 
+function keepsByTls(body: FilledVirtualService, context: CheckContext): boolean {
+  const profile = body.pool_ref === undefined ? undefined : context.resource('pool', body.pool_ref)?.['application_persistence_profile_ref']
+  return (
+    typeof profile === 'string' &&
+    context.resource('applicationpersistenceprofile', profile)?.['persistence_type'] === 'PERSISTENCE_TYPE_TLS'
+  )
+}
+
 function ownRules(body: FilledVirtualService, context: CheckContext): Violation[] {
   const violations: Violation[] = []
   const say = (pointer: string, message: string): number => violations.push({ pointer, message })
@@ -323,6 +331,8 @@ function ownRules(body: FilledVirtualService, context: CheckContext): Violation[
     if (body.bandwidth !== undefined)
       say('/bandwidth', 'must not be there, because the network profile is of UDP: datagrams cannot be made to wait')
   }
+  if (secured === undefined && keepsByTls(body, context))
+    say('/pool_ref', 'has a persistence profile of type PERSISTENCE_TYPE_TLS, which needs a service port with enable_ssl')
   if (type === 'APPLICATION_PROFILE_TYPE_HTTP' && usesServicePort(body, context))
     say('/pool_ref', 'has use_service_port, which needs an application profile of type L4 or SSL')
   if (type === 'APPLICATION_PROFILE_TYPE_L4') {

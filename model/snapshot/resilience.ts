@@ -76,6 +76,8 @@ export type PersistenceSpec = { readonly whenDown: 'pick-new' | 'abort' | 'conti
       /** Of such a value. */
       readonly timeoutS: number
     }
+  /** Tickets of TLS sessions that end here. */
+  | { readonly is: 'tls-session'; readonly timeoutS: number }
   /** The application's own cookie. */
   | { readonly is: 'app-cookie'; readonly name: string; readonly timeoutS: number }
 )

@@ -233,6 +233,8 @@ export interface TlsSpec {
   readonly hasServerPreference: boolean
   readonly isSessionReuseEnabled: boolean
   readonly sessionTimeoutS: number
+  /** A pool keeps clients by their sessions. */
+  readonly followsSessions?: true
   /** Clients are asked for a certificate; left out: they are not. */
   readonly clientAuth?: ClientAuthSpec
   /** For these names instead; null: they are not asked. */

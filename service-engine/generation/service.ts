@@ -7,7 +7,7 @@ import type { CacheSpec, ContentRewriteSpec } from '#model/snapshot/content.ts'
 import type { CertificatePart, ListenerSpec, VirtualServicePart } from '#model/snapshot/snapshot.ts'
 import type { WorkerMemory } from '#engine/meter/shared.ts'
 import { addressesInSteps, unmapAddress } from '../dataplane/exchange/address-set.ts'
-import type { ClientIdentity, Downstream, RequestHead } from '../dataplane/exchange/exchange.ts'
+import type { ClientIdentity, TlsSession, Downstream, RequestHead } from '../dataplane/exchange/exchange.ts'
 import type { Entrance, EntranceSpine, Forwarder } from '../dataplane/exchange/forwarder.ts'
 import type { Steps } from '../dataplane/exchange/build-steps.ts'
 import { networkRulesInSteps } from '../dataplane/exchange/network-rules.ts'
@@ -77,6 +77,7 @@ export interface ServicePlan {
 interface Secured {
   readonly socket: TLSSocket
   readonly identity: ClientIdentity | undefined
+  readonly session: TlsSession | undefined
 }
 
 /** RFC 9110 §15.5.20. */
@@ -282,9 +283,9 @@ export class RunningService {
       nowEpochMs: this.#parts.spine.clock.nowEpochMs,
       ...(application === 'http' && http.acceptTimeoutMs !== undefined ? { handshakeTimeoutMs: http.acceptTimeoutMs } : {})
     }
-    return makeTerminator(parts, (socket, identity) => {
+    return makeTerminator(parts, (socket, identity, session) => {
       socket.allowHalfOpen = application === 'tcp'
-      this.#serve(socket, spec, { socket, identity })
+      this.#serve(socket, spec, { socket, identity, session })
     })
   }
 
@@ -439,7 +440,8 @@ export class RunningService {
       tlsCipher: tls?.getCipher().name ?? '',
       isHttp2,
       ...(handshakeUs === undefined ? {} : { handshakeUs }),
-      ...(secured?.identity === undefined ? {} : { identity: secured.identity })
+      ...(secured?.identity === undefined ? {} : { identity: secured.identity }),
+      ...(secured?.session === undefined ? {} : { tlsSession: secured.session })
     }
     if (this.#plan.part.application === 'http') return this.#entranceFor(spec).accept(socket, downstream)
     runFlow(this.#parts.spine, this.#plan.site, socket, downstream)

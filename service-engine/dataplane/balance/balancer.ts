@@ -1,5 +1,7 @@
 /** What a balancer is: it picks one candidate and knows no sockets. */
 
+import type { TlsSession } from '../exchange/exchange.ts'
+
 /** A server as a balancer sees it. */
 export interface Candidate {
   /** Stable over edits. */
@@ -22,6 +24,8 @@ export interface Question {
   readonly uri: string
   /** A request header's first value; '' when there is none. */
   readonly header: (lowerCaseName: string) => string
+  /** Where sessions are followed. */
+  readonly tlsSession?: TlsSession | undefined
   /** Id of the server that was chosen already; '' for none. */
   readonly wantedServer?: string
 }

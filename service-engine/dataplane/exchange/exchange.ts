@@ -59,6 +59,16 @@ export interface Downstream {
   readonly isHttp2?: boolean
   /** The client was asked for a certificate. */
   readonly identity?: ClientIdentity
+  /** Left out where nobody follows sessions. */
+  readonly tlsSession?: TlsSession
+}
+
+/** A TLS session, by what its client shows when it comes again. */
+export interface TlsSession {
+  /** Of the tickets: the one that the client showed, and those that it was given. */
+  readonly ids: readonly string[]
+  /** `bind` is called with each of them, and with those that come later; it takes the place of the pool's last one. */
+  readonly follow: (poolId: string, bind: (id: string) => void) => void
 }
 
 export interface ClientIdentity {

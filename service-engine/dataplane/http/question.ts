@@ -10,6 +10,7 @@ export function questionOf(exchange: Exchange): Question {
     clientPort: downstream.clientPort,
     uri: request.target,
     header: name => headerOf(request.headers, name) ?? '',
+    tlsSession: downstream.tlsSession,
     wantedServer: exchange.wantedServer
   }
 }

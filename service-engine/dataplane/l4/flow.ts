@@ -97,8 +97,8 @@ class FlowLife {
       return this.#refuse(lastFault ?? new Fault('NO_AVAILABLE_SERVER', `no server of ${choice.name} is available`))
     }
     this.#poolName = choice.pool.part.name
-    const { clientIp, clientPort } = this.#downstream
-    const lease = choice.pool.lease({ clientIp, clientPort, uri: '', header: () => '' }, this.#tried)
+    const { clientIp, clientPort, tlsSession } = this.#downstream
+    const lease = choice.pool.lease({ clientIp, clientPort, uri: '', header: () => '', tlsSession }, this.#tried)
     if (lease === 'none' || lease === 'full') {
       const code = lease === 'full' ? 'QUEUE_FULL' : 'NO_AVAILABLE_SERVER'
       return this.#refuse(lastFault ?? new Fault(code, `no place on a server of ${this.#poolName}`))

@@ -1,4 +1,4 @@
-/** The server name in a TLS ClientHello: RFC 8446 §4.1.2, RFC 6066 §3. */
+/** What is read of a TLS ClientHello: its server name and its ticket. RFC 8446 §4.1.2, §4.2.11, RFC 6066 §3, RFC 5077 §3.2. */
 
 export type ServerName = { readonly is: 'name'; readonly name: string } | { readonly is: 'none' } | { readonly is: 'incomplete' }
 
@@ -7,6 +7,8 @@ const MAX_HELLO_BYTES = 65_536
 const HANDSHAKE = 22
 const CLIENT_HELLO = 1
 const SERVER_NAME = 0
+const SESSION_TICKET = 35
+const PRE_SHARED_KEY = 41
 const HOST_NAME = 0
 
 const NONE: ServerName = { is: 'none' }
@@ -21,6 +23,35 @@ const INCOMPLETE: ServerName = { is: 'incomplete' }
 export function readServerName(bytes: Uint8Array): ServerName {
   const message = helloIn(bytes)
   if (!(message instanceof Uint8Array)) return message
+  const list = extensionIn(message, SERVER_NAME)
+  return list === undefined ? NONE : nameIn(list)
+}
+
+export interface ShownTicket {
+  readonly bytes: Uint8Array
+  /** As TLS 1.3 shows it: clients use each once. */
+  readonly isOnce: boolean
+}
+
+/**
+ * The ticket of a session that a client would go on with; of several the first. What is not understood is none.
+ *
+ * Shapes  bytes: a whole ClientHello, or what came so far
+ */
+export function readTicket(bytes: Uint8Array): ShownTicket | undefined {
+  const message = helloIn(bytes)
+  if (!(message instanceof Uint8Array)) return undefined
+  const keys = extensionIn(message, PRE_SHARED_KEY)
+  if (keys !== undefined) {
+    const size = number(keys, 2, 2)
+    return size > 0 && 4 + size <= keys.length ? { bytes: keys.subarray(4, 4 + size), isOnce: true } : undefined
+  }
+  const ticket = extensionIn(message, SESSION_TICKET)
+  return ticket === undefined || ticket.length === 0 ? undefined : { bytes: ticket, isOnce: false }
+}
+
+/** What an extension carries; undefined where there is none, or it is cut off. */
+function extensionIn(message: Uint8Array, wanted: number): Uint8Array | undefined {
   // legacy_version, random; session id; cipher suites; compression methods
   let at = 34
   at = skip(message, at, 1)
@@ -31,10 +62,10 @@ export function readServerName(bytes: Uint8Array): ServerName {
   while (at + 4 <= end && end <= message.length) {
     const kind = number(message, at, 2)
     const size = number(message, at + 2, 2)
-    if (kind === SERVER_NAME) return nameIn(message.subarray(at + 4, at + 4 + size))
+    if (kind === wanted) return at + 4 + size <= end ? message.subarray(at + 4, at + 4 + size) : undefined
     at += 4 + size
   }
-  return NONE
+  return undefined
 }
 
 /** The body of the ClientHello, joined from its records. */

@@ -37,8 +37,15 @@ const TAKEN = 1
 const RENEWED = 2
 const NOTHING = Buffer.alloc(PART_BYTES)
 
+/** Who wants to know of the tickets. */
+export interface TicketFollower {
+  /** Whether a client that shows the ticket with this id is given a new one. */
+  readonly renews: (id: Buffer) => boolean
+  readonly issued: (id: Buffer) => void
+}
+
 /** Makes a server write tickets by the first of the keys and take those of all. */
-export function useTickets(server: TlsServer, keys: TicketKeys, purpose: string): void {
+export function useTickets(server: TlsServer, keys: TicketKeys, purpose: string, follower: TicketFollower | null): void {
   let from: readonly Buffer[] = []
   let tickets: readonly Ticket[] = []
   const now = (): readonly Ticket[] => {
@@ -54,12 +61,17 @@ export function useTickets(server: TlsServer, keys: TicketKeys, purpose: string)
     if (first !== undefined) server.setTicketKeys(Buffer.concat([first.name, first.mac, first.cipher]))
     return
   }
-  context.onticketkeycallback = (name, _iv, isNew) => {
+  context.onticketkeycallback = (name, iv, isNew) => {
     const known = now()
-    if (isNew) return [TAKEN, known[0]!.mac, known[0]!.cipher, known[0]!.name, randomBytes(PART_BYTES)]
+    if (isNew) {
+      const fresh = randomBytes(PART_BYTES)
+      follower?.issued(fresh)
+      return [TAKEN, known[0]!.mac, known[0]!.cipher, known[0]!.name, fresh]
+    }
     const found = known.findIndex(ticket => ticket.name.equals(name))
     if (found < 0) return [NO_TICKET, NOTHING, NOTHING, NOTHING, NOTHING]
-    return [found === 0 ? TAKEN : RENEWED, known[found]!.mac, known[found]!.cipher, NOTHING, NOTHING]
+    const isRenewed = follower === null ? found > 0 : follower.renews(iv)
+    return [isRenewed ? RENEWED : TAKEN, known[found]!.mac, known[found]!.cipher, NOTHING, NOTHING]
   }
   context.enableTicketKeyCallback()
 }

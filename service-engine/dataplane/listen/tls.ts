@@ -4,9 +4,10 @@ import type { Socket } from 'node:net'
 import { Server as TlsServer, type SecureContextOptions, type TLSSocket } from 'node:tls'
 import { compileRevocation } from '#model/base/crl.ts'
 import type { CertificatePart, ClientAuthSpec, TlsSpec } from '#model/snapshot/snapshot.ts'
-import type { ClientIdentity } from '../exchange/exchange.ts'
+import type { ClientIdentity, TlsSession } from '../exchange/exchange.ts'
 import { makeIdentity } from './client-certificate.ts'
-import { readServerName } from './client-hello.ts'
+import { readServerName, readTicket } from './client-hello.ts'
+import { SessionFollower } from './tls-sessions.ts'
 import { useTickets, type TicketKeys } from './tickets.ts'
 
 /** A handshake that takes longer is not one. */
@@ -31,7 +32,7 @@ export interface TerminatorParts {
 }
 
 /** Called with a connection that is through its handshake; who its client is, where it was asked. */
-export type OnSecure = (socket: TLSSocket, identity: ClientIdentity | undefined) => void
+export type OnSecure = (socket: TLSSocket, identity: ClientIdentity | undefined, session: TlsSession | undefined) => void
 
 /**
  * Builds a TLS server for every set of certificates. The first certificate answers names that none is for; an RSA and
@@ -45,7 +46,8 @@ export function makeTerminator(parts: TerminatorParts, onSecure: OnSecure): Term
   const limitMs = Math.min(handshakeTimeoutMs, HANDSHAKE_TIMEOUT_MS)
   // Where the name is looked for, that has one half of the time and what comes after it the other.
   const halfMs = limitMs / 2
-  const isNamed = certificates.length > 1 || spec.clientAuthByName !== undefined
+  const follower = spec.followsSessions === true ? new SessionFollower() : null
+  const isNamed = certificates.length > 1 || spec.clientAuthByName !== undefined || follower !== null
   const certificatesByName = new Map<string, readonly CertificatePart[]>()
   for (const certificate of certificates) {
     for (const name of lowerNames(certificate)) {
@@ -67,7 +69,8 @@ export function makeTerminator(parts: TerminatorParts, onSecure: OnSecure): Term
     const auth = own === undefined ? (spec.clientAuth ?? null) : own
     const key = `${chosen.map(certificate => certificate.id).join()} ${auth?.id ?? ''}`
     let server = servers.get(key)
-    if (server === undefined) servers.set(key, (server = openTlsServer(parts, { chosen, auth, key }, isNamed ? halfMs : limitMs, onSecure)))
+    if (server === undefined)
+      servers.set(key, (server = openTlsServer(parts, { chosen, auth, key, follower }, isNamed ? halfMs : limitMs, onSecure)))
     return server
   }
   const fallback = serverFor(null)
@@ -78,8 +81,12 @@ export function makeTerminator(parts: TerminatorParts, onSecure: OnSecure): Term
       // An end in the middle of a handshake is the end of it.
       socket.allowHalfOpen = false
       // With one set of certificates there is nothing to choose.
-      if (servers.size === 1) fallback.emit('connection', socket)
-      else peekServerName(socket, halfMs, name => choose(name).emit('connection', socket))
+      if (servers.size === 1 && follower === null) fallback.emit('connection', socket)
+      else
+        peekHello(socket, halfMs, (name, hello) => {
+          follower?.began(socket, readTicket(hello))
+          choose(name).emit('connection', socket)
+        })
     }
   }
 }
@@ -93,12 +100,14 @@ interface Choice {
   readonly auth: ClientAuthSpec | null
   /** A session of one choice is none of another. */
   readonly key: string
+  /** Null where nobody wants to know of sessions. */
+  readonly follower: SessionFollower | null
 }
 
 const lowerNames = (certificate: CertificatePart): string[] => certificate.names.map(name => name.toLowerCase())
 
 function openTlsServer(parts: TerminatorParts, choice: Choice, timeoutMs: number, onSecure: OnSecure): TlsServer {
-  const { auth } = choice
+  const { auth, follower } = choice
   const server = new TlsServer({
     ...contextOptions(parts, choice.chosen),
     ...(auth === null
@@ -112,15 +121,16 @@ function openTlsServer(parts: TerminatorParts, choice: Choice, timeoutMs: number
     handshakeTimeout: timeoutMs,
     ALPNProtocols: [...parts.protocols]
   })
-  useTickets(server, parts.ticketKeys, `${parts.virtualServiceId} ${choice.key}`)
+  useTickets(server, parts.ticketKeys, `${parts.virtualServiceId} ${choice.key}`, follower)
   useStaple(server, choice.chosen, parts.nowEpochMs)
-  if (auth === null) server.on('secureConnection', socket => onSecure(socket, undefined))
+  if (auth === null) server.on('secureConnection', socket => onSecure(socket, undefined, follower?.secured(socket)))
   else {
     const identify = makeIdentifier(auth, parts.nowEpochMs)
     server.on('secureConnection', socket => {
+      const session = follower?.secured(socket)
       const identity = identify(socket)
       if (identity === undefined) socket.destroy()
-      else onSecure(socket, identity)
+      else onSecure(socket, identity, session)
     })
   }
   server.on('tlsClientError', (_error, socket) => socket.destroy())
@@ -157,7 +167,7 @@ function makeIdentifier(auth: ClientAuthSpec, nowEpochMs: () => number): (socket
 }
 
 /** Reads the ClientHello and puts it back; who does not send one in time is let go. */
-function peekServerName(socket: Socket, timeoutMs: number, onName: (name: string | null) => void): void {
+function peekHello(socket: Socket, timeoutMs: number, onHello: (name: string | null, hello: Buffer) => void): void {
   let seen: Buffer = Buffer.alloc(0)
   const timer = setTimeout(() => socket.destroy(), timeoutMs)
   const stop = (): void => {
@@ -174,7 +184,7 @@ function peekServerName(socket: Socket, timeoutMs: number, onName: (name: string
     if (found.is === 'incomplete') return
     stop()
     socket.unshift(seen)
-    onName(found.is === 'name' ? found.name : null)
+    onHello(found.is === 'name' ? found.name : null, seen)
   }
   socket.on('readable', look)
   socket.on('end', () => socket.destroy())

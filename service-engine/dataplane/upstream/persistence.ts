@@ -30,7 +30,7 @@ export interface Persistence {
 
 const makers: {
   readonly [K in PersistenceSpec['is']]: (spec: Extract<PersistenceSpec, { is: K }>, services: PersistenceServices) => Persistence
-} = { cookie: byCookie, 'client-address': byAddress, header: byHeader, 'app-cookie': byAppCookie }
+} = { cookie: byCookie, 'client-address': byAddress, header: byHeader, 'app-cookie': byAppCookie, 'tls-session': byTlsSession }
 
 export function makePersistence<K extends PersistenceSpec['is']>(
   spec: Extract<PersistenceSpec, { is: K }>,
@@ -125,6 +125,27 @@ function byAppCookie(
         if (session !== '') table.bind(session, serverId)
       }
     }
+  }
+}
+
+/** Tickets that a client was given lead it back to the server that it had then. */
+function byTlsSession({ timeoutS, whenDown }: Extract<PersistenceSpec, { is: 'tls-session' }>, services: PersistenceServices): Persistence {
+  const table = tableOf(timeoutS, services)
+  const poolId = services.pool.id
+  const given = ({ tlsSession }: Question, serverId: string): void => tlsSession?.follow(poolId, id => table.bind(id, serverId))
+  return {
+    whenDown,
+    find: question => {
+      for (const id of question.tlsSession?.ids ?? []) {
+        const serverId = table.find(id)
+        if (serverId === undefined) continue
+        // What it is given on this connection leads there too.
+        given(question, serverId)
+        return serverId
+      }
+      return undefined
+    },
+    given
   }
 }
 

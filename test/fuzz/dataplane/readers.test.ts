@@ -5,7 +5,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import { Fault } from '#engine/base/fault.ts'
 import { readHead } from '#engine/dataplane/http/head.ts'
-import { readServerName } from '#engine/dataplane/listen/client-hello.ts'
+import { readServerName, readTicket } from '#engine/dataplane/listen/client-hello.ts'
 import { normalizeTarget } from '#engine/dataplane/route/path.ts'
 
 const seed = Number(process.env['WEIR_SEED'] ?? Date.now() % 1_000_000)
@@ -134,8 +134,28 @@ t.test('readServerName reads a real hello, in every cut, and never throws on a b
       const broken = Buffer.from(hello)
       for (const [at, byte] of changes) broken[at] = byte
       const read = readServerName(broken.subarray(0, length))
+      const ticket = readTicket(broken.subarray(0, length))
+      if (ticket !== undefined && (ticket.bytes.length === 0 || ticket.bytes.length > length)) return false
       return read.is !== 'name' || /^[a-z0-9_.-]+$/.test(read.name)
     })
   )
-  run(fc.property(fc.uint8Array({ maxLength: 100 }), bytes => readServerName(bytes).is.length > 0))
+  run(fc.property(fc.uint8Array({ maxLength: 100 }), bytes => readServerName(bytes).is.length > 0 && readTicket(bytes) === undefined))
+  t.equal(readTicket(hello), undefined, 'a first visit')
+
+  // The last extension of a hello, as RFC 8446 §4.2.11 and RFC 5077 §3.2 have them.
+  const u16 = (value: number): number[] => [value >> 8, value & 255]
+  const withExtension = (kind: number, content: readonly number[]): Buffer => {
+    const extension = [...u16(kind), ...u16(content.length), ...content]
+    const body = [3, 3, ...Array.from({ length: 32 }, () => 7), 0, 0, 2, 0x13, 1, 1, 0, ...u16(extension.length), ...extension]
+    const message = [1, 0, ...u16(body.length), ...body]
+    return Buffer.from([22, 3, 1, ...u16(message.length), ...message])
+  }
+  const ticketBytes = Array.from({ length: 200 }, (_, i) => i)
+  const identities = [...u16(ticketBytes.length), ...ticketBytes, 0, 0, 0, 9]
+  const shownOnce = withExtension(41, [...u16(identities.length), ...identities, 0, 33, 32, ...Array.from({ length: 32 }, () => 1)])
+  t.same(readTicket(shownOnce), { bytes: Buffer.from(ticketBytes), isOnce: true })
+  t.same(readTicket(withExtension(35, ticketBytes)), { bytes: Buffer.from(ticketBytes), isOnce: false })
+  t.equal(readTicket(withExtension(35, [])), undefined, 'one who would like to have one')
+  t.equal(readTicket(withExtension(41, [0, 6, 0, 9, 1, 2, 3, 4])), undefined, 'longer than what is there')
+  for (let cut = 0; cut < shownOnce.length; cut++) t.equal(readTicket(shownOnce.subarray(0, cut)), undefined, `cut at ${cut}`)
 })

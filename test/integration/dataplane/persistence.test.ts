@@ -1,6 +1,7 @@
 /** Clients stay with their server, however they are known. */
 import t from 'tap'
 import { randomBytes } from 'node:crypto'
+import { connect as tlsConnect } from 'node:tls'
 import type { PersistenceSpec, Resilience } from '#model/snapshot/resilience.ts'
 import type { PoolPart, ServerSpec } from '#model/snapshot/snapshot.ts'
 import { ask, openHttpServer, openTcpServer, openTestPlane, sendRaw } from '#test/support/data-plane.ts'
@@ -190,3 +191,64 @@ t.test('a flow of layer 4 stays by its address too', async t => {
   t.equal(seen.size, 1)
   t.match([...seen][0], /^server \d$/)
 })
+
+for (const application of ['http', 'tcp'] as const)
+  for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const)
+    t.test(`a TLS session comes back to its server: ${application}, ${maxVersion}`, async t => {
+      const { certificatePem, keyPem } = await selfSigned(['localhost'])
+      const certificate = { kind: 'certificate', id: 'c', name: 'c', certificatePem, keyPem, names: ['localhost'], keyType: 'ec' } as const
+      const ports =
+        application === 'http'
+          ? await openServers(t, 4)
+          : await Promise.all([0, 1, 2, 3].map(async i => (await openTcpServer(t, socket => socket.end(`server ${i}`))).port))
+      const plane = openTestPlane(t)
+      const by: PersistenceSpec = { is: 'tls-session', timeoutS: 60, whenDown: 'pick-new' }
+      const service = aService({ application, listeners: [aListener({ isTls: true })], tls: { ...aTls(['c']), followsSessions: true } })
+      const load = (revision: number, pools: PoolPart[]) =>
+        plane.load(aSnapshot({ revision, services: [service], pools, certificates: [certificate] }))
+      t.same(await load(1, [persistent(ports, by)]), [])
+
+      /** Where a client came to, and the tickets that it was given. */
+      const visit = (session?: Buffer) =>
+        new Promise<{ server: string; sessions: Buffer[]; isReused: boolean }>((resolve, reject) => {
+          const sessions: Buffer[] = []
+          let text = ''
+          let isReused = false
+          const given = session === undefined ? {} : { session }
+          const socket = tlsConnect({ port: plane.port(), host: '127.0.0.1', rejectUnauthorized: false, maxVersion, ...given }, () => {
+            isReused = socket.isSessionReused()
+            if (application === 'http') socket.write('GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n')
+          })
+          socket.on('session', ticket => sessions.push(ticket))
+          socket.on('data', chunk => (text += chunk.toString()))
+          socket.on('error', reject)
+          socket.on('close', () => resolve({ server: /server \d/.exec(text)?.[0] ?? '', sessions, isReused }))
+        })
+
+      const first = await Promise.all(Array.from({ length: 8 }, () => visit()))
+      t.equal(new Set(first.map(({ server }) => server)).size, 4, 'who is new is spread')
+      for (const { server, sessions } of first) {
+        let ticket = sessions.at(-1)!
+        // Each time with the newest, as browsers do, over more visits than tickets were given at first.
+        for (let n = 0; n < 5; n++) {
+          const next = await visit(ticket)
+          t.same([next.server, next.isReused], [server, true], `visit ${n}`)
+          if (maxVersion === 'TLSv1.3') t.ok(next.sessions.length > 0, 'a ticket for the next time')
+          ticket = next.sessions.at(-1) ?? ticket
+        }
+        for (const older of sessions) t.equal((await visit(older)).server, server, 'any of its tickets does')
+      }
+      const [one] = first
+      await load(2, [persistent([...ports].reverse(), by)])
+      t.equal((await visit(one!.sessions.at(-1))).server, one!.server, 'after a change of the pool')
+      await load(3, [
+        persistent(
+          ports.filter((_, i) => `server ${i}` !== one!.server),
+          by
+        )
+      ])
+      const moved = await visit(one!.sessions.at(-1))
+      t.not(moved.server, one!.server)
+      t.equal((await visit(moved.sessions.at(-1) ?? one!.sessions.at(-1))).server, moved.server, 'and stays where it went')
+      t.same(plane.bugs, [])
+    })

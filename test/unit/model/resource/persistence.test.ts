@@ -1,5 +1,6 @@
 /** What a persistence profile must have before a pool can use it. */
 import t from 'tap'
+import type { JsonObject } from '#model/resource/kind.ts'
 import { contextOf, defaultDocuments, document, emptyContext, pointersOf } from '#test/support/resources.ts'
 
 t.test('a profile of an application cookie names it', async t => {
@@ -20,8 +21,26 @@ t.test('a pool takes a profile that it can act on', async t => {
   const context = contextOf([...defaultDocuments, named])
   const of = (profile: string) =>
     pointersOf('pool', { name: 'web', application_persistence_profile_ref: `applicationpersistenceprofile-${profile}` }, context)
-  for (const profile of ['System-Persistence-Client-IP', 'System-Persistence-Http-Cookie', 'System-Persistence-App-Cookie', 'named'])
+  for (const profile of [
+    'System-Persistence-Client-IP',
+    'System-Persistence-Http-Cookie',
+    'System-Persistence-App-Cookie',
+    'System-Persistence-TLS',
+    'named'
+  ])
     t.same(of(profile), [], profile)
-  for (const profile of ['System-Persistence-TLS', 'System-Persistence-Custom-Http-Header'])
-    t.same(of(profile), ['/application_persistence_profile_ref'], profile)
+  for (const profile of ['System-Persistence-Custom-Http-Header']) t.same(of(profile), ['/application_persistence_profile_ref'], profile)
+})
+
+t.test('a pool that keeps clients by their TLS sessions needs a service port with TLS', async t => {
+  const pool = document('pool', {
+    name: 'web',
+    application_persistence_profile_ref: 'applicationpersistenceprofile-System-Persistence-TLS'
+  })
+  const vip = document('vsvip', { name: 'vip', vip: [{ vip_id: '1', ip_address: { addr: '10.0.0.1', type: 'V4' } }] })
+  const context = contextOf([...defaultDocuments, pool, vip])
+  const at = (services: JsonObject[]) =>
+    pointersOf('virtualservice', { name: 'shop', vsvip_ref: 'vsvip-vip', services, pool_ref: 'pool-web' }, context)
+  t.same(at([{ port: 80 }]), ['/pool_ref'])
+  t.notOk(at([{ port: 443, enable_ssl: true }]).includes('/pool_ref'))
 })
