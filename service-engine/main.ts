@@ -1,5 +1,5 @@
 /** The service engine's process: reads its environment and command line, runs the agent thread, stops gracefully. */
-import { accessSync, constants, mkdirSync } from 'node:fs'
+import { accessSync, constants, existsSync, mkdirSync, readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
@@ -15,10 +15,10 @@ import { probePort } from './dataplane/listen/listener.ts'
 import { openEngine, type Engine } from './engine.ts'
 import { systemLookUp } from './monitor/resolve.ts'
 import { readOrder, readSettings, Refused, type Order, type Settings } from './settings.ts'
-import { makeKernelStarter } from './start-kernel.ts'
+import { makeKernelStarter, type KernelStarter } from './start-kernel.ts'
 import { startWorker } from './start-worker.ts'
 import { hasNetAdmin, hasProgram, readHostForwarding } from './vip/kernel/host.ts'
-import { runKernelProcess } from './vip/kernel/process.ts'
+import { runKernelForPeer, runKernelProcess } from './vip/kernel/process.ts'
 
 /** Who stops us (systemd, a container's runtime, the launcher) waits at least ten seconds. */
 const STOP_DRAIN_MS = 8_000
@@ -60,12 +60,30 @@ async function status(settings: Settings): Promise<number> {
   return 1
 }
 
+function tokenIn(file: string): string {
+  try {
+    return readFileSync(file, 'utf8').trim()
+  } catch (error) {
+    throw new Refused(`WEIR_TOKEN_FILE cannot be read: ${(error as Error).message}`)
+  }
+}
+
+/** Who starts the processes that program the kernel: this one, systemd at its socket, or nobody. */
+function kernelStarter({ dataFolder, kernelSocket }: Settings): KernelStarter | null {
+  if (hasNetAdmin()) return makeKernelStarter(dataFolder, systemClock, null)
+  return kernelSocket !== null && existsSync(kernelSocket) ? makeKernelStarter(dataFolder, systemClock, kernelSocket) : null
+}
+
 /** Joins at the first start of an engine that was given a token; waits for a controller that is not there yet. */
 async function joinFirst(settings: Settings, log: Log): Promise<void> {
-  const { dataFolder, controllerUrl, token, name } = settings
+  const { dataFolder, controllerUrl, name } = settings
+  // After the join the secret may be gone.
   if ((await loadIdentity(dataFolder)) !== undefined) return
+  const token = settings.token === '' && settings.tokenFile !== '' ? tokenIn(settings.tokenFile) : settings.token
   if (controllerUrl === '' || token === '') {
-    throw new Refused(`this host has not joined: run "join", or set WEIR_CONTROLLER and WEIR_TOKEN (data folder ${dataFolder})`)
+    throw new Refused(
+      `this host has not joined: run "join", or set WEIR_CONTROLLER and WEIR_TOKEN or WEIR_TOKEN_FILE (data folder ${dataFolder})`
+    )
   }
   const deadlineMs = systemClock.nowMs() + JOIN_PATIENCE_MS
   for (;;) {
@@ -110,7 +128,7 @@ async function run(settings: Settings, mode: 'run' | 'takeover'): Promise<void> 
   if (process.send) process.on('disconnect', () => stop('SIGTERM'))
 
   if (predecessor === undefined) await joinFirst(settings, log)
-  const kernel = hasNetAdmin() ? makeKernelStarter(settings.dataFolder, systemClock) : null
+  const kernel = kernelStarter(settings)
   if (predecessor === undefined) await kernel?.clearLeftOver()
   const beforeConnect = async (isWhole: boolean): Promise<void> => {
     if (predecessor === undefined) return
@@ -181,6 +199,7 @@ async function main(): Promise<void> {
     const order = readOrder(process.argv.slice(2), settings)
     if (order.is === 'version') console.log(VERSION)
     else if (order.is === 'kernel') await runKernelProcess(order.table)
+    else if (order.is === 'kernel-peer') await runKernelForPeer(order)
     else if (order.is === 'status') process.exitCode = await status(settings)
     else if (order.is === 'join') await join(settings, order)
     else if (order.is === 'reload')

@@ -11,6 +11,10 @@ export interface Settings {
   /** Where to join when there is no identity yet; '' when not told. */
   readonly controllerUrl: string
   readonly token: string
+  /** Read for the token at the first start, when `token` is ''; '' for none. */
+  readonly tokenFile: string
+  /** Where systemd starts the process that programs the kernel; null: nowhere. */
+  readonly kernelSocket: string | null
   /** Where the controller's engine port is, when it is no longer where it was at the join. */
   readonly channel: { readonly host: string; readonly port: number } | undefined
   readonly workers: number
@@ -38,6 +42,8 @@ export type Order =
   | { readonly is: 'version' }
   /** For the engine itself: it starts the process that programs the kernel. */
   | { readonly is: 'kernel'; readonly table: string }
+  /** The same, started by systemd for a connection to its socket. */
+  | { readonly is: 'kernel-peer'; readonly socketPath: string; readonly instance: string }
 
 /** Something that no restart can mend; the message is one line for a person. Exit code 2. */
 export class Refused extends Error {
@@ -133,6 +139,8 @@ export function readSettings(env: NodeJS.ProcessEnv, hostname: string): Settings
     dataFolder,
     controllerUrl,
     token: env['WEIR_TOKEN'] ?? '',
+    tokenFile: env['WEIR_TOKEN_FILE'] ?? '',
+    kernelSocket: env['WEIR_KERNEL_SOCKET'] || null,
     channel: channelOf(env['WEIR_CHANNEL'] ?? ''),
     workers: workersOf(env['WEIR_WORKERS'] ?? ''),
     accessLogPath: accessLog === '' || accessLog === '-' ? accessLog : resolve(accessLog),
@@ -160,6 +168,7 @@ export function readOrder(args: readonly string[], settings: Settings): Order {
     return { is: 'join', controllerUrl, token: token ?? settings.token }
   }
   if (verb === 'kernel' && rest.length === 1) return { is: 'kernel', table: rest[0]! }
+  if (verb === 'kernel-peer' && rest.length === 2) return { is: 'kernel-peer', socketPath: rest[0]!, instance: rest[1]! }
   if (rest.length > 0 || !isPlain(verb)) throw new Refused(USAGE)
   return { is: verb }
 }

@@ -1,14 +1,17 @@
-/** The one place that knows how the privileged process starts: from its source file, or as an order of the self-contained file. */
+/**
+ * The one place that knows how the privileged process starts: from its source file, as an order of the self-contained file, or - where this
+ * process may not program the kernel itself - by systemd, when we connect to its socket.
+ */
 import { spawn } from 'node:child_process'
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { connect } from 'node:net'
 import { join } from 'node:path'
 import { isSea } from 'node:sea'
-import type { Readable, Writable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import type { Clock } from '#model/base/clock.ts'
 import type { KernelLink } from './vip/kernel/forwarding.ts'
 import { tableOf } from './vip/kernel/host.ts'
-import { openKernelLink } from './vip/kernel/link.ts'
+import { openKernelLink, type KernelChild } from './vip/kernel/link.ts'
 import { HOLD_ADDRESSES } from './vip/kernel/process.ts'
 import type { Held, HoldAnswer, HoldOrder } from './vip/layer2/hold.ts'
 import type { HoldLink } from './vip/layer2/watch.ts'
@@ -25,13 +28,28 @@ export interface KernelStarter {
   readonly clearLeftOver: () => Promise<void>
 }
 
-export function makeKernelStarter(dataFolder: string, clock: Clock): KernelStarter {
+function startChild(work: string): KernelChild {
+  const args = isSea() ? ['kernel', work] : [fileURLToPath(new URL('vip/kernel-main.ts', import.meta.url)), work]
+  return spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'], env: {} })
+}
+
+/** The process is the other end of the connection: it lives as long, and its first line is its work. */
+function connectChild(socketPath: string, work: string): KernelChild {
+  const socket = connect({ path: socketPath })
+  socket.write(`${work}\n`)
+  return {
+    stdin: socket,
+    stdout: socket,
+    once: (event, listener) => socket.once(event === 'exit' ? 'close' : 'error', listener),
+    kill: () => socket.destroy()
+  }
+}
+
+/** `socketPath`: where systemd starts the process for us; null: it is a child of ours. */
+export function makeKernelStarter(dataFolder: string, clock: Clock, socketPath: string | null): KernelStarter {
   const mark = join(dataFolder, MARK)
   const heldFile = join(dataFolder, HELD)
-  const start = (work: string): ReturnType<typeof spawn> & { readonly stdin: Writable; readonly stdout: Readable } => {
-    const args = isSea() ? ['kernel', work] : [fileURLToPath(new URL('vip/kernel-main.ts', import.meta.url)), work]
-    return spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'], env: {} })
-  }
+  const start = (work: string): KernelChild => (socketPath === null ? startChild(work) : connectChild(socketPath, work))
   const open = (table: string): KernelLink => {
     const child = start(table)
     const link = openKernelLink(child, clock)

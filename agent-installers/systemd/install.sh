@@ -8,7 +8,9 @@ umask 022
 PREFIX=/opt/weir
 DATA=/var/lib/weir
 ACCOUNT=weir
-UNIT=/etc/systemd/system/weir-engine.service
+UNITS=/etc/systemd/system
+UNIT=$UNITS/weir-engine.service
+SOCKET=/run/weir-kernel.sock
 SYSCTL=/etc/sysctl.d/60-weir.conf
 MIGRATE=/proc/sys/net/ipv4/tcp_migrate_req
 # Seconds until the controller must have called the engine up.
@@ -20,7 +22,7 @@ have() { command -v "$1" >/dev/null 2>&1; }
 
 usage() {
   cat <<'END'
-usage: install.sh [install|upgrade|remove|verify|unit] [--plan]
+usage: install.sh [install|upgrade|remove|verify|unit|kernel-socket|kernel-unit|put-units] [--plan]
                   [--controller https://HOST:PORT] [--pin 'sha256//...'] [--token T | WEIR_TOKEN=T]
 END
 }
@@ -30,8 +32,8 @@ render_unit() {
   cat <<END
 [Unit]
 Description=Weir service engine
-After=network-online.target
-Wants=network-online.target
+After=network-online.target weir-kernel.socket
+Wants=network-online.target weir-kernel.socket
 StartLimitIntervalSec=0
 
 [Service]
@@ -42,7 +44,7 @@ ExecStart=$PREFIX/weir-engine run
 # Starts another process, which takes over the ports and is the service from then on; it says so to systemd itself.
 ExecReload=$PREFIX/weir-engine reload
 NotifyAccess=all
-Environment=LD_LIBRARY_PATH=$PREFIX/lib WEIR_DATA=$DATA
+Environment=LD_LIBRARY_PATH=$PREFIX/lib WEIR_DATA=$DATA WEIR_KERNEL_SOCKET=$SOCKET
 StateDirectory=weir
 StateDirectoryMode=0700
 UMask=0077
@@ -87,6 +89,92 @@ SystemCallErrorNumber=EPERM
 WantedBy=multi-user.target
 END
 }
+
+# Where the engine asks for what needs CAP_NET_ADMIN; systemd starts a process for each connection and tells it whose it is.
+render_socket() {
+  cat <<END
+[Unit]
+Description=Weir service engine: orders for the kernel
+PartOf=weir-engine.service
+StartLimitIntervalSec=0
+
+[Socket]
+ListenStream=$SOCKET
+SocketUser=$ACCOUNT
+SocketGroup=$ACCOUNT
+SocketMode=0600
+Accept=yes
+MaxConnections=4
+RemoveOnStop=yes
+END
+}
+
+# Lives as long as its connection: until the engine needs it no more, stops or dies.
+render_kernel() {
+  cat <<END
+[Unit]
+Description=Weir service engine: forwarding in the kernel
+CollectMode=inactive-or-failed
+
+[Service]
+Type=exec
+DynamicUser=yes
+ExecStart=$PREFIX/weir-engine kernel-peer $SOCKET %i
+Environment=LD_LIBRARY_PATH=$PREFIX/lib
+StandardInput=socket
+StandardOutput=socket
+StandardError=journal
+UMask=0077
+# It ends by itself when the engine has let its clients finish.
+TimeoutStopSec=40s
+LimitCORE=0
+
+# To program nftables and conntrack and to hold addresses, nothing else.
+CapabilityBoundingSet=CAP_NET_ADMIN
+AmbientCapabilities=CAP_NET_ADMIN
+NoNewPrivileges=yes
+ProtectSystem=strict
+ProtectHome=yes
+ProtectProc=invisible
+ProtectClock=yes
+ProtectHostname=yes
+ProtectControlGroups=yes
+ProtectKernelLogs=yes
+ProtectKernelModules=yes
+ProtectKernelTunables=yes
+# For ip_nonlocal_bind.
+ReadWritePaths=/proc/sys/net
+PrivateTmp=yes
+PrivateDevices=yes
+RestrictAddressFamilies=AF_UNIX AF_NETLINK AF_INET AF_INET6
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+LockPersonality=yes
+KeyringMode=private
+SystemCallArchitectures=native
+SystemCallFilter=@system-service
+SystemCallFilter=~@privileged @resources
+SystemCallErrorNumber=EPERM
+END
+}
+
+# Calls $1 with every unit: its file name, then what prints it.
+each_unit() {
+  "$1" weir-engine.service render_unit "$(systemd_version)"
+  "$1" weir-kernel.socket render_socket
+  "$1" weir-kernel@.service render_kernel
+}
+write_unit() { unit=$1; shift; "$@" >"$UNITS/$unit"; }
+check_unit() {
+  unit=$1
+  shift
+  [ "$("$@")" = "$(cat "$UNITS/$unit" 2>/dev/null)" ] ||
+    fail "$UNITS/$unit was changed: put changes into systemctl edit $unit, then run upgrade"
+}
+keep_unit() { if [ -f "$UNITS/$1" ]; then cp "$UNITS/$1" "$old/units/"; fi; }
+put_back_unit() { if [ -f "$PREFIX/units/$1" ]; then mv "$PREFIX/units/$1" "$UNITS/$1"; else rm -f "$UNITS/$1"; fi; }
+drop_unit() { rm -rf "${UNITS:?}/$1" "$UNITS/$1.d"; }
 
 systemd_version() { systemctl --version | sed -n '1s/^systemd \([0-9]*\).*/\1/p'; }
 glibc_version() { { getconf GNU_LIBC_VERSION 2>/dev/null || true; } | sed -n 's/^glibc //p'; }
@@ -223,7 +311,8 @@ put_files() {
   done
   rm -rf "$1"
   printf 'controller=%s\npin=%s\n' "$CONTROLLER" "$PIN" >"$PREFIX/origin"
-  render_unit "$(systemd_version)" >"$UNIT"
+  # By the script that came with the engine: an upgrade is run by the one before.
+  "$PREFIX/install.sh" put-units
 }
 
 put_account() {
@@ -337,10 +426,13 @@ upgrade_engine() {
   fi
   download "$fresh"
   cp -a "$PREFIX" "$old"
-  cp "$UNIT" "$old/unit"
+  mkdir "$old/units"
+  each_unit keep_unit
   put_files "$fresh"
   put_sysctl
   systemctl daemon-reload
+  # Taking over starts no unit that the engine wants.
+  systemctl start weir-kernel.socket || true
   if replace_engine 2>/dev/null; then
     if wait_until_up; then
       say upgrade "$change; up"
@@ -352,9 +444,11 @@ upgrade_engine() {
     why='it could not take over: journalctl -u weir-engine says why'
     after=untouched
   fi
-  mv "$old/unit" "$UNIT"
+  [ -f "$old/units/weir-kernel.socket" ] || systemctl stop weir-kernel.socket 2>/dev/null || true
   rm -rf "$PREFIX"
   mv "$old" "$PREFIX"
+  each_unit put_back_unit
+  rm -rf "$PREFIX/units"
   systemctl daemon-reload
   [ "$after" = replaced ] || fail "the new engine was not taken ($why): the old one runs on"
   replace_engine 2>/dev/null || systemctl restart weir-engine
@@ -373,10 +467,12 @@ remove_engine() {
   fi
   if [ -f "$UNIT" ]; then
     systemctl disable --now --quiet weir-engine || true
+    systemctl stop weir-kernel.socket 'weir-kernel@*.service' 2>/dev/null || true
     systemctl reset-failed weir-engine 2>/dev/null || true
   fi
   if [ -f "$PREFIX/migrate-before" ]; then { cat "$PREFIX/migrate-before" >"$MIGRATE"; } 2>/dev/null || true; fi
-  rm -rf "$UNIT" "$UNIT.d" "$SYSCTL" "$DATA" "${PREFIX:?}"
+  each_unit drop_unit
+  rm -rf "$SYSCTL" "$DATA" "${PREFIX:?}"
   systemctl daemon-reload
   if has_account; then userdel "$ACCOUNT" 2>/dev/null || fail "user $ACCOUNT could not be removed: something runs as it"; fi
   say remove "weir-engine is gone from this host; the controller lists it until you delete it there"
@@ -386,7 +482,7 @@ verify_engine() {
   check_host
   is_installed || fail "nothing is installed here"
   trouble=$(env -i "LD_LIBRARY_PATH=$PREFIX/lib" "$PREFIX/weir-engine" version 2>&1) || fail "the engine does not start: $trouble"
-  [ "$(render_unit "$(systemd_version)")" = "$(cat "$UNIT")" ] || fail "$UNIT was changed: put changes into systemctl edit weir-engine, then run upgrade"
+  each_unit check_unit
   systemctl is-enabled --quiet weir-engine || fail "weir-engine.service is not enabled: it would not start at boot"
   is_up || fail "$(why_not_up)"
   say verify "weir-engine $(cat "$PREFIX/VERSION") is installed, enabled and up; $(cat "$PREFIX/joined")"
@@ -397,7 +493,7 @@ main() {
   unset WEIR_TOKEN
   while [ $# -gt 0 ]; do
     case $1 in
-      install | upgrade | remove | verify | unit) VERB=$1 ;;
+      install | upgrade | remove | verify | unit | kernel-socket | kernel-unit | put-units) VERB=$1 ;;
       --controller | --pin | --token)
         [ $# -ge 2 ] || { usage >&2; exit 2; }
         case $1 in
@@ -420,6 +516,9 @@ main() {
     remove) remove_engine ;;
     verify) verify_engine ;;
     unit) render_unit "${WEIR_SYSTEMD:-252}" ;;
+    kernel-socket) render_socket ;;
+    kernel-unit) render_kernel ;;
+    put-units) each_unit write_unit ;;
   esac
 }
 

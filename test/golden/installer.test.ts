@@ -6,6 +6,18 @@ import t from 'tap'
 
 const installScript = resolve(import.meta.dirname, '../../agent-installers/systemd/install.sh')
 
+for (const [verb, name] of [
+  ['kernel-socket', 'weir-kernel.socket'],
+  ['kernel-unit', 'weir-kernel@.service']
+] as const) {
+  t.test(`install.sh renders ${name} as reviewed`, async t => {
+    const rendered = execFileSync('sh', [installScript, verb], { encoding: 'utf8' })
+    const golden = join(import.meta.dirname, 'installer', name)
+    if (process.env['WEIR_GOLDEN'] === 'write') writeFileSync(golden, rendered)
+    t.equal(rendered, readFileSync(golden, 'utf8'))
+  })
+}
+
 for (const systemd of ['252', '257']) {
   t.test(`install.sh renders the unit for systemd ${systemd} as reviewed`, async t => {
     const rendered = execFileSync('sh', [installScript, 'unit'], {

@@ -39,6 +39,35 @@ export async function serve(
   await post(controller, '/api/virtualservice', { name, ...refs, services: [{ port: 80 }] })
 }
 
+/** A service that the kernel may forward: layer 4, fast path, on its own port of an address that is served already. */
+export async function serveInKernel(
+  controller: LabController,
+  name: string,
+  at: { readonly vsvip: string; readonly port: number },
+  server: { readonly host: string; readonly port: number }
+): Promise<void> {
+  const servers = [{ ip: { addr: server.host, type: 'V4' }, port: server.port }]
+  await post(controller, '/api/pool', { name, servers, lb_algorithm: 'LB_ALGORITHM_ROUND_ROBIN' })
+  await post(controller, '/api/virtualservice', {
+    name,
+    vsvip_ref: `/api/vsvip?name=${at.vsvip}`,
+    pool_ref: `/api/pool?name=${name}`,
+    application_profile_ref: '/api/applicationprofile?name=System-L4-Application',
+    network_profile_ref: '/api/networkprofile?name=System-TCP-Fast-Path',
+    services: [{ port: at.port }]
+  })
+}
+
+/** What the one engine says that it can do. */
+export async function abilitiesOf(controller: LabController, engineName: string): Promise<readonly unknown[]> {
+  const { results } = fieldsOf((await controller.call('GET', '/api/serviceengine')).body)
+  const found = listOf(results)
+    .map(fieldsOf)
+    .find(engine => engine['name'] === engineName)
+  const runtime = fieldsOf((await controller.call('GET', `/api/serviceengine/${String(found?.['uuid'])}/runtime`)).body)
+  return listOf(runtime['abilities'])
+}
+
 /** name -> `OPER_UP` and the like, of all engines. */
 export async function engineStates(controller: LabController): Promise<Readonly<Record<string, string>>> {
   const { results } = fieldsOf((await controller.call('GET', '/api/serviceengine')).body)

@@ -2,7 +2,7 @@
 import t from 'tap'
 import { makeController } from './controller.ts'
 import { labTest } from './enter.ts'
-import { askWhile, fetchText, invite, serve, startServer, statesAre } from './fleet.ts'
+import { abilitiesOf, askWhile, fetchText, invite, serve, serveInKernel, startServer, statesAre } from './fleet.ts'
 import { startHost } from './host.ts'
 import { ensurePackage } from './package.ts'
 import { debianFolder, makeDebian } from './root.ts'
@@ -73,6 +73,69 @@ async function scenarios(): Promise<void> {
       `grep -rlF -e '${secret}' /etc /opt /var /run /tmp 2>/dev/null; cat /proc/[0-9]*/environ | tr '\\0' '\\n' | grep -F '${secret}'`
     )
     t.equal(found.stdout, '')
+    return undefined
+  })
+
+  const kernelPid = async (): Promise<number> => Number((await host.shell('pgrep -f "weir-engine kernel-peer"')).stdout.trim() || '0')
+  const hasTable = async (): Promise<boolean> => (await host.run(['nft', 'list', 'tables'])).stdout.includes('inet weir_')
+  const answersInKernel = async (): Promise<boolean> => (await fetchText(`http://${hostAddress}:81/`)) === '200 hello from behind'
+
+  await scenario(t, 'the kernel forwards, programmed by a process of its own that has CAP_NET_ADMIN alone', async t => {
+    t.ok((await abilitiesOf(controller, 'host1')).includes('l4-kernel'), 'the engine says that it can')
+    t.equal(await kernelPid(), 0, 'nothing runs that is not needed')
+    t.match(await host.run(['sysctl', '-w', 'net.ipv4.ip_forward=1']), { code: 0 })
+    await serveInKernel(controller, 'fast', { vsvip: 'web', port: 81 }, server)
+    const tookMs = await until('the kernel forwards', 20_000, async () =>
+      (await host.run(['nft', 'list', 'ruleset'])).stdout.includes('dnat')
+    )
+    await until('the service answers', 10_000, answersInKernel)
+    const statusOf = async (pid: number): Promise<string> => (await host.run(['cat', `/proc/${pid}/status`])).stdout
+    const [engine, kernel] = [await statusOf(await mainPid()), await statusOf(await kernelPid())]
+    t.match(engine, /CapPrm:\t0000000000000400\nCapEff:\t0000000000000400\nCapBnd:\t0000000000000400\n/)
+    t.match(kernel, /CapPrm:\t0000000000001000\nCapEff:\t0000000000001000\nCapBnd:\t0000000000001000\n/)
+    t.match(kernel, /NoNewPrivs:\t1/)
+    const uidIn = (status: string): string => /^Uid:\t(\d+)/m.exec(status)?.[1] ?? ''
+    t.notMatch([uidIn(engine), uidIn(kernel)], ['0', '0'])
+    t.not(uidIn(kernel), uidIn(engine), 'a user of its own')
+    return { value: tookMs / 1000, unit: 's' }
+  })
+
+  await scenario(t, 'nobody but the engine gives orders', async t => {
+    const ask = (user: string): Promise<{ readonly stdout: string }> =>
+      host.shell(
+        `printf 'weir_x\n' | timeout 10 runuser -u ${user} -- curl -s -m 8 telnet://x:1 --unix-socket /run/weir-kernel.sock; echo "$?"`
+      )
+    t.equal((await ask('nobody')).stdout.trim().split('\n').at(-1), '7', 'the socket is closed to others')
+    await ask('root')
+    await until('the process that root met says why', 10_000, async () =>
+      (await host.run(['journalctl', '-n', '200', '--no-pager', '-o', 'cat'])).stdout.includes('orders of user 0 are not taken')
+    )
+    t.notMatch((await host.run(['nft', 'list', 'tables'])).stdout, /weir_x\b/)
+    t.ok(await answersInKernel(), 'who is served stays so')
+    return undefined
+  })
+
+  await scenario(t, 'the process is killed: the kernel is programmed anew by the next', async t => {
+    const pid = await kernelPid()
+    await host.run(['kill', '-9', `${pid}`])
+    const tookMs = await until('another process runs', 20_000, async () => {
+      const now = await kernelPid()
+      return now > 0 && now !== pid && (await hasTable())
+    })
+    await until('the service answers', 10_000, answersInKernel)
+    t.pass('it answers')
+    return { value: tookMs / 1000, unit: 's' }
+  })
+
+  await scenario(t, 'the engine stops: process, table and socket go with it', async t => {
+    await host.run(['systemctl', 'stop', 'weir-engine'])
+    await until('nothing is left', 20_000, async () => (await kernelPid()) === 0 && !(await hasTable()))
+    t.match(await host.shell('test ! -e /run/weir-kernel.sock; systemctl is-active weir-kernel.socket'), { stdout: /^inactive/ })
+    t.match(await host.run(['systemctl', 'start', 'weir-engine']), { code: 0 })
+    await until('the controller calls it up', 20_000, isUp)
+    await until('the kernel forwards', 20_000, hasTable)
+    await until('the service answers', 10_000, answersInKernel)
+    t.pass('it answers')
     return undefined
   })
 
@@ -176,7 +239,12 @@ async function scenarios(): Promise<void> {
     t.match(await host.run(['/opt/weir/install.sh', 'remove']), { code: 0 })
     const left = differences(untouched, await filesOf(host))
     t.same(left, [])
-    t.match(await host.shell('pgrep -l weir; getent passwd weir'), { stdout: '' })
+    t.match(
+      await host.shell('pgrep -l weir; getent passwd weir; nft list tables; systemctl list-units --all --plain --no-legend "weir*"'),
+      {
+        stdout: ''
+      }
+    )
     t.notOk(await answers(), 'the service is gone from this host')
     return { value: left.length, unit: 'files', below: 1 }
   })

@@ -3,8 +3,9 @@
  * was killed, because the kernel closes the pipe then.
  */
 import { execFile } from 'node:child_process'
+import { statSync } from 'node:fs'
 import { networkInterfaces } from 'node:os'
-import type { Readable, Writable } from 'node:stream'
+import type { Writable } from 'node:stream'
 import { systemClock } from '#model/base/clock.ts'
 import { Holder, sendFrom, serveHolder, systemSetting } from '../layer2/hold.ts'
 import { readOrder } from './order.ts'
@@ -16,6 +17,7 @@ export const HOLD_ADDRESSES = 'addresses'
 /** Every name that is asked for; nothing of others is ever touched. */
 const tableName = /^weir_[a-z0-9_]{1,64}$/
 const MAX_LINE = 64 << 20
+const MAX_WORK_LINE = 128
 const RUN_TIMEOUT_MS = 20_000
 
 /** Programs by absolute path of the system: an environment of somebody else decides nothing here. */
@@ -34,7 +36,7 @@ export const runProgram = (program: 'nft' | 'conntrack' | 'ip', args: readonly s
 
 export interface KernelProcess {
   readonly table: string
-  readonly input: Readable
+  readonly input: AsyncIterable<unknown>
   readonly output: Writable
   readonly run: RunProgram
 }
@@ -71,8 +73,16 @@ export async function serveKernel({ table, input, output, run }: KernelProcess):
  * its clients end first: so signals end nothing here.
  */
 export async function runKernelProcess(work: string): Promise<void> {
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined)
+  ignoreSignals()
   process.stdin.setEncoding('utf8')
+  await serve(work, process.stdin)
+}
+
+function ignoreSignals(): void {
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined)
+}
+
+async function serve(work: string, input: AsyncIterable<unknown>): Promise<void> {
   if (work === HOLD_ADDRESSES) {
     const holder = new Holder({
       // What is there already, or gone, hinders nothing after it.
@@ -82,9 +92,67 @@ export async function runKernelProcess(work: string): Promise<void> {
       send: sendFrom,
       clock: systemClock
     })
-    return serveHolder(holder, process.stdin, process.stdout)
+    return serveHolder(holder, input, process.stdout)
   }
-  await serveKernel({ table: work, input: process.stdin, output: process.stdout, run: runProgram })
+  await serveKernel({ table: work, input, output: process.stdout, run: runProgram })
+}
+
+/** A connection that systemd accepted, as it tells the process that it starts for it. */
+export interface Accepted {
+  /** Its owner is the one user who may give orders. */
+  readonly socketPath: string
+  /** Name of the instance: the peer as the kernel knows it. */
+  readonly instance: string
+}
+
+/**
+ * Who connected, by the name that systemd gives the instance of a Unix socket (`Accept=` in systemd.socket(5)): number, process, user.
+ *
+ * Returns null when the kernel did not say who
+ */
+export function peerUidOf(instance: string): number | null {
+  const uid = /^\d+(?:-\d+(?:_\d+)?)+-(\d{1,10})$/.exec(instance)?.[1]
+  return uid === undefined ? null : Number(uid)
+}
+
+/**
+ * Splits off the first line.
+ *
+ * Returns null when the input ends before, or the line has more than `maxLength` characters
+ */
+export async function splitFirstLine(
+  input: AsyncIterable<unknown>,
+  maxLength: number
+): Promise<{ readonly line: string; readonly rest: AsyncIterable<unknown> } | null> {
+  const chunks = input[Symbol.asyncIterator]()
+  let seen = ''
+  while (!seen.includes('\n')) {
+    const { done, value } = await chunks.next()
+    if (done === true || seen.length > maxLength) return null
+    seen += String(value)
+  }
+  const end = seen.indexOf('\n')
+  if (end > maxLength) return null
+  const rest = async function* (): AsyncGenerator<unknown> {
+    yield seen.slice(end + 1)
+    yield* { [Symbol.asyncIterator]: () => chunks }
+  }
+  return { line: seen.slice(0, end), rest: rest() }
+}
+
+/**
+ * The same life at a socket of systemd: the connection is both standard input and output, and its first line is the work.
+ *
+ * Throws  Error for a peer that is not the owner of the socket: root as well, whom no mode of a file keeps out
+ */
+export async function runKernelForPeer({ socketPath, instance }: Accepted): Promise<void> {
+  ignoreSignals()
+  const peer = peerUidOf(instance)
+  if (peer === null || peer !== statSync(socketPath).uid) throw new Error(`orders of user ${peer ?? 'unknown'} are not taken`)
+  process.stdin.setEncoding('utf8')
+  const first = await splitFirstLine(process.stdin, MAX_WORK_LINE)
+  if (first === null) throw new Error('the first line is not the name of a work')
+  await serve(first.line, first.rest)
 }
 
 function envelopeOf(line: string): { readonly sequence: number; readonly order: ReturnType<typeof readOrder> } {

@@ -6,7 +6,7 @@ import { createSocket } from 'node:dgram'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { BlockList, isIP, isIPv6 } from 'node:net'
 import { networkInterfaces, type NetworkInterfaceInfo } from 'node:os'
-import type { Readable, Writable } from 'node:stream'
+import type { Writable } from 'node:stream'
 import type { Clock } from '#model/base/clock.ts'
 import { LEASE_MS } from './election.ts'
 
@@ -249,7 +249,7 @@ export const sendFrom: HoldHost['send'] = (from, to) =>
   })
 
 /** Serves until the input ends; then nothing is held any more. */
-export async function serveHolder(holder: Holder, input: Readable, output: Writable): Promise<void> {
+export async function serveHolder(holder: Holder, input: AsyncIterable<unknown>, output: Writable): Promise<void> {
   output.on('error', () => undefined)
   let seen = ''
   for await (const chunk of input) {

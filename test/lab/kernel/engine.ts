@@ -12,7 +12,7 @@ import { hasNetAdmin, readHostForwarding } from '#engine/vip/kernel/host.ts'
 
 const [dataFolder = '.'] = process.argv.slice(2)
 const say = (fact: object): void => void process.stdout.write(`${JSON.stringify(fact)}\n`)
-const kernel = hasNetAdmin() ? makeKernelStarter(dataFolder, systemClock) : null
+const kernel = hasNetAdmin() ? makeKernelStarter(dataFolder, systemClock, null) : null
 await kernel?.clearLeftOver()
 let side: EngineSide | undefined
 const engine = await openEngine({

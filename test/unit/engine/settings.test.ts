@@ -6,6 +6,8 @@ t.test('readSettings has a default for everything', async t => {
   t.match(settings, {
     controllerUrl: '',
     token: '',
+    tokenFile: '',
+    kernelSocket: null,
     name: 'host-1',
     dataFolder: /\.weir\/engine$/,
     accessLogPath: /\.weir\/engine\/access\.log$/,

@@ -3,7 +3,7 @@ import { text } from 'node:stream/consumers'
 import t from 'tap'
 import { makeExecutor, type Ran } from '#engine/vip/kernel/executor.ts'
 import { readOrder, type Forwarded } from '#engine/vip/kernel/order.ts'
-import { serveKernel } from '#engine/vip/kernel/process.ts'
+import { peerUidOf, serveKernel, splitFirstLine } from '#engine/vip/kernel/process.ts'
 import { buildRuleset } from '#engine/vip/kernel/ruleset.ts'
 import { Tally } from '#engine/vip/kernel/tally.ts'
 
@@ -42,6 +42,29 @@ t.test('readOrder takes what is sound and nothing else', async t => {
   ])
     t.equal(readOrder(wrong), undefined, JSON.stringify(wrong))
 })
+
+t.test('peerUidOf takes the user out of the name that systemd gives', async t => {
+  t.equal(peerUidOf('0-1234-997'), 997)
+  t.equal(peerUidOf('7-1234_5678-0'), 0)
+  for (const wrong of ['', '3-unknown', '997', '3-997', '0-1234-', 'a-1-2', '0-1234-99999999999']) t.equal(peerUidOf(wrong), null, wrong)
+})
+
+t.test('splitFirstLine keeps what follows, wherever the chunks end', async t => {
+  for (const chunks of [['weir_a\n{}\n'], ['we', 'ir_a\n', '{}\n'], ['weir_a', '\n{', '}\n']]) {
+    const split = await splitFirstLine(chunksOf(chunks), 128)
+    t.equal(split?.line, 'weir_a')
+    const rest: string[] = []
+    for await (const chunk of split!.rest) rest.push(String(chunk))
+    t.equal(rest.join(''), '{}\n')
+  }
+  t.equal(await splitFirstLine(chunksOf(['weir_a']), 128), null, 'ends before')
+  t.equal(await splitFirstLine(chunksOf([`${'x'.repeat(200)}`, 'y\n']), 128), null, 'too long')
+  t.equal(await splitFirstLine(chunksOf([`${'x'.repeat(200)}\n`]), 128), null, 'too long at once')
+})
+
+async function* chunksOf(chunks: readonly string[]): AsyncGenerator<unknown> {
+  yield* chunks
+}
 
 t.test('the executor loads, counts, cuts and clears; without timeouts where the kernel has none', async t => {
   const ran: string[] = []
