@@ -76,7 +76,8 @@ async function scenarios(): Promise<void> {
     return undefined
   })
 
-  const kernelPid = async (): Promise<number> => Number((await host.shell('pgrep -f "weir-engine kernel-peer"')).stdout.trim() || '0')
+  const kernelPid = async (): Promise<number> =>
+    Number((await host.run(['pgrep', '-f', '^/opt/weir/weir-engine kernel-peer'])).stdout.trim() || '0')
   const hasTable = async (): Promise<boolean> => (await host.run(['nft', 'list', 'tables'])).stdout.includes('inet weir_')
   const answersInKernel = async (): Promise<boolean> => (await fetchText(`http://${hostAddress}:81/`)) === '200 hello from behind'
 
