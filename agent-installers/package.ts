@@ -6,7 +6,18 @@
  */
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  copyFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, dirname, join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -116,6 +127,43 @@ function buildBase(nodeBinary: string, folder: string): readonly Packed[] {
   return [...[...top].map(name => ({ name })), { name: 'var/lib/weir', owner: 65532 }]
 }
 
+/** What is given out as it is, by the name that it is asked for. */
+const plainFiles = {
+  'compose.yaml': 'compose/compose.yaml',
+  'kubernetes.sh': 'kubernetes/install.sh',
+  'kubernetes-daemonset.yaml': 'kubernetes/daemonset.yaml',
+  'kubernetes-deployment.yaml': 'kubernetes/deployment.yaml',
+  'user-data.yaml': 'cloud-init/user-data.yaml'
+} as const
+
+/** Archives of a folder: of the engine's own name where the tool wants that, with files of neighbours that belong into it. */
+const folders = [
+  { archive: 'weir-engine-chart.tgz', folder: 'helm', as: 'weir-engine', also: [] },
+  { archive: 'ansible.tar.gz', folder: 'ansible', as: 'ansible', also: [] },
+  { archive: 'terraform.tar.gz', folder: 'terraform', as: 'terraform', also: ['cloud-init/user-data.yaml'] }
+] as const
+
+/**
+ * Puts the texts of every installer into a folder.
+ *
+ * Returns their names
+ */
+export function copyPlain(outFolder: string): readonly string[] {
+  const from = join(root, 'agent-installers')
+  for (const [name, path] of Object.entries(plainFiles)) copyFileSync(join(from, path), join(outFolder, name))
+  for (const { archive, folder, as, also } of folders) {
+    const work = mkdtempSync(join(tmpdir(), 'weir-texts-'))
+    try {
+      cpSync(join(from, folder), join(work, as), { recursive: true, filter: path => !basename(path).startsWith('.terraform') })
+      for (const path of also) copyFileSync(join(from, path), join(work, as, basename(path)))
+      pack(work, [{ name: as }], join(outFolder, archive))
+    } finally {
+      rmSync(work, { recursive: true, force: true })
+    }
+  }
+  return [...Object.keys(plainFiles), ...folders.map(one => one.archive)].toSorted()
+}
+
 /** Builds everything beside the old folder, then swaps. */
 export async function buildPackage(options: PackageOptions): Promise<void> {
   const { outFolder, say } = options
@@ -156,8 +204,9 @@ export async function buildPackage(options: PackageOptions): Promise<void> {
     writeFileSync(join(fresh, 'weir-engine.service'), execFileSync('sh', [join(fresh, 'install.sh'), 'unit']))
     copyFileSync(join(root, 'agent-installers/container/install.sh'), join(fresh, 'container.sh'))
     copyFileSync(join(root, 'agent-installers/container/Containerfile'), join(fresh, 'Containerfile'))
+    const plain = copyPlain(fresh)
     writeFileSync(join(fresh, 'VERSION'), `${options.version}\n`)
-    const summed = [archive, base, 'Containerfile', 'VERSION', 'container.sh', 'install.sh', 'weir-engine.service']
+    const summed = [archive, base, 'Containerfile', 'VERSION', 'container.sh', 'install.sh', 'weir-engine.service', ...plain]
     writeFileSync(join(fresh, 'SHA256SUMS'), summed.map(name => `${sha256(join(fresh, name))}  ${name}\n`).join(''))
 
     rmSync(outFolder, { recursive: true, force: true })

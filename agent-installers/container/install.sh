@@ -1,7 +1,7 @@
 #!/bin/sh
 # Runs a Weir service engine as a container, by podman or docker. The controller serves this file:
 #   curl -fsSLk --pinnedpubkey PIN https://HOST:9443/install/container.sh | sh -s -- --controller https://HOST:9443 --pin PIN --token T
-# Verbs: install (default) upgrade remove verify. Each is safe to repeat; --plan says what it would do and does nothing.
+# Verbs: install (default) upgrade remove verify, image (makes the image only). Each is safe to repeat; --plan says what it would do and does nothing.
 set -eu
 
 NAME=weir-engine
@@ -12,7 +12,7 @@ say() { printf '%-11s%s\n' "$1" "$2"; }
 fail() { printf 'weir: %s\n' "$1" >&2; exit "${2:-1}"; }
 usage() {
   cat <<'END'
-usage: container.sh [install|upgrade|remove|verify] [--plan]
+usage: container.sh [install|upgrade|remove|verify|image] [--plan]
                     [--controller https://HOST:PORT] [--pin 'sha256//...'] [--token T | WEIR_TOKEN=T]
 END
 }
@@ -107,6 +107,15 @@ remove_engine() {
   say remove "weir-engine is gone from this host; the controller lists it until you delete it there"
 }
 
+make_image() {
+  if [ -n "$PLAN" ]; then
+    say would "build image $NAME from $CONTROLLER"
+    return 0
+  fi
+  build_image
+  say builds "image $NAME"
+}
+
 verify_engine() {
   exists || fail "there is no container $NAME"
   is_up || fail "the engine is not up: $ENGINE logs $NAME says why"
@@ -117,7 +126,7 @@ main() {
   VERB=install CONTROLLER='' PIN='' PLAN='' TOKEN=${WEIR_TOKEN:-}
   while [ $# -gt 0 ]; do
     case $1 in
-      install | upgrade | remove | verify) VERB=$1 ;;
+      install | upgrade | remove | verify | image) VERB=$1 ;;
       --controller | --pin | --token)
         [ $# -ge 2 ] || { usage >&2; exit 2; }
         case $1 in
@@ -141,7 +150,7 @@ main() {
   esac
   if exists; then : "${CONTROLLER:=$(label controller)}" "${PIN:=$(label pin)}"; fi
   case $VERB in
-    install | upgrade)
+    install | upgrade | image)
       case $CONTROLLER in https://?*) ;; *) fail "--controller https://HOST:PORT is missing" 2 ;; esac
       case $PIN in sha256//?*) ;; *) fail "--pin 'sha256//...' is missing: the controller's dashboard shows the whole command" 2 ;; esac
       ;;
@@ -151,6 +160,7 @@ main() {
     upgrade) upgrade_engine ;;
     remove) remove_engine ;;
     verify) verify_engine ;;
+    image) make_image ;;
   esac
 }
 

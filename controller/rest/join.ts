@@ -1,6 +1,7 @@
 /** How hosts become engines: tokens, enrolment, and the end of trust. */
 import { randomBytes } from 'node:crypto'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { VERSION } from '#model/base/version.ts'
 import { kinds } from '#model/resource/catalogue.ts'
 import type { JsonObject } from '#model/resource/kind.ts'
 import { mintJoinToken } from '#controller/access/join-token.ts'
@@ -24,20 +25,66 @@ export interface JoinOptions {
   readonly enrolmentsPerMinute: number
 }
 
-/** How an engine is run on its host: which installer the command fetches. */
-const installers = { systemd: '/install.sh', container: '/install/container.sh' } as const
+/** How an engine is run, and what a person is told about the text of each. */
+const methods = {
+  systemd: 'As root, on a host with systemd.',
+  container: 'On a host with podman or docker, as who may run containers.',
+  compose: 'The same by Docker Compose or Podman Compose: makes the image and compose.yaml in the current folder.',
+  kubernetes: 'Where kubectl works; REGISTRY is where the image of the engine was put.',
+  helm: 'Where kubectl and helm work; REGISTRY is where the image of the engine was put.',
+  cloudinit: 'User-data of a new machine, not a command.',
+  ansible: 'Where ansible-playbook works; HOST is the host that shall join.',
+  terraform: 'Where terraform works; HOST is the host that shall join.'
+} as const
+
+export type InstallMethod = keyof typeof methods
 
 /**
- * The lines that a person pastes on a host, one for each way to run an engine.
+ * The lines that a person pastes, one text for each way to run an engine.
  *
  * Shapes  base: https://host:port as the person reached the controller; pin: sha256//... of the server's key
- * Returns POSIX shell; nothing in it needs quoting beyond what it quotes
+ * Returns POSIX shell (of cloud-init: user-data); nothing in it needs quoting beyond what it quotes
  */
-export function joinCommands(base: string, pin: string, token: string): Readonly<Record<keyof typeof installers, string>> {
+export function joinCommands(base: string, pin: string, token: string): Readonly<Record<InstallMethod, string>> {
   const address = URL.parse(base)?.port === '' ? `${base}:443` : base
-  const command = (installer: string): string =>
-    `curl -fsSLk --pinnedpubkey '${pin}' '${address}${installer}' | sh -s -- --controller '${address}' --pin '${pin}' --token ${token}`
-  return { systemd: command(installers.systemd), container: command(installers.container) }
+  const fetch = (path: string): string => `curl -fsSLk --pinnedpubkey '${pin}' '${address}${path}'`
+  const origin = `--controller '${address}' --pin '${pin}'`
+  const lines = (...all: readonly string[]): string => all.join(' &&\n')
+  return {
+    systemd: `${fetch('/install.sh')} | sh -s -- ${origin} --token ${token}`,
+    container: `${fetch('/install/container.sh')} | sh -s -- ${origin} --token ${token}`,
+    compose: lines(
+      `${fetch('/install/container.sh')} | sh -s -- image ${origin}`,
+      `${fetch('/install/compose.yaml')} -o compose.yaml`,
+      `WEIR_CONTROLLER='${address}' WEIR_TOKEN=${token} docker compose up -d`
+    ),
+    kubernetes: `${fetch('/install/kubernetes.sh')} | WEIR_TOKEN=${token} sh -s -- ${origin} --image REGISTRY/weir-engine:${VERSION}`,
+    helm: lines(
+      `${fetch('/install/weir-engine-chart.tgz')} -o weir-engine-chart.tgz`,
+      `printf %s ${token} | kubectl create secret generic weir-engine --from-file=token=/dev/stdin`,
+      `helm install weir weir-engine-chart.tgz --set controller='${address}' --set image.repository=REGISTRY/weir-engine --set image.tag=${VERSION}`
+    ),
+    cloudinit: `#cloud-config
+write_files:
+  - path: /run/weir-token
+    permissions: '0600'
+    content: '${token}'
+runcmd:
+  - |
+    curl -fsSLk --retry 10 --retry-connrefused --pinnedpubkey '${pin}' '${address}/install.sh' -o /run/weir-install.sh &&
+    WEIR_TOKEN=$(cat /run/weir-token) sh /run/weir-install.sh ${origin}
+    rm -f /run/weir-token /run/weir-install.sh
+`,
+    ansible: lines(
+      `${fetch('/install/ansible.tar.gz')} | tar -xz`,
+      `WEIR_CONTROLLER='${address}' WEIR_PIN='${pin}' WEIR_TOKEN=${token} ansible-playbook -i HOST, ansible/engine.yml`
+    ),
+    terraform: lines(
+      `${fetch('/install/terraform.tar.gz')} | tar -xz`,
+      'terraform -chdir=terraform init',
+      `TF_VAR_controller='${address}' TF_VAR_pin='${pin}' TF_VAR_token=${token} TF_VAR_hosts='["HOST"]' terraform -chdir=terraform apply`
+    )
+  }
 }
 
 /** How long a token lives; what is no number of minutes is refused by the check of the whole document. */
@@ -55,11 +102,8 @@ const tokenAnswer: JsonObject = {
     commands: {
       type: 'object',
       description: 'The same for each way to run an engine.',
-      required: Object.keys(installers),
-      properties: {
-        systemd: { type: 'string', description: 'As root, on a host with systemd.' },
-        container: { type: 'string', description: 'On a host with podman or docker, as who may run containers.' }
-      }
+      required: Object.keys(methods),
+      properties: Object.fromEntries(Object.entries(methods).map(([method, description]) => [method, { type: 'string', description }]))
     }
   }
 }

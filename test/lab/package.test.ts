@@ -21,7 +21,9 @@ t.test('SHA256SUMS names every file with its checksum', async t => {
   }
   const names = lines.map(line => line.split('  ')[1])
   const archives = ['engine', 'base'].map(part => `weir-${part}-linux-${process.arch}.tar.gz`)
-  const others = ['Containerfile', 'VERSION', 'container.sh', 'install.sh', 'weir-engine.service']
+  const scripts = ['container.sh', 'install.sh', 'kubernetes.sh']
+  const texts = ['compose.yaml', 'kubernetes-daemonset.yaml', 'kubernetes-deployment.yaml', 'user-data.yaml', 'weir-engine.service']
+  const others = ['Containerfile', 'VERSION', ...scripts, ...texts, 'ansible.tar.gz', 'terraform.tar.gz', 'weir-engine-chart.tgz']
   t.same(new Set(names), new Set([...archives, ...others]))
 })
 

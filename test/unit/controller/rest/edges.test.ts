@@ -1,4 +1,6 @@
 /** The small parsers at the edge, each by itself. */
+import { spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import t from 'tap'
 import type { JsonObject } from '#model/resource/kind.ts'
 import { ChangeRefused } from '#controller/change/order.ts'
@@ -95,6 +97,14 @@ t.test('joinCommands names the port and quotes what a shell would read', async t
     "curl -fsSLk --pinnedpubkey 'sha256//abc=' 'https://lb.test:9443/install.sh' | sh -s -- --controller 'https://lb.test:9443' --pin 'sha256//abc=' --token weir1.a.b"
   )
   t.equal(container, systemd.replace('/install.sh', '/install/container.sh'))
+  const all = joinCommands('https://lb.test:9443', pin, 'weir1.a.b')
+  for (const [method, text] of Object.entries(all)) t.match(text, /weir1\.a\.b/, method)
+  t.match(all.compose, /container\.sh' \| sh -s -- image --controller .* &&\n.*compose\.yaml -o|docker compose up -d$/)
+  const template = readFileSync(new URL('../../../../agent-installers/cloud-init/user-data.yaml', import.meta.url), 'utf8')
+  const filled = template.replaceAll('${controller}', 'https://lb.test:9443').replaceAll('${pin}', pin).replaceAll('${token}', 'weir1.a.b')
+  t.equal(all.cloudinit, filled, 'as Terraform fills it')
+  for (const [method, text] of Object.entries(all))
+    if (method !== 'cloudinit') t.equal(spawnSync('sh', ['-n'], { input: text }).status, 0, `${method} parses as shell`)
   t.match(joinCommands('https://lb.test', pin, 't').systemd, "'https://lb.test:443'")
   t.match(joinCommands('https://[::1]:9443', pin, 't').systemd, "'https://[::1]:9443/install.sh'")
 })
