@@ -154,10 +154,10 @@ t.test('the command for an engine that was not built says how to build it, and w
   t.same(await axeFindings(page), [])
   stub.mode.isPackaged = true
   await warning.waitFor({ state: 'detached' })
-  await page.getByRole('radiogroup', { name: 'How it runs' }).getByText('Container').click()
+  await page.getByLabel('How it runs').selectOption('Container')
   await page.getByRole('button', { name: 'Make the command' }).click()
   await page.locator('.command code').filter({ hasText: '/install/container.sh' }).waitFor()
-  await page.getByRole('radiogroup', { name: 'How it runs' }).getByText('systemd host').click()
+  await page.getByLabel('How it runs').selectOption('systemd host')
   await page.locator('.command code').filter({ hasText: '/install.sh' }).waitFor()
   t.same(await axeFindings(page), [])
   t.same(browser.complaints, [])

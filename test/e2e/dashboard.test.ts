@@ -244,13 +244,26 @@ t.test('a stranger signs in, makes a service, sees its traffic, changes it and t
   t.match(await page.locator('.command code').textContent(), /^curl .*--pinnedpubkey 'sha256\/\/.*--token \S+$/u)
   await isFine('add an engine')
   const systemd = await page.locator('.command code').textContent()
-  await page.getByRole('radiogroup', { name: 'How it runs' }).getByText('Container').click()
+  await page.getByLabel('How it runs').selectOption('Container')
   await page.locator('.command code').filter({ hasText: '/install/container.sh' }).waitFor()
   t.equal(
     await page.locator('.command code').textContent(),
     systemd?.replace('/install.sh', '/install/container.sh'),
     'the same token, whichever way the engine runs'
   )
+  const token = /--token (\S+)$/u.exec(systemd ?? '')?.[1] ?? 'none'
+  for (const [method, says] of [
+    ['Compose', 'docker compose up -d'],
+    ['Kubernetes', '/install/kubernetes.sh'],
+    ['Helm chart', 'helm install weir'],
+    ['cloud-init', '#cloud-config'],
+    ['Ansible role', 'ansible-playbook'],
+    ['Terraform module', 'terraform -chdir=terraform apply']
+  ] as const) {
+    await page.getByLabel('How it runs').selectOption(method)
+    await page.locator('.command code').filter({ hasText: says }).filter({ hasText: token }).waitFor()
+  }
+  await isFine('add an engine by Terraform')
   const folder = mkdtempSync(join(tmpdir(), 'weir-second-'))
   t.teardown(() => rmSync(folder, { recursive: true, force: true }))
   const second = spawn(process.execPath, [resolve(import.meta.dirname, '../../service-engine/main.ts')], {

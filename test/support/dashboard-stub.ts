@@ -335,7 +335,8 @@ class Stub {
           token: 'weir_1',
           commands: {
             systemd: "curl -fsSLk --pinnedpubkey 'sha256//abc=' 'https://192.0.2.1:9443/install.sh' | sh -s -- --token weir_1",
-            container: "curl -fsSLk --pinnedpubkey 'sha256//abc=' 'https://192.0.2.1:9443/install/container.sh' | sh -s -- --token weir_1"
+            container: "curl -fsSLk --pinnedpubkey 'sha256//abc=' 'https://192.0.2.1:9443/install/container.sh' | sh -s -- --token weir_1",
+            cloudinit: '#cloud-config'
           }
         }
       ]

@@ -1,5 +1,5 @@
 /** Makes a join token, shows the one command, and waits for the engine to appear. */
-import { Button, CopyButton, Drawer, NumberInput, SegmentedControl, Select } from '@mantine/core'
+import { Button, CopyButton, Drawer, NativeSelect, NumberInput, Select } from '@mantine/core'
 import { Check, Copy } from 'lucide-react'
 import { useState } from 'react'
 import type { FormEvent, ReactNode } from 'react'
@@ -17,7 +17,7 @@ interface JoinToken {
   readonly commands: Readonly<Record<Method, string>>
 }
 
-type Method = 'systemd' | 'container'
+type Method = 'systemd' | 'container' | 'compose' | 'kubernetes' | 'helm' | 'cloudinit' | 'ansible' | 'terraform'
 
 /** What each way of running an engine needs of the host, in one sentence. */
 const methods: readonly { readonly value: Method; readonly label: string; readonly needs: string; readonly as: string }[] = [
@@ -25,13 +25,49 @@ const methods: readonly { readonly value: Method; readonly label: string; readon
     value: 'systemd',
     label: 'systemd host',
     needs: 'A Linux host or VM with systemd: the engine becomes a service of its own, with a user of its own.',
-    as: 'as root. It checks the controller’s key, installs the engine and joins.'
+    as: 'Run this on the host, as root. It checks the controller’s key, installs the engine and joins.'
   },
   {
     value: 'container',
     label: 'Container',
     needs: 'A host with Podman or Docker: the engine runs as a container on the host’s network, without root inside.',
-    as: 'as a user who may run containers. It checks the controller’s key, builds the engine’s image and starts it.'
+    as: 'Run this on the host, as a user who may run containers. It checks the controller’s key, builds the engine’s image and starts it.'
+  },
+  {
+    value: 'compose',
+    label: 'Compose',
+    needs: 'A host with Docker Compose (or Podman’s): the same container, described by a compose.yaml that you keep.',
+    as: 'Run this on the host, in a folder for compose.yaml, as a user who may run containers.'
+  },
+  {
+    value: 'kubernetes',
+    label: 'Kubernetes',
+    needs: 'A cluster and kubectl: an engine on each node (--kind daemonset), or pods that the cluster places (--kind deployment).',
+    as: 'Run this where kubectl works. REGISTRY is where you pushed the image that “container.sh image” makes.'
+  },
+  {
+    value: 'helm',
+    label: 'Helm chart',
+    needs: 'A cluster, kubectl and Helm: the same by a chart; the token is a Secret of its own.',
+    as: 'Run this where kubectl and helm work. REGISTRY is where you pushed the image that “container.sh image” makes.'
+  },
+  {
+    value: 'cloudinit',
+    label: 'cloud-init',
+    needs: 'A new virtual machine with cloud-init: it becomes an engine at its first boot.',
+    as: 'Give this to the machine as its user-data; it is not a command.'
+  },
+  {
+    value: 'ansible',
+    label: 'Ansible role',
+    needs: 'Linux hosts with systemd that Ansible reaches: the role installs, upgrades, removes and verifies.',
+    as: 'Run this where Ansible is. HOST is the host that shall join; an inventory does as well.'
+  },
+  {
+    value: 'terraform',
+    label: 'Terraform module',
+    needs: 'Linux hosts with systemd that Terraform reaches by SSH; or take its output user_data for machines that you make.',
+    as: 'Run this where Terraform is. HOST is the host that shall join.'
   }
 ]
 
@@ -86,12 +122,11 @@ function Steps(): ReactNode {
   const { needs, as } = methods.find(one => one.value === method) ?? methods[0]!
   const choice = (
     <div className="stack">
-      <SegmentedControl
-        aria-label="How it runs"
-        fullWidth
+      <NativeSelect
+        label="How it runs"
         data={methods.map(({ value, label }) => ({ value, label }))}
         value={method}
-        onChange={value => setMethod(value)}
+        onChange={event => setMethod(event.currentTarget.value as Method)}
       />
       <p className="muted">{needs}</p>
       <NotPackaged />
@@ -104,7 +139,7 @@ function Steps(): ReactNode {
     return (
       <div className="stack loose">
         {choice}
-        <p>Run this on the host, {as}</p>
+        <p>{as}</p>
         <div className="command">
           <code>{command}</code>
           <CopyButton value={command}>
