@@ -274,7 +274,7 @@ t.test('a stranger signs in, makes a service, sees its traffic, changes it and t
       WEIR_CHANNEL: `127.0.0.1:${ports[1]}`,
       WEIR_NAME: 'second-engine',
       WEIR_WORKERS: '1',
-      WEIR_TOKEN: /--token (\S+)/u.exec((await page.locator('.command code').textContent()) ?? '')?.[1]
+      WEIR_TOKEN: token
     },
     stdio: 'ignore'
   })

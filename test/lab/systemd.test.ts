@@ -116,6 +116,22 @@ async function scenarios(): Promise<void> {
     return undefined
   })
 
+  await scenario(t, 'addresses are held by the same right, as long as the engine is connected', async t => {
+    const orders = [{ is: 'prepare' }, { is: 'hold', addresses: ['10.91.0.9'], fallback: '' }].map((order, at) =>
+      JSON.stringify({ sequence: at + 1, order })
+    )
+    const talk =
+      'my $s = IO::Socket::UNIX->new($ARGV[0]) or die $!; print $s "addresses\\n$ARGV[1]\\n$ARGV[2]\\n"; print scalar <$s> for 1, 2'
+    const asEngine = ['timeout', '20', 'runuser', '-u', 'weir', '--', 'perl', '-MIO::Socket::UNIX', '-e', talk]
+    const { stdout: said, stderr } = await host.run([...asEngine, '/run/weir-kernel.sock', ...orders], { timeoutMs: 30_000 })
+    t.equal(stderr, '')
+    t.match(said, /"sequence":1,.*"is":"done"|"is":"done".*"sequence":1/, said)
+    t.match(said, /10\.91\.0\.9/, said)
+    t.equal((await host.run(['cat', '/proc/sys/net/ipv4/ip_nonlocal_bind'])).stdout.trim(), '1')
+    await until('the address is given up', 20_000, async () => !(await host.run(['ip', 'address'])).stdout.includes('10.91.0.9'))
+    return undefined
+  })
+
   await scenario(t, 'the process is killed: the kernel is programmed anew by the next', async t => {
     const pid = await kernelPid()
     await host.run(['kill', '-9', `${pid}`])
