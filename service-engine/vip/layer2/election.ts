@@ -28,6 +28,8 @@ export interface Candidates {
 export const SILENT_MS = 600
 /** Who hears nobody for so long gives up what it owns; so does a process that was stopped so long. */
 export const LEASE_MS = 600
+/** Who was alone listens so long: a host that is back on the network is looked for by its neighbours once a second only. */
+const RETURN_MS = 1_500
 /** Who is not the first in order waits so much longer for each before it: they may know better. */
 const TURN_MS = 300
 /** After it had to give up, an engine is behind all others for so long, doubled each time. */
@@ -157,7 +159,7 @@ export class Election {
     const isAlone = this.#peers.size > 0 && nowMs - this.#contactAtMs > LEASE_MS
     if (isAlone) {
       // Whoever is heard again is listened to first.
-      this.#listenUntilMs = nowMs + SILENT_MS
+      this.#listenUntilMs = nowMs + RETURN_MS
       this.#giveUp('alone', nowMs, changes)
     }
     for (const id of this.#owned.keys()) {
