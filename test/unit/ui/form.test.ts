@@ -33,7 +33,7 @@ t.test('fieldsOf gives each field the input that its schema asks for', async t =
 
 t.test('fieldsOf leaves out what the server owns and what is not supported', async t => {
   const names = fieldsOfKind('pool').map(field => field.name)
-  for (const name of ['uuid', 'url', '_last_modified', 'autoscale_policy_ref']) t.notOk(names.includes(name), name)
+  for (const name of ['uuid', 'url', '_last_modified', 'autoscale_launch_config_ref']) t.notOk(names.includes(name), name)
   const { shape } = fieldIn(fieldsOfKind('pool'), 'lb_algorithm')
   if (shape.is !== 'choice') return t.fail('a choice')
   t.notOk(
