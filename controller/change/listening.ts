@@ -1,4 +1,5 @@
 /** Which virtual services listen where: kept in step with the store, so that a conflict is found without going through all of them. */
+import { Multimap } from '#model/base/multimap.ts'
 import { listenersOf } from '#model/resource/conflict.ts'
 import type { Listener } from '#model/resource/conflict.ts'
 import type { JsonObject, KindName } from '#model/resource/kind.ts'
@@ -15,7 +16,7 @@ const wideKey = (address: string): string => `${address} *`
 export class Listening {
   readonly #store: Store
   /** A port of an address, the wide ones of an address, or all of an address -> uuids of services. */
-  readonly #at = new Map<string, Set<string>>()
+  readonly #at = new Multimap<string, string>()
   readonly #keysOf = new Map<string, readonly string[]>()
   #followedTo = -1
 
@@ -27,7 +28,7 @@ export class Listening {
   at(where: readonly Where[]): ReadonlySet<string> {
     this.#follow()
     const keys = where.length > PORTS_MAX ? where.map(({ address }) => address) : where.flatMap(one => [portKey(one), wideKey(one.address)])
-    return new Set([...new Set(keys)].flatMap(key => [...(this.#at.get(key) ?? [])]))
+    return new Set([...new Set(keys)].flatMap(key => [...this.#at.of(key)]))
   }
 
   #follow(): void {
@@ -46,11 +47,7 @@ export class Listening {
   }
 
   #read(uuid: string): void {
-    for (const key of this.#keysOf.get(uuid) ?? []) {
-      const there = this.#at.get(key)
-      there?.delete(uuid)
-      if (there?.size === 0) this.#at.delete(key)
-    }
+    for (const key of this.#keysOf.get(uuid) ?? []) this.#at.delete(key, uuid)
     this.#keysOf.delete(uuid)
     const service = this.#store.get('virtualservice', uuid)
     if (service === undefined) return
@@ -58,11 +55,7 @@ export class Listening {
     const listeners = listenersOf(service.body, lookup)
     const addresses = [...new Set(listeners.map(({ address }) => address))]
     const keys = [...addresses, ...(listeners.length > PORTS_MAX ? addresses.map(wideKey) : listeners.map(portKey))]
-    for (const key of keys) {
-      const there = this.#at.get(key)
-      if (there === undefined) this.#at.set(key, new Set([uuid]))
-      else there.add(uuid)
-    }
+    for (const key of keys) this.#at.add(key, uuid)
     this.#keysOf.set(uuid, keys)
   }
 }

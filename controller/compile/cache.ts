@@ -1,5 +1,6 @@
 /** Parts that were made already, with what they were made from. Compile gives the same result with an empty one, only slower. */
 import type { Part } from '#model/snapshot/snapshot.ts'
+import { Multimap } from '#model/base/multimap.ts'
 import type { KindName } from '#model/resource/kind.ts'
 import { isUnchanged } from './resources.ts'
 import type { Dependency, Resources } from './resources.ts'
@@ -36,7 +37,7 @@ const dependencyKey = (kind: KindName, key: string): string => `${kind} ${key}`
 export class PartCache {
   readonly #entries = new Map<string, Entry>()
   /** What a part was made from -> keys of such parts. */
-  readonly #users = new Map<string, Set<string>>()
+  readonly #users = new Multimap<string, string>()
   /** Every part that is kept is known to be as it must be at this revision. */
   #standsAt = -1
 
@@ -48,7 +49,7 @@ export class PartCache {
   follow(revision: number, touched: readonly Touched[]): ReadonlySet<string> {
     const dropped = new Set<string>()
     for (const { kind, uuid, names } of touched)
-      for (const key of [uuid, ...names]) for (const user of this.#users.get(dependencyKey(kind, key)) ?? []) dropped.add(user)
+      for (const key of [uuid, ...names]) for (const user of this.#users.of(dependencyKey(kind, key))) dropped.add(user)
     for (const key of dropped) this.#drop(key)
     this.#standsAt = revision
     return dropped
@@ -70,12 +71,7 @@ export class PartCache {
 
   keep(key: string, made: Made | NotMade, dependencies: readonly Dependency[], revision: number): void {
     this.#entries.set(key, { made, dependencies, usedAt: revision })
-    for (const dependency of dependencies) {
-      const from = dependencyKey(dependency.kind, dependency.key)
-      const users = this.#users.get(from)
-      if (users === undefined) this.#users.set(from, new Set([key]))
-      else users.add(key)
-    }
+    for (const dependency of dependencies) this.#users.add(dependencyKey(dependency.kind, dependency.key), key)
   }
 
   /** Drops what was not used at `revision`: called after all engines were compiled at it. */
@@ -84,12 +80,7 @@ export class PartCache {
   }
 
   #drop(key: string): void {
-    for (const { kind, key: of } of this.#entries.get(key)?.dependencies ?? []) {
-      const from = dependencyKey(kind, of)
-      const users = this.#users.get(from)
-      users?.delete(key)
-      if (users?.size === 0) this.#users.delete(from)
-    }
+    for (const { kind, key: of } of this.#entries.get(key)?.dependencies ?? []) this.#users.delete(dependencyKey(kind, of), key)
     this.#entries.delete(key)
   }
 }

@@ -3,6 +3,7 @@
  * judged from facts each time they are asked for; a book beside it remembers since when, and announces what changed.
  */
 import type { Clock } from '#model/base/clock.ts'
+import { Multimap } from '#model/base/multimap.ts'
 import type { ServerJudgement } from '#model/message/message.ts'
 import { filled } from '#model/resource/catalogue.ts'
 import type { KindName } from '#model/resource/kind.ts'
@@ -67,7 +68,7 @@ export function makeRuntime(options: RuntimeOptions): Runtime {
   const dirtyServices = new Set<string>()
   const specs = new WeakMap<StoredResource, readonly ServerSpec[]>()
   /** Live engines by what they carry, and the other way round. */
-  const carriers = new Map<string, Set<Engine>>()
+  const carriers = new Multimap<string, Engine>()
   const carriedBy = new Map<Engine, ReadonlySet<string>>()
   let isAllDirty = false
   let followedTo = -1
@@ -84,22 +85,13 @@ export function makeRuntime(options: RuntimeOptions): Runtime {
       for (const { poolId } of engine.judgements.values()) ids.add(poolId)
       for (const key of engine.ejections.keys()) ids.add(key.slice(0, key.indexOf('/')))
     }
-    for (const id of carriedBy.get(engine) ?? []) {
-      if (ids.has(id)) continue
-      const engines = carriers.get(id)
-      engines?.delete(engine)
-      if (engines?.size === 0) carriers.delete(id)
-    }
-    for (const id of ids) {
-      const engines = carriers.get(id)
-      if (engines === undefined) carriers.set(id, new Set([engine]))
-      else engines.add(engine)
-    }
+    for (const id of carriedBy.get(engine) ?? []) if (!ids.has(id)) carriers.delete(id, engine)
+    for (const id of ids) carriers.add(id, engine)
     if (ids.size > 0) carriedBy.set(engine, ids)
     else carriedBy.delete(engine)
   }
 
-  const carriersOf = (poolUuid: string): readonly Engine[] => [...(carriers.get(poolUuid) ?? [])]
+  const carriersOf = (poolUuid: string): readonly Engine[] => [...carriers.of(poolUuid)]
 
   function verdictsOf(poolUuid: string, serverId: string): { readonly engine: Engine; readonly judged: ServerJudgement | undefined }[] {
     return carriersOf(poolUuid).map(engine => ({ engine, judged: engine.judgements.get(`${poolUuid}/${serverId}`) }))

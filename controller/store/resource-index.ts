@@ -1,4 +1,5 @@
 /** Every resource in memory, indexed as readers ask: filled when a store opens, kept in step by each commit. */
+import { Multimap } from '#model/base/multimap.ts'
 import type { JsonObject, KindName } from '#model/resource/kind.ts'
 import { StaleRevision } from './store.ts'
 import type { Commit, Reference, ResourceWrite, StoredResource, Touched } from './store.ts'
@@ -102,7 +103,7 @@ export class ResourceIndex {
   readonly #kinds = new Map<KindName, KindIndex>()
   readonly #byUuid = new Map<string, IndexedResource>()
   /** What is referred to -> who refers to it. */
-  readonly #referrers = new Map<string, Set<string>>()
+  readonly #referrers = new Multimap<string, string>()
   /** Of each commit since `#touchedSince`, oldest first. */
   #touched: { readonly revision: number; readonly resources: readonly Touched[] }[] = []
   #touchedCount = 0
@@ -128,7 +129,7 @@ export class ResourceIndex {
   }
 
   referrersOf(uuid: string): readonly Reference[] {
-    return [...(this.#referrers.get(uuid) ?? [])].flatMap(from => this.referencesOf(from).filter(reference => reference.toUuid === uuid))
+    return [...this.#referrers.of(uuid)].flatMap(from => this.referencesOf(from).filter(reference => reference.toUuid === uuid))
   }
 
   touchedSince(revision: number): readonly Touched[] | undefined {
@@ -142,11 +143,7 @@ export class ResourceIndex {
     if (before !== undefined) this.#forget(before)
     this.#byUuid.set(resource.uuid, { resource, references })
     this.#kind(resource.kind).put(resource)
-    for (const { toUuid } of references) {
-      let from = this.#referrers.get(toUuid)
-      if (from === undefined) this.#referrers.set(toUuid, (from = new Set()))
-      from.add(resource.uuid)
-    }
+    for (const { toUuid } of references) this.#referrers.add(toUuid, resource.uuid)
   }
 
   /**
@@ -247,10 +244,6 @@ export class ResourceIndex {
   #forget({ resource, references }: IndexedResource): void {
     this.#byUuid.delete(resource.uuid)
     this.#kind(resource.kind).remove(resource)
-    for (const { toUuid } of references) {
-      const from = this.#referrers.get(toUuid)
-      from?.delete(resource.uuid)
-      if (from?.size === 0) this.#referrers.delete(toUuid)
-    }
+    for (const { toUuid } of references) this.#referrers.delete(toUuid, resource.uuid)
   }
 }

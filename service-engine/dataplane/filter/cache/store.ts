@@ -7,6 +7,7 @@
  * that were put out their names are remembered for a while, so that they go to the main queue when they come back. A flood of
  * addresses that nobody asks for twice passes through the small queue and moves nothing else.
  */
+import { Multimap } from '#model/base/multimap.ts'
 import type { CachePurge } from '#model/message/message.ts'
 import type { Freshness } from './decide.ts'
 
@@ -51,7 +52,7 @@ export interface Pending {
 export class CacheStore {
   #maxBytes: number
   readonly #byKey = new Map<string, Entry[]>()
-  readonly #byUrl = new Map<string, Set<string>>()
+  readonly #byUrl = new Multimap<string, string>()
   readonly #small = new Set<Entry>()
   readonly #main = new Set<Entry>()
   /** Names of those that left the small queue unseen, oldest first. */
@@ -135,9 +136,7 @@ export class CacheStore {
     const list = this.#byKey.get(given.key)
     if (list === undefined) this.#byKey.set(given.key, [entry])
     else list.push(entry)
-    const keys = this.#byUrl.get(given.url)
-    if (keys === undefined) this.#byUrl.set(given.url, new Set([given.key]))
-    else keys.add(given.key)
+    this.#byUrl.add(given.url, given.key)
     this.#objects++
     if (entry.isInMain) this.#main.add(entry)
     else {
@@ -173,15 +172,13 @@ export class CacheStore {
     list.splice(list.indexOf(entry), 1)
     if (list.length > 0) return
     this.#byKey.delete(entry.key)
-    const keys = this.#byUrl.get(entry.url)!
-    keys.delete(entry.key)
-    if (keys.size === 0) this.#byUrl.delete(entry.url)
+    this.#byUrl.delete(entry.url, entry.key)
   }
 
   /** Everything under an address, whatever else it depends on. Returns how many. */
   invalidate(url: string): number {
     for (const pending of this.#pending) if (pending.url === url) pending.isVoid = true
-    const entries = [...(this.#byUrl.get(url) ?? [])].flatMap(key => [...this.under(key)])
+    const entries = [...this.#byUrl.of(url)].flatMap(key => [...this.under(key)])
     for (const entry of entries) this.remove(entry)
     return entries.length
   }
