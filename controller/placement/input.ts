@@ -37,13 +37,7 @@ export interface Wish {
   readonly avoid?: string
 }
 
-/** The enabled virtual services, with what each wants of its group. */
-export function servicesToPlace(resources: PlaceableResources): ServiceToPlace[] {
-  const read = serviceReader(resources)
-  return resources.list('virtualservice').flatMap(service => read(service) ?? [])
-}
-
-/** Reads one virtual service; undefined when it is not placed by itself. */
+/** Reads what one virtual service wants of its group; undefined when it is disabled, or not placed by itself. */
 export function serviceReader(
   resources: PlaceableResources,
   wishOf: (uuid: string) => Wish | undefined = () => undefined

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { enginesToPlace, groupsToPlace, servicesToPlace } from '#controller/placement/input.ts'
+import { enginesToPlace, groupsToPlace, serviceReader } from '#controller/placement/input.ts'
 import { place } from '#controller/placement/place.ts'
 import type { EngineToPlace, Placement, PlacementInput, ServiceToPlace } from '#controller/placement/place.ts'
 import type { Listener } from '#model/resource/conflict.ts'
@@ -207,10 +207,11 @@ t.test('the input comes from resources', async t => {
     list: (kind: string) => documents.filter(one => one.kind === kind),
     defaultGroup: 'serviceenginegroup-Default-Group'
   }
+  const read = serviceReader(resources)
   const input: PlacementInput = {
     groups: groupsToPlace(resources),
     engines: enginesToPlace(resources, uuid => ({ isUp: uuid === 'serviceengine-e1', addresses: ['10.0.0.10'] })),
-    services: servicesToPlace(resources),
+    services: resources.list('virtualservice').flatMap(service => read(service) ?? []),
     current: new Map()
   }
   t.same(
