@@ -36,6 +36,7 @@ export interface ExposedHedges extends HedgeTotals {
 }
 
 type Labels = readonly (readonly [name: string, value: string])[]
+type Named = NonNullable<ReturnType<NameOf>>
 
 /** A label's value as the format wants it: backslash, quote and line feed escaped. */
 export function escapeLabel(value: string): string {
@@ -94,20 +95,18 @@ function exposeEntity(out: Exposition, entity: ExposedEntity, labels: Labels): v
   latency(labels, below, '_count')
 }
 
-function exposeLimit(
-  out: Exposition,
-  limit: LimitSample,
-  service: { readonly name: string; readonly tenant: string },
-  engine: string
-): void {
+/** Labels of what an engine tells of a virtual service. */
+const ofService = ({ tenant, name }: Named, uuid: string, engine: string, own: Labels = []): Labels => [
+  ['tenant', tenant],
+  ['virtualservice', name],
+  ['uuid', uuid],
+  ...own,
+  ['serviceengine', engine]
+]
+
+function exposeLimit(out: Exposition, limit: LimitSample, service: Named, engine: string): void {
   const { virtualServiceId: uuid, id, admitted, refused, share } = limit
-  const labels: Labels = [
-    ['tenant', service.tenant],
-    ['virtualservice', service.name],
-    ['uuid', uuid],
-    ['limit', id.startsWith(`${uuid}/`) ? id.slice(uuid.length + 1) : id],
-    ['serviceengine', engine]
-  ]
+  const labels = ofService(service, uuid, engine, [['limit', id.startsWith(`${uuid}/`) ? id.slice(uuid.length + 1) : id]])
   out.family(
     'weir_limit_admitted_total',
     'counter',
@@ -121,18 +120,8 @@ function exposeLimit(
   out.family('weir_limit_share_ratio', 'gauge', 'Part of the budget of a rate limit that an engine has.')(labels, share)
 }
 
-function exposeCache(
-  out: Exposition,
-  cache: ExposedCache,
-  service: { readonly name: string; readonly tenant: string },
-  engine: string
-): void {
-  const labels: Labels = [
-    ['tenant', service.tenant],
-    ['virtualservice', service.name],
-    ['uuid', cache.virtualServiceId],
-    ['serviceengine', engine]
-  ]
+function exposeCache(out: Exposition, cache: ExposedCache, service: Named, engine: string): void {
+  const labels = ofService(service, cache.virtualServiceId, engine)
   const requests = out.family('weir_cache_requests_total', 'counter', 'Requests by where their answer came from, since the engine started.')
   for (const result of ['hits', 'misses', 'stale', 'revalidated', 'bypassed'] as const)
     requests([...labels, ['result', result]], cache[result])
@@ -141,12 +130,7 @@ function exposeCache(
   out.family('weir_cache_used_bytes', 'gauge', 'Memory that they take.')(labels, cache.bytes)
 }
 
-function exposeHedges(
-  out: Exposition,
-  { poolId, sent, won }: ExposedHedges,
-  pool: { readonly name: string; readonly tenant: string },
-  engine: string
-): void {
+function exposeHedges(out: Exposition, { poolId, sent, won }: ExposedHedges, pool: Named, engine: string): void {
   const labels: Labels = [
     ['tenant', pool.tenant],
     ['name', pool.name],
@@ -157,19 +141,8 @@ function exposeHedges(
   out.family('weir_pool_hedges_won_total', 'counter', 'Those of them that the second server answered first.')(labels, won)
 }
 
-function exposeScript(
-  out: Exposition,
-  script: ScriptSample,
-  service: { readonly name: string; readonly tenant: string },
-  engine: string
-): void {
-  const labels: Labels = [
-    ['tenant', service.tenant],
-    ['virtualservice', service.name],
-    ['uuid', script.virtualServiceId],
-    ['script', script.name],
-    ['serviceengine', engine]
-  ]
+function exposeScript(out: Exposition, script: ScriptSample, service: Named, engine: string): void {
+  const labels = ofService(service, script.virtualServiceId, engine, [['script', script.name]])
   out.family('weir_script_runs_total', 'counter', 'Runs of a script, since the engine started.')(labels, script.runs)
   out.family('weir_script_failures_total', 'counter', 'Runs of a script that failed, since the engine started.')(labels, script.failures)
   const counted = out.family('weir_script_counter_total', 'counter', 'What a script counts itself, since the engine started.')
