@@ -1,15 +1,9 @@
 /** Real engines and a controller: a client has one server, whichever engine it comes to. */
-import { join } from 'node:path'
 import { createServer, type Server } from 'node:http'
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import t, { type Test } from 'tap'
-import { systemClock } from '#model/base/clock.ts'
-import { silentLog } from '#model/base/log.ts'
-import { openAgent } from '#engine/agent/agent.ts'
-import { probePort } from '#engine/dataplane/listen/listener.ts'
-import { openEngine, type Engine } from '#engine/engine.ts'
-import { startWorker } from '#engine/start-worker.ts'
+import type { Engine } from '#engine/engine.ts'
 import { hashText, slotOf } from '#engine/dataplane/balance/consistent-hash.ts'
 import { makeHome } from '#engine/dataplane/upstream/bindings.ts'
 import type { PersistenceSpec } from '#model/snapshot/resilience.ts'
@@ -20,24 +14,9 @@ import { ask as askAt } from '#test/support/data-plane.ts'
 import { freePorts } from '#test/support/ports.ts'
 import { aListener, aPool, aService } from '#test/support/snapshot.ts'
 import { until } from '#test/support/wait.ts'
+import { aWholeEngine } from '#test/support/whole-engine.ts'
 
 const WORKERS = 2
-
-async function anEngine(t: Test, dataFolder: string): Promise<Engine> {
-  const engine = await openEngine({
-    workers: WORKERS,
-    accessLogPath: join(dataFolder, 'access.log'),
-    clock: systemClock,
-    random: Math.random,
-    log: silentLog,
-    startWorker: setup => startWorker(setup, WORKERS),
-    probePort,
-    lookUp: () => Promise.reject(new Error('no such name')),
-    openAgent: engineSide => openAgent({ dataFolder, engineSide, clock: systemClock, random: Math.random, log: silentLog })
-  })
-  t.teardown(() => engine.stop(0))
-  return engine
-}
 
 /** A server that says who it is, and that can go and come back. */
 async function aServer(t: Test, name: string) {
@@ -92,7 +71,7 @@ async function aWorld(t: Test, persistence: PersistenceSpec, count = 3) {
   const join = async (): Promise<Engine> => {
     const folder = aFolder(t)
     uuids.push(await joinFolder(fleet, folder, `host-${uuids.length}`))
-    const engine = await anEngine(t, folder)
+    const engine = await aWholeEngine(t, folder, WORKERS)
     await until('the engine serves', () => engine.bound().length === 1, 60_000)
     return engine
   }

@@ -1,13 +1,6 @@
 /** Two real engines of four workers each and a controller: one limit, whichever engine is asked. */
 import { connect } from 'node:net'
-import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { systemClock } from '#model/base/clock.ts'
-import { silentLog } from '#model/base/log.ts'
-import { openAgent } from '#engine/agent/agent.ts'
-import { probePort } from '#engine/dataplane/listen/listener.ts'
-import { openEngine, type Engine } from '#engine/engine.ts'
-import { startWorker } from '#engine/start-worker.ts'
 import { windowEndMs } from '#model/snapshot/limit.ts'
 import type { Part } from '#model/snapshot/snapshot.ts'
 import { aFolder, joinFolder } from '#test/support/agent.ts'
@@ -16,27 +9,12 @@ import { ask } from '#test/support/data-plane.ts'
 import { freePorts } from '#test/support/ports.ts'
 import { aLimit, aListener, aRule, aService } from '#test/support/snapshot.ts'
 import { until } from '#test/support/wait.ts'
+import { aWholeEngine } from '#test/support/whole-engine.ts'
 
 const WORKERS = 4
 const CONNECTIONS = 8
 const STEP_MS = 10
 const request = 'GET / HTTP/1.1\r\nHost: shop.test\r\n\r\n'
-
-async function anEngine(t: Test, dataFolder: string): Promise<Engine> {
-  const engine = await openEngine({
-    workers: WORKERS,
-    accessLogPath: join(dataFolder, 'access.log'),
-    clock: systemClock,
-    random: Math.random,
-    log: silentLog,
-    startWorker: setup => startWorker(setup, WORKERS),
-    probePort,
-    lookUp: () => Promise.reject(new Error('no such name')),
-    openAgent: engineSide => openAgent({ dataFolder, engineSide, clock: systemClock, random: Math.random, log: silentLog })
-  })
-  t.teardown(() => engine.stop(0))
-  return engine
-}
 
 interface Load {
   /** From now on so many a second. */
@@ -109,7 +87,7 @@ t.test('1,000 a second over two engines of four workers at 5,000 offered', { tim
   for (const [i, folder] of folders.entries()) uuids.push(await joinFolder(fleet, folder, `host-${i}`))
   await fleet.put('virtualservice', 'vs-1', { name: 'shop' })
   fleet.placed.set('vs-1', { engineUuids: uuids, enginesWanted: 2, reasons: [] })
-  const engines = [await anEngine(t, folders[0]!), await anEngine(t, folders[1]!)]
+  const engines = [await aWholeEngine(t, folders[0]!, WORKERS), await aWholeEngine(t, folders[1]!, WORKERS)]
   await until('both engines serve', () => engines.every(engine => engine.bound().length === 1), 60_000)
   const loads = ports.map(port => aLoad(t, port))
   const shares = () =>
@@ -181,7 +159,7 @@ t.test('a quota is counted by the controller, and outlives engine and controller
   await fleet.put('virtualservice', 'vs-1', { name: 'shop' })
   const place = { engineUuids: [uuid], enginesWanted: 1, reasons: [] }
   fleet.placed.set('vs-1', place)
-  const engine = await anEngine(t, folder)
+  const engine = await aWholeEngine(t, folder, WORKERS)
   await until('it serves', () => engine.bound().length === 1, 60_000)
   const statuses: number[] = []
   for (let i = 0; i < 6; i++) statuses.push((await ask(port)).status)
@@ -196,7 +174,7 @@ t.test('a quota is counted by the controller, and outlives engine and controller
 
   await engine.stop(0)
   await until('it is gone', () => fleet.fleet.engineRuntime(uuid)?.connected === false)
-  await anEngine(t, folder)
+  await aWholeEngine(t, folder, WORKERS)
   await until('it is back', () => fleet.fleet.engineRuntime(uuid)?.connected === true, 60_000)
   const after: number[] = []
   await until('it knows what is left', async () => (after.push((await ask(port)).status), after.at(-1) === 429))
