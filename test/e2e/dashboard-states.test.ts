@@ -1,5 +1,5 @@
 /** What the dashboard draws when things are not as they should be, and how it behaves with many of them. */
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { axeFindings, browserMissing, openBrowser } from '#test/support/browser.ts'
 import { startDashboardStub } from '#test/support/dashboard-stub.ts'
 
@@ -29,6 +29,17 @@ const pages = [
   '/no/such/page'
 ]
 
+/** The dashboard in a browser, over a stand-in for the controller. */
+async function openDashboard(t: Test) {
+  const stub = await startDashboardStub()
+  const browser = await openBrowser(stub.url)
+  t.teardown(async () => {
+    await browser.close()
+    await stub.close()
+  })
+  return { stub, browser, page: browser.page }
+}
+
 t.test('every page is free of axe findings and complaints: dark, light, and 375 px wide', { skip }, async t => {
   const stub = await startDashboardStub()
   t.teardown(() => stub.close())
@@ -55,11 +66,7 @@ t.test('every page is free of axe findings and complaints: dark, light, and 375 
 })
 
 t.test('a service’s page says which engine owns its address', { skip }, async t => {
-  const stub = await startDashboardStub()
-  t.teardown(() => stub.close())
-  const browser = await openBrowser(stub.url)
-  t.teardown(() => browser.close())
-  const { page } = browser
+  const { stub, page } = await openDashboard(t)
   await page.goto(`${stub.url}/services/virtualservice-00000000-0000-4000-8000-000000000002`)
   const places = page.getByRole('region', { name: 'Runs on' }).locator('li')
   await places.filter({ hasText: 'edge-1' }).getByText('owns the address').waitFor()
@@ -67,11 +74,7 @@ t.test('a service’s page says which engine owns its address', { skip }, async 
 })
 
 t.test('a service’s page says what its rate limits do, and who has how much of them', { skip }, async t => {
-  const stub = await startDashboardStub()
-  t.teardown(() => stub.close())
-  const browser = await openBrowser(stub.url)
-  t.teardown(() => browser.close())
-  const { page } = browser
+  const { stub, page } = await openDashboard(t)
   await page.goto(`${stub.url}/services/virtualservice-00000000-0000-4000-8000-000000000002`)
   const limits = page.getByRole('region', { name: 'Rate limits' })
   await limits.getByText('Requests').waitFor()
@@ -80,11 +83,7 @@ t.test('a service’s page says what its rate limits do, and who has how much of
 })
 
 t.test('a service’s page says what its cache does, and who took out what', { skip }, async t => {
-  const stub = await startDashboardStub()
-  t.teardown(() => stub.close())
-  const browser = await openBrowser(stub.url)
-  t.teardown(() => browser.close())
-  const { page } = browser
+  const { stub, page } = await openDashboard(t)
   await page.goto(`${stub.url}/services/virtualservice-00000000-0000-4000-8000-000000000002`)
   const cache = page.getByRole('region', { name: 'Cache' })
   await cache.getByText('from the cache').waitFor()
@@ -140,13 +139,7 @@ t.test('empty, failing, not allowed and stale are drawn', { skip }, async t => {
 })
 
 t.test('the command for an engine that was not built says how to build it, and when it is', { skip }, async t => {
-  const stub = await startDashboardStub()
-  const browser = await openBrowser(stub.url)
-  t.teardown(async () => {
-    await browser.close()
-    await stub.close()
-  })
-  const { page } = browser
+  const { browser, stub, page } = await openDashboard(t)
   stub.mode.isPackaged = false
   await page.goto(`${stub.url}/fabric?add`)
   const warning = page.getByRole('dialog').getByRole('alert')
@@ -195,13 +188,7 @@ t.test('two thousand services: only what is on screen is drawn and asked for', {
 })
 
 t.test('a view is kept under its name, and a document leaves as YAML', { skip }, async t => {
-  const stub = await startDashboardStub()
-  const browser = await openBrowser(stub.url)
-  t.teardown(async () => {
-    await browser.close()
-    await stub.close()
-  })
-  const { page } = browser
+  const { browser, stub, page } = await openDashboard(t)
   await page.goto(`${stub.url}/services?q=state:down&sort=-name`)
   await page.getByRole('button', { name: 'Views' }).click()
   const views = page.getByRole('dialog')
@@ -233,13 +220,7 @@ t.test('a view is kept under its name, and a document leaves as YAML', { skip },
 })
 
 t.test('the last probes of a server show what was asked and answered', { skip }, async t => {
-  const stub = await startDashboardStub()
-  const browser = await openBrowser(stub.url)
-  t.teardown(async () => {
-    await browser.close()
-    await stub.close()
-  })
-  const { page } = browser
+  const { browser, stub, page } = await openDashboard(t)
   await page.goto(`${stub.url}/pools/pool-00000000-0000-4000-8000-000000000000`)
   await page
     .getByRole('button', { name: /System-HTTP/ })
@@ -255,13 +236,7 @@ t.test('the last probes of a server show what was asked and answered', { skip },
 })
 
 t.test('everything is reached by keyboard', { skip }, async t => {
-  const stub = await startDashboardStub()
-  const browser = await openBrowser(stub.url)
-  t.teardown(async () => {
-    await browser.close()
-    await stub.close()
-  })
-  const { page } = browser
+  const { stub, page } = await openDashboard(t)
   await page.goto(stub.url)
   await page.getByRole('heading', { name: 'Overview' }).waitFor()
   await page.keyboard.press('Control+k')
