@@ -94,6 +94,7 @@ interface Seat {
   looks: number
   /** Who waits for the answer to the load with this sequence. */
   waiting: { readonly sequence: number; readonly answer: (answer: Answer) => void } | null
+  closed: () => void
   stopped: () => void
 }
 
@@ -119,6 +120,7 @@ export function openCrew(options: CrewOptions): Crew {
     run: 0,
     looks: 0,
     waiting: null,
+    closed: () => undefined,
     stopped: () => undefined
   }))
 
@@ -154,6 +156,7 @@ export function openCrew(options: CrewOptions): Crew {
 
   const hear = (seat: Seat, fact: WorkerFact): void => {
     if (fact.type === 'records') record(fact.batch, fact.dropped)
+    else if (fact.type === 'closed') seat.closed()
     else if (fact.type === 'stopped') seat.stopped()
     else if (fact.type === 'purged') purges.get(fact.sequence)?.(fact.objects)
     else if (fact.type === 'invalidated') tellOthers(seat, fact.virtualServiceId, fact.url)
@@ -195,6 +198,7 @@ export function openCrew(options: CrewOptions): Crew {
     if (seat.thread !== thread) return
     seat.thread = null
     seat.waiting?.answer('gone')
+    seat.closed()
     seat.stopped()
     gone(seat.worker)
     if (isStopping) return
@@ -322,21 +326,28 @@ export function openCrew(options: CrewOptions): Crew {
       isStopping = true
       stopWatching()
       return inTurn(async () => {
-        await Promise.all(
-          seats.map(async seat => {
-            const { thread } = seat
-            if (thread === null) return
-            await new Promise<void>(resolve => {
-              const cancel = clock.after(deadlineMs + STOP_GRACE_MS, resolve)
-              seat.stopped = () => {
-                cancel()
-                resolve()
-              }
-              thread.postMessage({ type: 'stop', deadlineMs })
-            })
-            await thread.terminate()
+        const ended: Promise<void>[] = []
+        // One after another: what waits in the queue of a listener that closes goes to one that is open, and would be lost in the
+        // moment in which that closes too.
+        for (const seat of seats) {
+          const { thread } = seat
+          if (thread === null) continue
+          const closed = new Promise<void>(resolve => (seat.closed = resolve))
+          const stopped = new Promise<void>(resolve => (seat.stopped = resolve))
+          const cancel = clock.after(deadlineMs + STOP_GRACE_MS, () => {
+            seat.closed()
+            seat.stopped()
           })
-        )
+          thread.postMessage({ type: 'stop', deadlineMs })
+          ended.push(
+            stopped.then(async () => {
+              cancel()
+              await thread.terminate()
+            })
+          )
+          await closed
+        }
+        await Promise.all(ended)
       })
     }
   }

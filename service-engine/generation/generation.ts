@@ -107,8 +107,8 @@ export interface DataPlane {
   readonly trace: (order: TraceOrder) => void
   /** Scripts that are not run: those that held up a worker. */
   readonly bar: (scripts: readonly string[]) => void
-  /** Closes the listeners, lets exchanges and flows end until the deadline, then cuts. */
-  readonly stop: (deadlineMs: number) => Promise<void>
+  /** Closes the listeners and says so, lets exchanges and flows end until the deadline, then cuts. */
+  readonly stop: (deadlineMs: number, closed?: () => void) => Promise<void>
   /** What is bound, with the real port where 0 was asked for. */
   readonly bound: () => readonly { readonly virtualServiceId: string; readonly address: string; readonly port: number }[]
 }
@@ -211,9 +211,10 @@ class RunningDataPlane implements DataPlane {
     this.#tracer.order(order)
   }
 
-  async stop(deadlineMs: number): Promise<void> {
+  async stop(deadlineMs: number, closed: () => void = () => undefined): Promise<void> {
     await this.#queue
     for (const door of this.#current.doors.values()) this.#closeDoor(door, deadlineMs)
+    closed()
     const services = [...this.#running.values(), ...this.#draining]
     const ended = Promise.all(services.map(service => new Promise<void>(resolve => service.retire(resolve))))
     if (deadlineMs > 0) {

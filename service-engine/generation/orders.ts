@@ -36,6 +36,8 @@ export type WorkerFact =
   | { readonly type: 'traced'; readonly id: string; readonly trace: RequestTrace }
   /** Totals since the worker started, of all its scripts. */
   | { readonly type: 'scripts'; readonly scripts: readonly ScriptSample[] }
+  /** After `stop`: nothing new comes to it, what is open goes on until its deadline. */
+  | { readonly type: 'closed' }
   | { readonly type: 'stopped' }
 
 /** Handed to a worker when it starts (`workerData`). */

@@ -115,7 +115,7 @@ export function startWorker(port: OrderPort, setup: WorkerSetup, options: Worker
     })
   }
   const stop = async (deadlineMs: number): Promise<void> => {
-    await plane.stop(deadlineMs)
+    await plane.stop(deadlineMs, () => tell({ type: 'closed' }))
     stopFlushing()
     stopTellingScripts()
     flush()

@@ -1,6 +1,7 @@
 import { Agent } from 'node:http'
 import { once } from 'node:events'
-import { createServer, type AddressInfo } from 'node:net'
+import { connect, createServer, type AddressInfo } from 'node:net'
+import { text } from 'node:stream/consumers'
 import t from 'tap'
 import { WebSocket, WebSocketServer } from 'ws'
 import { aListener, aPool, aRule, aServer, aService, aSnapshot } from '#test/support/snapshot.ts'
@@ -153,21 +154,41 @@ t.test('rules that cannot be compiled are violations, all of them', async t => {
 
 t.test('a service that is removed finishes what runs, says so, and closes what is idle', async t => {
   let answer = (): void => undefined
-  const web = await openHttpServer(t, (_request, response) => {
+  const web = await openHttpServer(t, (request, response) => {
+    if (request.url === '/at-once') return void response.end('at once')
     answer = () => response.end('late')
   })
   const { load, port, plane } = openTestPlane(t)
   await load(aSnapshot({ services: [aService()], pools: [aPool([web.port])] }))
   const at = port()
-  const idle = sendRaw(at, '')
+  const idle = sendRaw(at, 'GET /at-once HTTP/1.1\r\nHost: a\r\n\r\n')
   const running = sendRaw(at, 'GET / HTTP/1.1\r\nHost: a\r\n\r\n')
-  await until(() => web.requests.length === 1, 'the request')
+  await until(() => web.requests.length === 2, 'the requests')
   t.same(await load(aSnapshot({})), [])
   t.same(plane.bound(), [])
   await t.rejects(ask(at), 'no new connection')
-  t.equal((await idle).text, '')
+  t.match((await idle).text, /^HTTP\/1.1 200 OK[^]*at once$/)
   answer()
   t.match((await running).text, /^HTTP\/1.1 200 OK[^]*connection: close[^]*late$/i)
+})
+
+t.test('stopping closes the port first; who has come already and said nothing is still answered', async t => {
+  const web = await openHttpServer(t, (_request, response) => void response.end('at once'))
+  const { load, port, plane } = openTestPlane(t)
+  await load(aSnapshot({ services: [aService()], pools: [aPool([web.port])] }))
+  const at = port()
+  const newcomer = connect(at, '127.0.0.1')
+  await once(newcomer, 'connect')
+  const idle = sendRaw(at, 'GET / HTTP/1.1\r\nHost: a\r\n\r\n')
+  await until(() => web.requests.length === 1, 'the request of who came later')
+  const closed = Promise.withResolvers<void>()
+  const stopped = plane.stop(60_000, closed.resolve)
+  await closed.promise
+  await t.rejects(ask(at), 'no new connection')
+  t.match((await idle).text, /^HTTP\/1.1 200 OK[^]*at once$/)
+  newcomer.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n')
+  t.match(await text(newcomer), /^HTTP\/1.1 200 OK[^]*connection: close[^]*at once$/i)
+  await stopped
 })
 
 t.test('stopping ends by its deadline, whatever runs', async t => {

@@ -26,6 +26,8 @@ class FakeThread implements WorkerThread {
   readonly #answer: (worker: number, revision: number) => readonly Violation[] | 'die' | 'silent'
   #listeners: { event: string; listener: (value: never) => void }[] = []
   isEnded = false
+  /** It does not say that it has closed its listeners. */
+  keepsListening = false
 
   constructor(worker: number, answer: (worker: number, revision: number) => readonly Violation[] | 'die' | 'silent') {
     this.worker = worker
@@ -42,7 +44,11 @@ class FakeThread implements WorkerThread {
 
   postMessage(order: WorkerOrder): void {
     this.orders.push(order)
-    if (order.type === 'stop') queueMicrotask(() => this.say('message', { type: 'stopped' }))
+    if (order.type === 'stop' && !this.keepsListening)
+      queueMicrotask(() => {
+        this.say('message', { type: 'closed' })
+        this.say('message', { type: 'stopped' })
+      })
     if (order.type !== 'load') return
     const { revision } = order.snapshot.manifest
     const answer = this.#answer(this.worker, revision)
@@ -194,6 +200,26 @@ t.test('stop ends every worker, and none comes back', async t => {
   clock.advance(60_000)
   await settle()
   t.equal(threads.length, 2)
+})
+
+t.test('workers stop one after another: the next when the one before has closed its listeners', async t => {
+  const { crew, threads } = bench(3)
+  await crew.load(load(1))
+  for (const thread of threads) thread.keepsListening = true
+  const stopping = crew.stop(5_000)
+  const told = () => threads.filter(({ orders }) => orders.at(-1)?.type === 'stop').length
+  for (const [index, thread] of threads.entries()) {
+    await settle()
+    t.equal(told(), index + 1)
+    if (index === 1) thread.die()
+    else thread.say('message', { type: 'closed' })
+  }
+  await settle()
+  t.notOk(threads[0]!.isEnded, 'what is open goes on')
+  threads[0]!.say('message', { type: 'stopped' })
+  threads[2]!.say('message', { type: 'stopped' })
+  await stopping
+  t.ok(threads.every(thread => thread.isEnded))
 })
 
 t.test('purge asks every worker and adds up; an address that one made void is void in the others', async t => {

@@ -347,10 +347,10 @@ export class ClientConnection implements Wire, ClientSide, Turned {
     this.#advance()
   }
 
-  /** Closes with its next response; idle: soon, as a request may be on its way. */
+  /** Closes with its next response; idle: soon, as a request may be on its way. One that was never answered came for one. */
   retire(): void {
     this.#isLast = true
-    if (this.#phase === IDLE || (this.#phase === FIRST && this.#at === this.#to)) this.#entrance.lanes.leaving.arm(this.#timer)
+    if (this.#phase === IDLE) this.#entrance.lanes.leaving.arm(this.#timer)
   }
 
   // What the client does.
