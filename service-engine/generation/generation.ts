@@ -359,7 +359,7 @@ class RunningDataPlane implements DataPlane {
     }
   }
 
-  /** Binds what is new; takes over what stays. Until the swap a new listener closes what it accepts. */
+  /** Binds what is new; takes over what stays. */
   async #openDoors(
     plans: ReadonlyMap<string, ServicePlan>,
     violations: Violation[],
@@ -402,12 +402,10 @@ class RunningDataPlane implements DataPlane {
     return doors
   }
 
-  /** Until the swap a new listener takes nothing. */
+  /** Until the swap, who comes to a new listener waits. */
   #bind(spec: ListenerSpec): Promise<Listener | DatagramListener> {
     const { reusePort } = this.#services
-    return spec.protocol === 'udp'
-      ? DatagramListener.open(spec, { reusePort, receiver: () => undefined })
-      : Listener.open(spec, { reusePort, acceptor: socket => socket.destroy() })
+    return spec.protocol === 'udp' ? DatagramListener.open(spec, { reusePort }) : Listener.open(spec, { reusePort })
   }
 
   #terminatorFor(plan: ServicePlan, spec: ListenerSpec, before: Door | undefined): Terminator | null {

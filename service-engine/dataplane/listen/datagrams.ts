@@ -14,30 +14,43 @@ export function udpSocket(address: string, more: Omit<SocketOptions, 'type' | 'i
   return createSocket({ type: isV6 ? 'udp6' : 'udp4', ...(isV6 ? { ipv6Only: true } : {}), ...more })
 }
 
+/** So many wait for the first receiver. */
+const MAX_EARLY = 1_000
+
 export class DatagramListener {
-  receiver: Receiver
   readonly #socket: Socket
+  #receiver: Receiver | null = null
+  /** What came before anybody takes it. */
+  #early: { readonly datagram: Buffer; readonly from: RemoteInfo }[] = []
   #isClosed = false
 
-  private constructor(socket: Socket, receiver: Receiver) {
+  private constructor(socket: Socket) {
     this.#socket = socket
-    this.receiver = receiver
-    socket.on('message', (datagram, from) => this.receiver(datagram, from))
+    socket.on('message', (datagram, from) => {
+      if (this.#receiver !== null) this.#receiver(datagram, from)
+      else if (this.#early.length < MAX_EARLY) this.#early.push({ datagram, from })
+    })
     // What an answer met on its way to a client that is gone: nobody's loss.
     socket.on('error', () => undefined)
   }
 
   /**
-   * Binds.
+   * Binds. What comes before there is a receiver waits for it.
    *
    * Shapes  reusePort: many workers share the port; the kernel gives each client always to the same one
    * Throws  the system's error: EADDRINUSE, EADDRNOTAVAIL, EACCES
    */
-  static open(where: ListenAddress, options: { readonly reusePort: boolean; readonly receiver: Receiver }): Promise<DatagramListener> {
+  static open(where: ListenAddress, options: { readonly reusePort: boolean }): Promise<DatagramListener> {
     // Clients are addresses, never names: each answer would wait for a turn of the resolver.
     const lookup: NonNullable<SocketOptions['lookup']> = (client, _options, done) => done(null, client, isIPv6(client) ? 6 : 4)
     const socket = udpSocket(where.address, { reusePort: options.reusePort, lookup })
-    return bindDatagrams(socket, where).then(() => new DatagramListener(socket, options.receiver))
+    return bindDatagrams(socket, where).then(() => new DatagramListener(socket))
+  }
+
+  /** Who takes datagrams from now on. */
+  set receiver(receiver: Receiver) {
+    this.#receiver = receiver
+    for (const { datagram, from } of this.#early.splice(0)) receiver(datagram, from)
   }
 
   get port(): number {

@@ -5,27 +5,38 @@ import type { ListenAddress } from './address.ts'
 
 export type Acceptor = (socket: Socket) => void
 
-export class Listener {
-  acceptor: Acceptor
-  readonly #server: Server
+/** As many as wait in the kernel's queue. */
+const BACKLOG = 4_096
+const MAX_EARLY = BACKLOG
 
-  private constructor(server: Server, acceptor: Acceptor) {
+export class Listener {
+  readonly #server: Server
+  #acceptor: Acceptor | null = null
+  /** Who came before anybody takes them. */
+  #early: Socket[] = []
+
+  private constructor(server: Server) {
     this.#server = server
-    this.acceptor = acceptor
-    server.on('connection', socket => this.acceptor(socket))
+    server.on('connection', socket => this.#accept(socket))
     // Out of descriptors and the like: what is open goes on, the kernel keeps the rest in its queue.
     server.on('error', () => undefined)
   }
 
   /**
-   * Binds and listens.
+   * Binds and listens. Who comes before there is an acceptor waits for it: with a shared port the kernel sends some here at once.
    *
    * Shapes  reusePort: many workers share the port, each with its own queue; probe before the first of them
    * Throws  the system's error: EADDRINUSE, EADDRNOTAVAIL, EACCES
    */
-  static open(where: ListenAddress, options: { readonly reusePort: boolean; readonly acceptor: Acceptor }): Promise<Listener> {
+  static open(where: ListenAddress, options: { readonly reusePort: boolean }): Promise<Listener> {
     const server = createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 })
-    return bind(server, where, options.reusePort).then(() => new Listener(server, options.acceptor))
+    return bind(server, where, options.reusePort).then(() => new Listener(server))
+  }
+
+  /** Who takes connections from now on. */
+  set acceptor(acceptor: Acceptor) {
+    this.#acceptor = acceptor
+    for (const socket of this.#early.splice(0)) acceptor(socket)
   }
 
   get port(): number {
@@ -36,16 +47,24 @@ export class Listener {
   close(): Promise<void> {
     return new Promise(resolve => {
       this.#server.close()
+      for (const socket of this.#early.splice(0)) socket.destroy()
       // `close` calls back after the last connection; the port is free at once.
       resolve()
     })
+  }
+
+  #accept(socket: Socket): void {
+    if (this.#acceptor !== null) return this.#acceptor(socket)
+    if (this.#early.length >= MAX_EARLY) return void socket.destroy()
+    socket.on('error', () => undefined)
+    this.#early.push(socket)
   }
 }
 
 function bind(server: Server, { address, port }: ListenAddress, reusePort: boolean): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', reject)
-    server.listen({ host: address, port, reusePort, ipv6Only: true, backlog: 4096 }, () => {
+    server.listen({ host: address, port, reusePort, ipv6Only: true, backlog: BACKLOG }, () => {
       server.removeListener('error', reject)
       resolve()
     })

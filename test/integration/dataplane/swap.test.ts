@@ -6,7 +6,7 @@ import t from 'tap'
 import { WebSocket, WebSocketServer } from 'ws'
 import { aListener, aPool, aRule, aServer, aService, aSnapshot } from '#test/support/snapshot.ts'
 import { ask, openHttpServer, openTestPlane, sendRaw, until, type HttpServerUnderTest } from '#test/support/data-plane.ts'
-import { probePort } from '#engine/dataplane/listen/listener.ts'
+import { Listener, probePort } from '#engine/dataplane/listen/listener.ts'
 
 t.test('pools, rules and limits are edited under load: no request fails and no WebSocket is cut', async t => {
   const servers: HttpServerUnderTest[] = []
@@ -199,4 +199,26 @@ t.test('stopping ends by its deadline, whatever runs', async t => {
   await until(() => web.requests.length === 1, 'the request')
   await plane.stop(50)
   t.equal((await running).text, '')
+})
+
+t.test('who comes to a new port before it is served waits, and is answered', async t => {
+  const listener = await Listener.open({ address: '127.0.0.1', port: 0 }, { reusePort: true })
+  t.teardown(() => listener.close())
+  const early = connect(listener.port, '127.0.0.1')
+  early.end('hello')
+  await once(early, 'connect')
+  // A turn in which it was accepted, as all that came before the timer.
+  await new Promise(resolve => setTimeout(resolve, 20))
+  listener.acceptor = socket => void socket.pipe(socket)
+  t.equal(await text(early), 'hello')
+})
+
+t.test('a port that is given up before it is served lets go of who came', async t => {
+  const listener = await Listener.open({ address: '127.0.0.1', port: 0 }, { reusePort: true })
+  const early = connect(listener.port, '127.0.0.1')
+  early.on('error', () => undefined)
+  await once(early, 'connect')
+  await listener.close()
+  await once(early, 'close')
+  t.ok(early.destroyed)
 })
