@@ -186,17 +186,17 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
           askPeers: ids => agent?.askPeers?.(ids),
           told: owned => agent?.vipsOwned?.(owned)
         })
-  const layer2Trouble = (spec: Snapshot['engine']['layer2']): Promise<string | undefined> | string | undefined => {
+  const layer2Trouble = ({ id, layer2: spec }: Snapshot['engine']): Promise<string | undefined> | string | undefined => {
     if (spec === undefined || spec.vips.length === 0) return undefined
     // The process before still owns them.
     if (layer2 !== null && !isAlone) return undefined
-    return layer2 === null ? 'that needs CAP_NET_ADMIN and the program ip' : layer2.prepare(spec)
+    return layer2 === null ? 'that needs CAP_NET_ADMIN and the program ip' : layer2.prepare(id, spec)
   }
   /** From the process before, as at a start. */
   const holdAddresses = async (): Promise<void> => {
     const engine = running?.engine
     if (engine?.layer2 === undefined || layer2 === null) return
-    const trouble = await layer2Trouble(engine.layer2)
+    const trouble = await layer2Trouble(engine)
     if (trouble !== undefined) log.error('addresses that move cannot be owned', { trouble })
     else layer2.update(engine.id, engine.layer2)
   }
@@ -245,7 +245,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     if (stoodDown !== null) return [{ pointer: '', message: 'must be for an engine that is trusted' }]
     const certificates = new Map(snapshot.certificates.map(part => [part.id, part]))
     const probeServices = { certificate: (id: string) => certificates.get(id), scriptUser: options.scriptUser ?? null }
-    const trouble = await layer2Trouble(snapshot.engine.layer2)
+    const trouble = await layer2Trouble(snapshot.engine)
     const violations = [
       ...(trouble === undefined ? [] : layer2Violations(snapshot, trouble)),
       ...monitorViolations(snapshot.pools, probeServices, makeProbe),

@@ -12,18 +12,18 @@ import type { Clock } from '#model/base/clock.ts'
 import type { KernelLink } from './vip/kernel/forwarding.ts'
 import { tableOf } from './vip/kernel/host.ts'
 import { openKernelLink, type KernelChild } from './vip/kernel/link.ts'
-import { HOLD_ADDRESSES } from './vip/kernel/process.ts'
+import { holdAddresses } from './vip/kernel/process.ts'
 import type { Held, HoldAnswer, HoldOrder } from './vip/layer2/hold.ts'
 import type { HoldLink } from './vip/layer2/watch.ts'
 
 /** Names the table that stands: an engine that was killed together with its process removes it at its next start. */
 const MARK = 'kernel-table'
-/** Names the addresses that are held, for the same reason. */
+/** Names the addresses that are held, and the table that tells of them, for the same reason. */
 const HELD = 'held-addresses'
 
 export interface KernelStarter {
   readonly openLink: (engineId: string) => KernelLink
-  readonly openHolder: () => HoldLink
+  readonly openHolder: (engineId: string) => HoldLink
   /** Removes what an engine of this data folder left in the kernel. */
   readonly clearLeftOver: () => Promise<void>
 }
@@ -61,15 +61,15 @@ export function makeKernelStarter(dataFolder: string, clock: Clock, socketPath: 
       }
     }
   }
-  const openHolder = (): HoldLink => ({
-    ...openKernelLink<HoldOrder, HoldAnswer>(start(HOLD_ADDRESSES), clock),
+  const openHolder = (table: string): HoldLink => ({
+    ...openKernelLink<HoldOrder, HoldAnswer>(start(holdAddresses(table)), clock),
     remember: held => {
-      if (held.length > 0) writeFileSync(heldFile, JSON.stringify(held), { mode: 0o600 })
+      if (held.length > 0) writeFileSync(heldFile, JSON.stringify({ table, held }), { mode: 0o600 })
       else rmSync(heldFile, { force: true })
     }
   })
   return {
-    openHolder,
+    openHolder: engineId => openHolder(tableOf(engineId)),
     openLink: engineId => {
       const table = tableOf(engineId)
       writeFileSync(mark, table, { mode: 0o600 })
@@ -78,19 +78,22 @@ export function makeKernelStarter(dataFolder: string, clock: Clock, socketPath: 
     clearLeftOver: async () => {
       if (existsSync(mark)) await open(readFileSync(mark, 'utf8').trim()).close()
       if (!existsSync(heldFile)) return
-      const holder = openHolder()
-      await holder.order({ is: 'drop', held: heldIn(readFileSync(heldFile, 'utf8')) })
+      const { table, held } = leftIn(readFileSync(heldFile, 'utf8'))
+      const holder = openHolder(table)
+      await holder.order({ is: 'drop', held })
       await holder.close()
       holder.remember([])
     }
   }
 }
 
-/** What was remembered, checked once more by who drops it; half a file is none. */
-function heldIn(text: string): readonly Held[] {
+/** What was remembered, checked once more by who drops it; half a file is none.. */
+function leftIn(text: string): { readonly table: string; readonly held: readonly Held[] } {
+  const none = { table: tableOf(''), held: [] }
   try {
-    return JSON.parse(text) as readonly Held[]
+    const left = JSON.parse(text) as typeof none | readonly Held[]
+    return 'table' in left ? left : { ...none, held: left }
   } catch {
-    return []
+    return none
   }
 }

@@ -121,7 +121,7 @@ async function scenarios(): Promise<void> {
       JSON.stringify({ sequence: at + 1, order })
     )
     const talk =
-      'my $s = IO::Socket::UNIX->new($ARGV[0]) or die $!; print $s "addresses\\n$ARGV[1]\\n$ARGV[2]\\n"; print scalar <$s> for 1, 2'
+      'my $s = IO::Socket::UNIX->new($ARGV[0]) or die $!; print $s "addresses weir_x\\n$ARGV[1]\\n$ARGV[2]\\n"; print scalar <$s> for 1, 2'
     const asEngine = ['timeout', '20', 'runuser', '-u', 'weir', '--', 'perl', '-MIO::Socket::UNIX', '-e', talk]
     const { stdout: said, stderr } = await host.run([...asEngine, '/run/weir-kernel.sock', ...orders], { timeoutMs: 30_000 })
     t.equal(stderr, '')

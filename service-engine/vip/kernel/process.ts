@@ -11,11 +11,17 @@ import { Holder, sendFrom, serveHolder, systemSetting } from '../layer2/hold.ts'
 import { readOrder } from './order.ts'
 import { makeExecutor, type RunProgram } from './executor.ts'
 
-/** Instead of a table's name: the process holds addresses, and nothing else. */
-export const HOLD_ADDRESSES = 'addresses'
+const HOLD_ADDRESSES = 'addresses '
+
+/** Instead of a table's name alone: the process holds addresses, and nothing else. */
+export const holdAddresses = (table: string): string => `${HOLD_ADDRESSES}${table}`
 
 /** Every name that is asked for; nothing of others is ever touched. */
 const tableName = /^weir_[a-z0-9_]{1,64}$/
+const ownTable = (name: string): string => {
+  if (!tableName.test(name)) throw new RangeError(`not a table of an engine: ${name}`)
+  return name
+}
 const MAX_LINE = 64 << 20
 const MAX_WORK_LINE = 128
 const RUN_TIMEOUT_MS = 20_000
@@ -47,8 +53,7 @@ export interface KernelProcess {
  * Throws  RangeError for a table that is not one of ours
  */
 export async function serveKernel({ table, input, output, run }: KernelProcess): Promise<void> {
-  if (!tableName.test(table)) throw new RangeError(`not a table of an engine: ${table}`)
-  const executor = makeExecutor(table, run)
+  const executor = makeExecutor(ownTable(table), run)
   await executor.clear()
   output.on('error', () => undefined)
   let seen = ''
@@ -83,16 +88,17 @@ function ignoreSignals(): void {
 }
 
 async function serve(work: string, input: AsyncIterable<unknown>): Promise<void> {
-  if (work === HOLD_ADDRESSES) {
-    const holder = new Holder({
+  if (work.startsWith(HOLD_ADDRESSES)) {
+    const host = {
       // What is there already, or gone, hinders nothing after it.
-      ip: lines => runProgram('ip', ['-force', '-batch', '-'], `${lines.join('\n')}\n`),
+      ip: (lines: readonly string[]) => runProgram('ip', ['-force', '-batch', '-'], `${lines.join('\n')}\n`),
+      nft: async (text: string) => (await runProgram('nft', ['-f', '-'], text)).code === 0,
       interfaces: networkInterfaces,
       setting: systemSetting,
       send: sendFrom,
       clock: systemClock
-    })
-    return serveHolder(holder, input, process.stdout)
+    }
+    return serveHolder(new Holder(host, ownTable(work.slice(HOLD_ADDRESSES.length))), input, process.stdout)
   }
   await serveKernel({ table: work, input, output: process.stdout, run: runProgram })
 }

@@ -84,25 +84,37 @@ export interface HoldHost {
   readonly interfaces: () => NodeJS.Dict<NetworkInterfaceInfo[]>
   /** Below /proc/sys. */
   readonly setting: { readonly get: (path: string) => string; readonly set: (path: string, value: string) => void }
+  /** Loads a text of `nft`; false where that cannot be. */
+  readonly nft: (text: string) => Promise<boolean>
   /** Sends a datagram from an address that is held. */
   readonly send: (from: string, to: string) => Promise<void>
   readonly clock: Clock
 }
 
-/** When the network is told of an address that came. The first may be lost; Linux overlooks one that comes within a second of another change. */
+/** When the network is told of an address that came: any may be lost, and without `nft` Linux overlooks what comes within a second of another change. */
 const TELL_AT_MS = [0, 200, 500, 800, 1_100, 4_000]
 /** Until the kernel has told of an IPv6 address. */
 const TELLING_MS = 300
 
 export class Holder {
   readonly #host: HoldHost
+  readonly #table: string
   readonly #held = new Map<string, string>()
+  #stands = false
   #lease = (): void => undefined
   #round = 0
   #queue: Promise<unknown> = Promise.resolve()
 
-  constructor(host: HoldHost) {
+  /** `table`: the name of what is ours in nftables. */
+  constructor(host: HoldHost, table: string) {
     this.#host = host
+    this.#table = table
+  }
+
+  /** Takes away the table that a process before left. */
+  start(): Promise<void> {
+    this.#stands = true
+    return this.#inTurn(() => this.#announce())
   }
 
   carryOut(order: HoldOrder): Promise<HoldAnswer> {
@@ -158,8 +170,24 @@ export class Holder {
       if (reason === undefined) this.#held.set(address, on)
       else failed.push({ address, reason })
     }
-    this.#tell(added.filter(address => this.#held.has(address)))
+    const came = added.filter(address => this.#held.has(address))
+    if (came.length > 0) await this.#announce()
+    this.#tell(came)
     return this.#answer(failed)
+  }
+
+  /**
+   * Makes of requests of ARP that tell the network of an address (see below) requests for that address itself: gratuitous ones, which
+   * Linux takes at once, even when the entry of its neighbour has just changed (`locktime` in arp(7)).
+   */
+  async #announce(): Promise<void> {
+    const addresses = [...this.#held.keys()].filter(address => !isIPv6(address))
+    if (addresses.length === 0 && !this.#stands) return
+    // Added first, so that removing it never fails because it is not there.
+    const text = [`add table arp ${this.#table}`, `delete table arp ${this.#table}`]
+    if (addresses.length > 0) text.push(tellingTable(this.#table, addresses))
+    const isDone = await this.#host.nft(`${text.join('\n')}\n`)
+    this.#stands = isDone && addresses.length > 0
   }
 
   /** What is so already need not be writable. */
@@ -200,11 +228,13 @@ export class Holder {
     if (lines.length === 0) return
     await this.#host.ip(lines)
     for (const address of addresses) this.#held.delete(address)
+    await this.#announce()
   }
 
   /**
    * Every host that knows an IPv4 address learns who has it now from any request of ARP that comes from it (RFC 826, "merge"). The kernel
-   * sends one when something leaves from the address for a neighbour that it does not know: one of TEST-NET-1, which nobody is.
+   * sends one when something leaves from the address for a neighbour that it does not know: one of TEST-NET-1, which nobody is. Our table
+   * makes a gratuitous one of it.
    */
   #tell(addresses: readonly string[]): void {
     for (const delayMs of TELL_AT_MS)
@@ -219,13 +249,24 @@ export class Holder {
     const on = this.#held.get(address)
     if (on === undefined) return
     this.#round = (this.#round % 254) + 1
-    const nobody = `192.0.2.${this.#round}`
+    const nobody = `${NOBODY}.${this.#round}`
     const { code } = await this.#host.ip([`route replace ${nobody}/32 dev ${on} scope link`])
     if (code !== 0) return
     await this.#host.send(address, nobody)
     await this.#host.ip([`route del ${nobody}/32 dev ${on} scope link`])
   }
 }
+
+/** TEST-NET-1 (RFC 5737), its first three bytes. */
+const NOBODY = '192.0.2'
+
+const tellingTable = (table: string, addresses: readonly string[]): string =>
+  `table arp ${table} {
+  chain out {
+    type filter hook output priority 0; policy accept;
+    arp operation request arp daddr ip ${NOBODY}.0/24 arp daddr ip set arp saddr ip map { ${addresses.map(one => `${one} : ${one}`).join(', ')} }
+  }
+}`
 
 const lengthOf = (address: string): number => (isIPv6(address) ? 128 : 32)
 
@@ -251,6 +292,8 @@ export const sendFrom: HoldHost['send'] = (from, to) =>
 /** Serves until the input ends; then nothing is held any more. */
 export async function serveHolder(holder: Holder, input: AsyncIterable<unknown>, output: Writable): Promise<void> {
   output.on('error', () => undefined)
+  // Not waited for: what is ordered comes after it.
+  void holder.start()
   let seen = ''
   for await (const chunk of input) {
     seen += String(chunk)

@@ -27,7 +27,7 @@ export interface Layer2Options {
   readonly port: number
   /** The interface for addresses that are in no network of this host; '' for none. */
   readonly fallback: string
-  readonly openHolder: () => HoldLink
+  readonly openHolder: (engineId: string) => HoldLink
   readonly isConnected: () => boolean
   readonly askPeers: (engineIds: readonly string[]) => void
   readonly told: (owned: readonly OwnedVip[]) => void
@@ -39,7 +39,7 @@ export interface Layer2 {
    *
    * Returns what is wrong, in words
    */
-  readonly prepare: (spec: Layer2Spec | undefined) => Promise<string | undefined>
+  readonly prepare: (engineId: string, spec: Layer2Spec | undefined) => Promise<string | undefined>
   /** The snapshot runs. */
   readonly update: (engineId: string, spec: Layer2Spec | undefined) => void
   readonly peersSeen: (peers: readonly SeenPeer[]) => void
@@ -77,6 +77,7 @@ class RunningLayer2 implements Layer2 {
   #peers = new Map<string, Peer>()
   #vips = new Map<string, Layer2Vip>()
   #key: Uint8Array = new Uint8Array()
+  #engineId = ''
   #self = ''
   #election: Election | null = null
   #holder: HoldLink | null = null
@@ -93,9 +94,10 @@ class RunningLayer2 implements Layer2 {
     this.#startedAtMs = options.clock.nowMs()
   }
 
-  async prepare(spec: Layer2Spec | undefined): Promise<string | undefined> {
+  async prepare(engineId: string, spec: Layer2Spec | undefined): Promise<string | undefined> {
     if (spec === undefined) return undefined
-    if (this.#holder?.isOpen() !== true) this.#holder = this.#options.openHolder()
+    this.#engineId = engineId
+    if (this.#holder?.isOpen() !== true) this.#holder = this.#options.openHolder(this.#engineId)
     const answer = await this.#holder.order({ is: 'prepare' })
     if (answer.is === 'failed') return answer.reason
     for (const family of ['udp4', 'udp6'] as const) {
@@ -110,6 +112,7 @@ class RunningLayer2 implements Layer2 {
 
   update(engineId: string, spec: Layer2Spec | undefined): void {
     if (spec === undefined && this.#election === null) return
+    this.#engineId = engineId
     this.#self = shortId(engineId)
     this.#key = Buffer.from(spec?.secret ?? '', 'base64')
     const before = this.#peers
@@ -215,7 +218,7 @@ class RunningLayer2 implements Layer2 {
     const addresses = owned.flatMap(id => this.#vips.get(id)?.addresses ?? [])
     if (this.#holder?.isOpen() !== true) {
       this.#options.log.warn('the process that holds addresses has ended: it is started again')
-      this.#holder = this.#options.openHolder()
+      this.#holder = this.#options.openHolder(this.#engineId)
     }
     const holder = this.#holder
     const isOther = addresses.length !== this.#held.length || addresses.some(address => !this.isHeld(address))

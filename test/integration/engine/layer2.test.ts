@@ -71,7 +71,7 @@ async function engines(t: Test, ids: readonly string[], { secret = 'c2VjcmV0', i
     vips: [{ id: 'vsvip-1', addresses: [VIP], engines: ids.slice(0, 2), term: 1 }]
   })
   for (const { id, layer2 } of members) {
-    t.equal(await layer2.prepare(spec(id)), undefined)
+    t.equal(await layer2.prepare(id, spec(id)), undefined)
     layer2.update(id, spec(id))
   }
   return members

@@ -25,6 +25,7 @@ const interfaces = {
 function aHost() {
   const lines: string[] = []
   const sent: string[] = []
+  const loaded: string[] = []
   const settings = new Map([['net/ipv6/conf/eth0/accept_dad', '1']])
   const clock = manualClock()
   const host: HoldHost = {
@@ -34,13 +35,14 @@ function aHost() {
     },
     interfaces: () => interfaces,
     setting: { get: path => settings.get(path) ?? '0', set: (path, value) => void settings.set(path, value) },
+    nft: async what => loaded.push(what) > 0,
     send: async (from, to) => void sent.push(`${from} ${to}`),
     clock
   }
   const settle = async (): Promise<void> => {
     for (let i = 0; i < 50; i++) await Promise.resolve()
   }
-  return { host, lines, sent, settings, clock, settle, holder: new Holder(host) }
+  return { host, lines, sent, loaded, settings, clock, settle, holder: new Holder(host, 'weir_e') }
 }
 const hold = (...addresses: string[]) => ({ is: 'hold', addresses, fallback: '' }) as const
 
@@ -76,7 +78,7 @@ t.test('interfaceOf finds the narrowest network that holds an address', async t 
 })
 
 t.test('an address is put onto its interface and told to the network', async t => {
-  const { holder, lines, sent, settings, clock, settle } = aHost()
+  const { holder, lines, sent, loaded, settings, clock, settle } = aHost()
   t.same(await holder.carryOut(hold('10.0.0.9', 'fd00::9')), {
     is: 'done',
     held: [
@@ -93,6 +95,7 @@ t.test('an address is put onto its interface and told to the network', async t =
     'route del 192.0.2.1/32 dev eth0 scope link'
   ])
   t.same(sent, ['10.0.0.9 192.0.2.1'])
+  t.match(loaded, [/^add table arp weir_e\ndelete table arp weir_e\ntable arp weir_e .*map \{ 10\.0\.0\.9 : 10\.0\.0\.9 \}/s])
   t.equal(settings.get('net/ipv6/conf/eth0/ndisc_notify'), '1')
   t.equal(settings.get('net/ipv6/conf/eth0/accept_dad'), '0')
   clock.advance(400)
@@ -133,7 +136,7 @@ t.test('what cannot be held is told, the rest is held', async t => {
 })
 
 t.test('the process answers each line, and takes everything away when its input ends', async t => {
-  const { holder, lines, settings } = aHost()
+  const { holder, lines, loaded, settings } = aHost()
   const [input, output] = [new PassThrough(), new PassThrough()]
   const served = serveHolder(holder, input, output)
   input.write(`{"sequence":1,"order":{"is":"prepare"}}\n{"sequence":2,"order":{"is":"exec"}}\nnot json\n`)
@@ -148,4 +151,8 @@ t.test('the process answers each line, and takes everything away when its input 
   t.same(answers.map(({ sequence, is }) => `${sequence} ${is}`).toSorted(), ['0 failed', '1 done', '2 failed', '4 done'])
   t.equal(settings.get('net/ipv4/ip_nonlocal_bind'), '1')
   t.equal(lines.at(-1), 'address del 10.0.0.9/32 dev eth0')
+  const empty = 'add table arp weir_e\ndelete table arp weir_e\n'
+  t.equal(loaded.length, 3)
+  t.equal(loaded[0], empty, 'what a process before left')
+  t.equal(loaded.at(-1), empty)
 })
