@@ -80,16 +80,17 @@ export function makeKernelStarter(dataFolder: string, clock: Clock, socketPath: 
       if (!existsSync(heldFile)) return
       const { table, held } = leftIn(readFileSync(heldFile, 'utf8'))
       const holder = openHolder(table)
-      await holder.order({ is: 'drop', held })
+      const { is } = await holder.order({ is: 'drop', held })
       await holder.close()
-      holder.remember([])
+      // What could not be taken away is tried again at the next start.
+      if (is === 'done') holder.remember([])
     }
   }
 }
 
-/** What was remembered, checked once more by who drops it; half a file is none.. */
+/** What was remembered, checked once more by who drops it; half a file is none. Engines that had no table wrote the list alone. */
 function leftIn(text: string): { readonly table: string; readonly held: readonly Held[] } {
-  const none = { table: tableOf(''), held: [] }
+  const none = { table: tableOf('left'), held: [] }
   try {
     const left = JSON.parse(text) as typeof none | readonly Held[]
     return 'table' in left ? left : { ...none, held: left }
