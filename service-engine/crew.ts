@@ -70,7 +70,7 @@ const BACKOFF_FIRST_MS = 50
 const BACKOFF_MAX_MS = 1_500
 /** A worker that lived so long has recovered. */
 const STEADY_MS = 30_000
-/** After its deadline a worker has this long to say that it stopped. */
+/** A worker has this long to close its ports, and after its deadline to say that it stopped. */
 const STOP_GRACE_MS = 2_000
 
 const MAX_TRACE_ORDERS = 64
@@ -276,6 +276,16 @@ export function openCrew(options: CrewOptions): Crew {
     return []
   }
 
+  /** Resolves when the worker says so, dies, or is late. */
+  const untilSaid = (seat: Seat, what: 'closed' | 'stopped', withinMs: number): Promise<void> =>
+    new Promise(resolve => {
+      const cancel = clock.after(withinMs, resolve)
+      seat[what] = () => {
+        cancel()
+        resolve()
+      }
+    })
+
   for (const seat of seats) void inTurn(() => occupy(seat))
 
   return {
@@ -326,25 +336,15 @@ export function openCrew(options: CrewOptions): Crew {
       isStopping = true
       stopWatching()
       return inTurn(async () => {
-        const ended: Promise<void>[] = []
+        const ended: Promise<unknown>[] = []
         // One after another: what waits in the queue of a listener that closes goes to one that is open, and would be lost in the
         // moment in which that closes too.
         for (const seat of seats) {
           const { thread } = seat
           if (thread === null) continue
-          const closed = new Promise<void>(resolve => (seat.closed = resolve))
-          const stopped = new Promise<void>(resolve => (seat.stopped = resolve))
-          const cancel = clock.after(deadlineMs + STOP_GRACE_MS, () => {
-            seat.closed()
-            seat.stopped()
-          })
+          const closed = untilSaid(seat, 'closed', STOP_GRACE_MS)
+          ended.push(untilSaid(seat, 'stopped', deadlineMs + STOP_GRACE_MS).then(() => thread.terminate()))
           thread.postMessage({ type: 'stop', deadlineMs })
-          ended.push(
-            stopped.then(async () => {
-              cancel()
-              await thread.terminate()
-            })
-          )
           await closed
         }
         await Promise.all(ended)

@@ -222,6 +222,22 @@ t.test('workers stop one after another: the next when the one before has closed 
   t.ok(threads.every(thread => thread.isEnded))
 })
 
+t.test('a worker that does not close its ports holds up the others for two seconds only', async t => {
+  const { crew, threads, clock } = bench(2)
+  await crew.load(load(1))
+  threads[0]!.keepsListening = true
+  const stopping = crew.stop(60_000)
+  await settle()
+  t.not(threads[1]!.orders.at(-1)?.type, 'stop')
+  clock.advance(2_000)
+  await settle()
+  t.match(threads[1]!.orders.at(-1), { type: 'stop', deadlineMs: 60_000 })
+  t.notOk(threads[0]!.isEnded, 'what is open there goes on until the deadline')
+  clock.advance(60_000)
+  await stopping
+  t.ok(threads.every(thread => thread.isEnded))
+})
+
 t.test('purge asks every worker and adds up; an address that one made void is void in the others', async t => {
   const { crew, threads, clock } = bench(3)
   await crew.load(load(1))
