@@ -5,9 +5,8 @@ import type { ListenAddress } from './address.ts'
 
 export type Acceptor = (socket: Socket) => void
 
-/** As many as wait in the kernel's queue. */
+/** So many wait in the kernel's queue, and as many here for the first acceptor. */
 const BACKLOG = 4_096
-const MAX_EARLY = BACKLOG
 
 export class Listener {
   readonly #server: Server
@@ -55,7 +54,7 @@ export class Listener {
 
   #accept(socket: Socket): void {
     if (this.#acceptor !== null) return this.#acceptor(socket)
-    if (this.#early.length >= MAX_EARLY) return void socket.destroy()
+    if (this.#early.length >= BACKLOG) return void socket.destroy()
     socket.on('error', () => undefined)
     this.#early.push(socket)
   }

@@ -2,6 +2,7 @@ import { Agent } from 'node:http'
 import { once } from 'node:events'
 import { connect, createServer, type AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
+import { setImmediate } from 'node:timers/promises'
 import t from 'tap'
 import { WebSocket, WebSocketServer } from 'ws'
 import { aListener, aPool, aRule, aServer, aService, aSnapshot } from '#test/support/snapshot.ts'
@@ -201,14 +202,19 @@ t.test('stopping ends by its deadline, whatever runs', async t => {
   t.equal((await running).text, '')
 })
 
+/** Between two immediates the loop looks at every socket: who has connected is accepted by this process then. */
+async function untilAccepted(): Promise<void> {
+  await setImmediate()
+  await setImmediate()
+}
+
 t.test('who comes to a new port before it is served waits, and is answered', async t => {
   const listener = await Listener.open({ address: '127.0.0.1', port: 0 }, { reusePort: true })
   t.teardown(() => listener.close())
   const early = connect(listener.port, '127.0.0.1')
   early.end('hello')
   await once(early, 'connect')
-  // A turn in which it was accepted, as all that came before the timer.
-  await new Promise(resolve => setTimeout(resolve, 20))
+  await untilAccepted()
   listener.acceptor = socket => void socket.pipe(socket)
   t.equal(await text(early), 'hello')
 })
@@ -218,6 +224,7 @@ t.test('a port that is given up before it is served lets go of who came', async 
   const early = connect(listener.port, '127.0.0.1')
   early.on('error', () => undefined)
   await once(early, 'connect')
+  await untilAccepted()
   await listener.close()
   await once(early, 'close')
   t.ok(early.destroyed)
