@@ -1,7 +1,7 @@
 /** The privileged side: carries out orders with `nft` and `conntrack`, one after another. */
 import { isIPv6 } from 'node:net'
 import type { Cut, Forwarded, KernelAnswer, KernelOrder, PairCount } from './order.ts'
-import { buildRuleset, nothingStands, type Ruleset } from './ruleset.ts'
+import { buildRuleset, dropTable, nothingStands, type Ruleset } from './ruleset.ts'
 
 export interface Ran {
   readonly code: number
@@ -26,8 +26,7 @@ export function makeExecutor(table: string, run: RunProgram): Executor {
   let hasTimeouts = true
 
   const clear = async (): Promise<void> => {
-    // Added first, so that removing it never fails because it is not there.
-    await run('nft', ['-f', '-'], `add table inet ${table}\ndelete table inet ${table}\n`)
+    await run('nft', ['-f', '-'], dropTable('inet', table))
     standing = null
   }
 

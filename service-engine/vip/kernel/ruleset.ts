@@ -30,6 +30,10 @@ export interface Ruleset extends Standing {
   readonly pairs: readonly { readonly name: string; readonly service: string; readonly server: string }[]
 }
 
+/** Text that removes a table; added first, so that it never fails because there is none. */
+export const dropTable = (family: 'inet' | 'arp', table: string): string =>
+  `add table ${family} ${table}\ndelete table ${family} ${table}\n`
+
 export const nothingStands: Standing = { chains: [], counters: [], timeouts: [], numbers: new Map(), lastNumber: 0 }
 
 /** Places of a turn, or of a hash: a share is exact to one of them. */

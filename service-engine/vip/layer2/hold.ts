@@ -8,6 +8,7 @@ import { BlockList, isIP, isIPv6 } from 'node:net'
 import { networkInterfaces, type NetworkInterfaceInfo } from 'node:os'
 import type { Writable } from 'node:stream'
 import type { Clock } from '#model/base/clock.ts'
+import { dropTable } from '../kernel/ruleset.ts'
 import { LEASE_MS } from './election.ts'
 
 export type HoldOrder =
@@ -91,7 +92,10 @@ export interface HoldHost {
   readonly clock: Clock
 }
 
-/** When the network is told of an address that came: any may be lost, and without `nft` Linux overlooks what comes within a second of another change. */
+/**
+ * When the network is told of an address that came: any may be lost, and without `nft` Linux overlooks what comes within a second of
+ * another change.
+ */
 const TELL_AT_MS = [0, 200, 500, 800, 1_100, 4_000]
 /** Until the kernel has told of an IPv6 address. */
 const TELLING_MS = 300
@@ -100,6 +104,7 @@ export class Holder {
   readonly #host: HoldHost
   readonly #table: string
   readonly #held = new Map<string, string>()
+  /** Our table may be there. */
   #stands = false
   #lease = (): void => undefined
   #round = 0
@@ -183,11 +188,9 @@ export class Holder {
   async #announce(): Promise<void> {
     const addresses = [...this.#held.keys()].filter(address => !isIPv6(address))
     if (addresses.length === 0 && !this.#stands) return
-    // Added first, so that removing it never fails because it is not there.
-    const text = [`add table arp ${this.#table}`, `delete table arp ${this.#table}`]
-    if (addresses.length > 0) text.push(tellingTable(this.#table, addresses))
-    const isDone = await this.#host.nft(`${text.join('\n')}\n`)
-    this.#stands = isDone && addresses.length > 0
+    const next = addresses.length === 0 ? '' : tellingTable(this.#table, addresses)
+    // All of it or nothing: what cannot be loaded leaves the table as it was.
+    if (await this.#host.nft(dropTable('arp', this.#table) + next)) this.#stands = addresses.length > 0
   }
 
   /** What is so already need not be writable. */
@@ -266,7 +269,8 @@ const tellingTable = (table: string, addresses: readonly string[]): string =>
     type filter hook output priority 0; policy accept;
     arp operation request arp daddr ip ${NOBODY}.0/24 arp daddr ip set arp saddr ip map { ${addresses.map(one => `${one} : ${one}`).join(', ')} }
   }
-}`
+}
+`
 
 const lengthOf = (address: string): number => (isIPv6(address) ? 128 : 32)
 

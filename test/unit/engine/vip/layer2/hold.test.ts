@@ -118,6 +118,21 @@ t.test('what the word is not repeated for goes at the end of the lease', async t
   t.match(await holder.carryOut({ is: 'prepare' }), { held: [] })
 })
 
+t.test('a table that could not be exchanged is removed with the last address', async t => {
+  const { host, loaded } = aHost()
+  let works = true
+  const holder = new Holder({ ...host, nft: async what => loaded.push(what) > 0 && works }, 'weir_e')
+  await holder.carryOut(hold('10.0.0.9'))
+  works = false
+  await holder.carryOut(hold('10.0.0.9', '10.0.0.8'))
+  works = true
+  const before = loaded.length
+  await holder.carryOut(hold())
+  t.same(loaded.slice(before), ['add table arp weir_e\ndelete table arp weir_e\n'])
+  await holder.carryOut(hold())
+  t.equal(loaded.length, before + 1, 'and only once')
+})
+
 t.test('what cannot be held is told, the rest is held', async t => {
   const { holder, lines } = aHost()
   const answer = await holder.carryOut(hold('10.0.0.1', '172.16.0.1', '10.0.0.9'))
