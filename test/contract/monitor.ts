@@ -2,6 +2,7 @@
 import { createServer, type Server, type Socket } from 'node:net'
 import t from 'tap'
 import type { Probe, ProbeTarget } from '#engine/monitor/probe.ts'
+import { freePorts } from '#test/support/ports.ts'
 
 export interface ProbeCase {
   readonly name: string
@@ -57,7 +58,8 @@ export function probeContract({ name, make, healthy, listen }: ProbeCase): void 
     })
 
     t.test('a port that refuses is down', async t => {
-      t.match(await make().attempt(at(await freePort()), 10_000), { verdict: 'down', detail: 'connection refused' })
+      const [port] = (await freePorts(1)) as [number]
+      t.match(await make().attempt(at(port), 10_000), { verdict: 'down', detail: 'connection refused' })
     })
 
     t.test('a server that resets is down', async t => {
@@ -79,13 +81,4 @@ export function probeContract({ name, make, healthy, listen }: ProbeCase): void 
       t.ok(verdict === 'down' || detail === 'connected')
     })
   })
-}
-
-/** A port on which nobody listens. */
-export async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
-  const address = server.address()
-  await new Promise(resolve => server.close(resolve))
-  return typeof address === 'object' && address !== null ? address.port : 0
 }

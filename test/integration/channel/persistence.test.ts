@@ -1,7 +1,6 @@
 /** Real engines and a controller: a client has one server, whichever engine it comes to. */
 import { createServer, type Server } from 'node:http'
 import { once } from 'node:events'
-import type { AddressInfo } from 'node:net'
 import t, { type Test } from 'tap'
 import type { Engine } from '#engine/engine.ts'
 import { hashText, slotOf } from '#engine/dataplane/balance/consistent-hash.ts'
@@ -30,8 +29,8 @@ async function aServer(t: Test, name: string) {
     await once(server, 'listening')
     return server
   }
-  let server = await open(0)
-  const { port } = server.address() as AddressInfo
+  const [port] = (await freePorts(1)) as [number]
+  let server = await open(port)
   const close = (): void => {
     server.close()
     server.closeAllConnections()

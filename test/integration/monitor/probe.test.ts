@@ -11,6 +11,7 @@ import type { ProbeResult, ProbeServices } from '#engine/monitor/probe.ts'
 import type { ProbeSpec, UpstreamTlsSpec } from '#model/snapshot/snapshot.ts'
 import { at, probeContract, serve } from '#test/contract/monitor.ts'
 import { dnsAnswer } from '#test/support/dns-answer.ts'
+import { freePorts } from '#test/support/ports.ts'
 import { until } from '#test/support/wait.ts'
 import { selfSigned } from '#test/support/self-signed.ts'
 
@@ -187,11 +188,12 @@ t.test('http and tcp hear how much a server can take', async t => {
 
 t.test('dns asks over UDP, and over TCP when the answer is cut off', async t => {
   const record = { type: 1, data: Buffer.from([10, 0, 0, 1]) }
+  // One number for both protocols, and so not one of those that the kernel gives to clients of either.
+  const [port] = (await freePorts(1)) as [number]
   const socket = createSocket('udp4')
-  socket.bind(0, '127.0.0.1')
+  socket.bind(port, '127.0.0.1')
   await once(socket, 'listening')
   t.teardown(() => socket.close())
-  const { port } = socket.address()
   let isTruncated = false
   socket.on('message', (query, from) => {
     // An answer to another question does not count.
