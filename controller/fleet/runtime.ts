@@ -188,10 +188,9 @@ export function makeRuntime(options: RuntimeOptions): Runtime {
     return { state: 'OPER_DOWN', reasons: [...reasons, ...poolReasons, ...disabled] }
   }
 
-  /** Without a pool a service still answers by its rules, or by a redirect to HTTPS. */
+  /** Without a pool a service still answers by its rules, its scripts, or by a redirect to HTTPS. */
   function answersByItself({ body }: StoredResource): boolean {
-    const policies = body['http_policies']
-    if (Array.isArray(policies) && policies.length > 0) return true
+    if ([body['http_policies'], body['vs_datascripts']].some(list => Array.isArray(list) && list.length > 0)) return true
     const ref = body['application_profile_ref']
     const profile = typeof ref === 'string' ? store.get('applicationprofile', ref) : undefined
     return profile !== undefined && filled('applicationprofile', profile.body).http_profile?.http_to_https === true
@@ -244,7 +243,7 @@ export function makeRuntime(options: RuntimeOptions): Runtime {
 
   const nameOf = (engine: Engine): string => roster.resource(engine.uuid)?.name ?? engine.uuid
 
-  /** Everything of one kind that a thing leads to, through groups and policies. */
+  /** Everything of one kind that a thing leads to, through groups, policies and script sets. */
   function poolsOf(virtualService: string): string[] {
     return reach(virtualService, uuid => store.referencesOf(uuid).map(ref => [ref.toKind, ref.toUuid]), 'pool')
   }
@@ -523,7 +522,7 @@ const heldReason = ({ runningRevision, knownRevision }: Held): string =>
 function reach(from: string, next: (uuid: string) => (readonly [kind: KindName, uuid: string])[], wanted: KindName): string[] {
   const seen = new Set([from])
   const found: string[] = []
-  const through: readonly KindName[] = ['poolgroup', 'httppolicyset']
+  const through: readonly KindName[] = ['poolgroup', 'httppolicyset', 'vsdatascriptset']
   const visit = (uuid: string): void => {
     for (const [kind, target] of next(uuid)) {
       if (seen.has(target)) continue
