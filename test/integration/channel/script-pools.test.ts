@@ -37,7 +37,7 @@ for (const [what, field, toKind] of [
     t.teardown(fleet.fleet.onStateChange(change => void changes.push(change)))
     await fleet.put('pool', 'pool-1', pool('10.0.0.1', false))
     await until('it is told', () => changes.some(({ uuid }) => uuid === 'virtualservice-1'))
-    t.match(status(), { state: 'OPER_DOWN', reason: ['every server of pool gold is disabled', 'pool gold is disabled'] })
+    t.match(status(), { state: 'OPER_DOWN', reason: ['every server of pool gold is disabled'] })
   })
 
 t.test('a service that has scripts and no pool answers by itself', async t => {
