@@ -15,13 +15,14 @@ const EMPTY = -1
  */
 export function consistentHash(by: Extract<BalanceSpec, { is: 'consistent-hash' }>['by'], header: string | null): Balancer {
   const keyOf = keyFor(by, header?.toLowerCase() ?? '')
-  const table = new Int32Array(SLOTS)
+  /** A quarter of a megabyte: made by the first pick, which most pools never ask for. */
+  let table: Int32Array | undefined
   let known: readonly Candidate[] | undefined
   let seeds: readonly number[] = []
   return {
     pick: <C extends Candidate>(candidates: readonly C[], question: Question): C | undefined => {
-      if (candidates !== known) {
-        table.fill(EMPTY)
+      if (table === undefined || candidates !== known) {
+        table = (table ?? new Int32Array(SLOTS)).fill(EMPTY)
         seeds = candidates.map(candidate => hashText(candidate.id))
         known = candidates
       }
