@@ -4,7 +4,7 @@ import type { bandwidth } from '#model/resource/bandwidth.ts'
 import type { rateProfile, ruleRateProfile } from '#model/resource/ratelimit.ts'
 import type { BandwidthSpec, LimitAction, RateLimitSpec, RequestRule, VirtualServicePart } from '#model/snapshot/snapshot.ts'
 import { bodyOf, statusNumber } from './pool.ts'
-import { redirectOf } from './redirect.ts'
+import { redirectOf, type PieceRule } from './redirect.ts'
 
 type Profile = FilledShape<typeof rateProfile> | FilledShape<typeof ruleRateProfile>
 type Key = RateLimitSpec['key'][number]
@@ -24,7 +24,8 @@ const keyOf = {
   RATE_KEY_METHOD: 'method'
 } as const
 
-export function limitOf(profile: Profile, named: { readonly id: string; readonly name: string }): RateLimitSpec {
+/** `rule`: the one whose limit it is. */
+export function limitOf(profile: Profile, named: { readonly id: string; readonly name: string }, rule?: PieceRule): RateLimitSpec {
   const { rate_limiter: limiter, http_header: header, http_cookie: cookie, jwt_claim: claim } = profile
   const keys = new Set<(typeof keyOf)[keyof typeof keyOf]>((profile.key ?? []).map(key => keyOf[key]))
   if ('per_client_ip' in profile && profile.per_client_ip) keys.add('client-address')
@@ -40,7 +41,7 @@ export function limitOf(profile: Profile, named: { readonly id: string; readonly
     periodS: limiter.period,
     burst: burstOf(limiter),
     key: [...[...keys].map(by => ({ by })), ...byName],
-    action: actionOf(profile.action),
+    action: actionOf(profile.action, rule),
     isLogOnly: profile.log_only,
     ...(profile.quota === undefined
       ? {}
@@ -98,7 +99,7 @@ export function withShares<T extends Limited>(part: T, engines: number, seed: ()
   }
 }
 
-function actionOf({ type, status_code: status, file, redirect }: Profile['action']): LimitAction {
+function actionOf({ type, status_code: status, file, redirect }: Profile['action'], rule: PieceRule | undefined): LimitAction {
   switch (type) {
     case 'RL_ACTION_NONE':
       return { is: 'report' }
@@ -110,6 +111,6 @@ function actionOf({ type, status_code: status, file, redirect }: Profile['action
     case 'RL_ACTION_LOCAL_RSP':
       return { is: 'respond', status: statusNumber(status), ...bodyOf(file) }
     case 'RL_ACTION_REDIRECT':
-      return redirect === undefined ? { is: 'close' } : redirectOf(redirect)
+      return redirect === undefined ? { is: 'close' } : redirectOf(redirect, rule)
   }
 }

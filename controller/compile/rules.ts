@@ -8,7 +8,7 @@ import type { HeaderAction, NetworkRule, RequestRule, ResponseRule, RewriteSpec,
 import { limitOf } from './limit.ts'
 import { clientRanges, matchOf, statusRanges } from './match.ts'
 import { bodyOf, serverId, statusNumber, targetOf } from './pool.ts'
-import { locationOf, redirectOf, tokensOf } from './redirect.ts'
+import { locationOf, redirectOf, tokensOf, type PieceRule } from './redirect.ts'
 import type { Read, Reader } from './resources.ts'
 
 type Ordered = { readonly index: number; readonly enable: boolean }
@@ -58,7 +58,7 @@ export function httpRules(reader: Reader, references: FilledKind['virtualservice
         status: statusRanges(rule.match?.status),
         headerActions: headerActionsOf(rule.hdr_action),
         isLogged: rule.log,
-        ...(rule.loc_hdr_action === undefined ? {} : { location: locationOf(rule.loc_hdr_action) })
+        ...(rule.loc_hdr_action === undefined ? {} : { location: locationOf(rule.loc_hdr_action, { reader, match: rule.match }) })
       }))
     )
   }
@@ -74,13 +74,18 @@ function securityRuleOf(reader: Reader, policy: Policy, rule: FilledShape<typeof
     match: matchOf(reader, rule.match),
     headerActions: [],
     rewrite: null,
-    action: securityActionOf(rule.action, { id: `${policy.uuid}/security/${rule.name}`, name: `${policy.name}/${rule.name}` }),
+    action: securityActionOf(
+      rule.action,
+      { reader, match: rule.match },
+      { id: `${policy.uuid}/security/${rule.name}`, name: `${policy.name}/${rule.name}` }
+    ),
     isLogged: rule.log
   }
 }
 
 function securityActionOf(
   action: FilledShape<typeof securityRule>['action'],
+  pieces: PieceRule,
   rule: { readonly id: string; readonly name: string }
 ): RuleAction | null {
   switch (action.action) {
@@ -91,7 +96,7 @@ function securityActionOf(
     case 'HTTP_SECURITY_ACTION_SEND_RESPONSE':
       return { is: 'respond', status: statusNumber(action.status_code ?? '403'), ...bodyOf(action.file) }
     case 'HTTP_SECURITY_ACTION_RATE_LIMIT':
-      return action.rate_profile === undefined ? null : { is: 'rate-limit', limit: limitOf(action.rate_profile, rule) }
+      return action.rate_profile === undefined ? null : { is: 'rate-limit', limit: limitOf(action.rate_profile, rule, pieces) }
     case 'HTTP_SECURITY_ACTION_REDIRECT_TO_HTTPS': {
       const port = action.https_port === undefined || action.https_port === 443 ? null : action.https_port
       return { is: 'redirect', status: 302, protocol: 'https', port, host: null, path: null, keepsQuery: true }
@@ -100,16 +105,17 @@ function securityActionOf(
 }
 
 function requestRuleOf(reader: Reader, policy: Policy, rule: FilledShape<typeof requestRule>): RequestRule {
+  const pieces: PieceRule = { reader, match: rule.match }
   return {
     id: `${policy.uuid}/request/${rule.index}`,
     name: `${policy.name}/${rule.name}`,
     phase: 'request',
     match: matchOf(reader, rule.match),
     headerActions: headerActionsOf(rule.hdr_action),
-    rewrite: rule.rewrite_url_action === undefined ? null : rewriteOf(rule.rewrite_url_action),
+    rewrite: rule.rewrite_url_action === undefined ? null : rewriteOf(rule.rewrite_url_action, pieces),
     action:
       rule.redirect_action !== undefined
-        ? redirectOf(rule.redirect_action)
+        ? redirectOf(rule.redirect_action, pieces)
         : rule.switching_action === undefined
           ? null
           : switchingOf(reader, rule.switching_action),
@@ -132,11 +138,11 @@ function switchingOf(reader: Reader, action: FilledShape<typeof switchingAction>
   return { is: 'switch', target, serverId: serverId(host, server.port ?? body.default_server_port) }
 }
 
-function rewriteOf({ host_hdr: host, path, query }: FilledShape<typeof rewriteAction>): RewriteSpec {
+function rewriteOf({ host_hdr: host, path, query }: FilledShape<typeof rewriteAction>, rule: PieceRule): RewriteSpec {
   const added = query?.add_string
   return {
-    host: tokensOf(host, '.'),
-    path: tokensOf(path, '/'),
+    host: tokensOf(host, '.', rule),
+    path: tokensOf(path, '/', rule),
     query: query === undefined ? null : { keepsExisting: query.keep_query, add: added === undefined || added === '' ? null : added }
   }
 }

@@ -10,14 +10,16 @@ export const MAX_PATTERN_CHARACTERS = 256
 const escapable = 'bBcdDfnrsStuvwWx'
 /** V8's own flag. */
 const LINEAR = 'l'
-const UPPER_A = 65
-const UPPER_Z = 90
-const TO_LOWER = 32
+/** The two cases of ASCII: paths and queries have no other letters. */
+const cases = [
+  { first: 65, last: 90, toOther: 32 },
+  { first: 97, last: 122, toOther: -32 }
+] as const
 
 /**
  * Compiles a pattern for matching in linear time.
  *
- * Shapes  isCaseSensitive: when false the pattern expects a text in lower case, because V8's linear engine has no flag `i`
+ * Shapes  isCaseSensitive: when false each letter stands for both of its cases, because V8's linear engine has no flag `i`
  * Throws  SyntaxError that says in words what the pattern may not have
  * Cost    of a match: O(pattern x text)
  */
@@ -73,10 +75,12 @@ function atomAt(source: string, i: number): Atom {
   return { raw, code: /[A-Za-z0-9]/.test(raw[1] ?? '') ? undefined : raw.charCodeAt(1) }
 }
 
-const isUpper = (code: number | undefined): code is number => code !== undefined && code >= UPPER_A && code <= UPPER_Z
-const lower = ({ raw, code }: Atom): string => (isUpper(code) ? String.fromCharCode(code + TO_LOWER) : raw)
+const both = ({ raw, code = 0 }: Atom): string => {
+  const own = cases.find(({ first, last }) => code >= first && code <= last)
+  return own === undefined ? raw : `[${raw}${String.fromCharCode(code + own.toOther)}]`
+}
 
-/** The same pattern for texts in lower case. */
+/** The same pattern for letters of either case. */
 function folded(source: string): string {
   let out = ''
   for (let i = 0; i < source.length;) {
@@ -90,14 +94,14 @@ function folded(source: string): string {
       i = set.end
     } else {
       const atom = atomAt(source, i)
-      out += lower(atom)
+      out += both(atom)
       i += atom.raw.length
     }
   }
   return out
 }
 
-/** A set keeps what it has and gains the small letters of its capitals, so that a negated one loses them too. */
+/** A set keeps what it has and gains the other case of its letters, so that a negated one loses them too. */
 function foldedSet(source: string, start: number): { readonly text: string; readonly end: number } {
   let i = source[start + 1] === '^' ? start + 2 : start + 1
   let text = source.slice(start, i)
@@ -110,9 +114,11 @@ function foldedSet(source: string, start: number): { readonly text: string; read
     text += isRange ? `${from.raw}-${to.raw}` : from.raw
     if (isRange) i += 1 + to.raw.length
     if (from.code === undefined || to.code === undefined) continue
-    const first = Math.max(from.code, UPPER_A)
-    const last = Math.min(to.code, UPPER_Z)
-    if (first <= last) gained += `${String.fromCharCode(first + TO_LOWER)}-${String.fromCharCode(last + TO_LOWER)}`
+    for (const { first, last, toOther } of cases) {
+      const start = Math.max(from.code, first)
+      const end = Math.min(to.code, last)
+      if (start <= end) gained += `${String.fromCharCode(start + toOther)}-${String.fromCharCode(end + toOther)}`
+    }
   }
   // A hyphen that ends the set must go on to end it.
   if (gained !== '' && text.endsWith('-') && !text.endsWith('\\-')) text = `${text.slice(0, -1)}\\-`

@@ -231,7 +231,10 @@ export const httppolicyset = defineKind({
     for (const policy of ['http_security_policy', 'http_request_policy', 'http_response_policy'] as const)
       violations.push(...orderViolations(body[policy]?.rules ?? [], `/${policy}/rules`))
     for (const [i, rule] of (body.http_security_policy?.rules ?? []).entries())
-      violations.push(...matchViolations(rule.match, `/http_security_policy/rules/${i}/match`, context), ...securityViolations(rule, i))
+      violations.push(
+        ...matchViolations(rule.match, `/http_security_policy/rules/${i}/match`, context),
+        ...securityViolations(rule, i, context)
+      )
     for (const [i, rule] of (body.http_request_policy?.rules ?? []).entries())
       violations.push(
         ...matchViolations(rule.match, `/http_request_policy/rules/${i}/match`, context),
@@ -241,8 +244,8 @@ export const httppolicyset = defineKind({
       violations.push(
         ...matchViolations(rule.match, `/http_response_policy/rules/${i}/match`, context),
         ...headerViolations(rule.hdr_action, `/http_response_policy/rules/${i}/hdr_action`),
-        ...uriViolations(rule.loc_hdr_action?.host, `/http_response_policy/rules/${i}/loc_hdr_action/host`),
-        ...uriViolations(rule.loc_hdr_action?.path, `/http_response_policy/rules/${i}/loc_hdr_action/path`)
+        ...uriViolations(rule.loc_hdr_action?.host, `/http_response_policy/rules/${i}/loc_hdr_action/host`, { match: rule.match, context }),
+        ...uriViolations(rule.loc_hdr_action?.path, `/http_response_policy/rules/${i}/loc_hdr_action/path`, { match: rule.match, context })
       )
     return violations
   }
@@ -264,13 +267,13 @@ export function orderViolations(rules: readonly { readonly index: number; readon
   return violations
 }
 
-function securityViolations({ action }: FilledShape<typeof securityRule>, index: number): Violation[] {
+function securityViolations({ action, match }: FilledShape<typeof securityRule>, index: number, context: CheckContext): Violation[] {
   const pointer = `/http_security_policy/rules/${index}/action`
   if (action.action === 'HTTP_SECURITY_ACTION_SEND_RESPONSE' && action.status_code === undefined)
     return [{ pointer: `${pointer}/status_code`, message: `is required, because action is ${action.action}` }]
   if (action.action === 'HTTP_SECURITY_ACTION_RATE_LIMIT' && action.rate_profile === undefined)
     return [{ pointer: `${pointer}/rate_profile`, message: `is required, because action is ${action.action}` }]
-  return rateViolations(action.rate_profile, `${pointer}/rate_profile`, false)
+  return rateViolations(action.rate_profile, `${pointer}/rate_profile`, { match, context })
 }
 
 function headerViolations(actions: readonly FilledShape<typeof headerAction>[] | undefined, pointer: string): Violation[] {
@@ -301,12 +304,13 @@ function hasServer({ pool_ref: ref, server }: FilledShape<typeof switchingAction
 function requestViolations(rule: FilledShape<typeof requestRule>, pointer: string, context: CheckContext): Violation[] {
   const violations = headerViolations(rule.hdr_action, `${pointer}/hdr_action`)
   const say = (at: string, message: string): number => violations.push({ pointer: pointer + at, message })
+  const source = { match: rule.match, context }
   if (rule.redirect_action !== undefined && rule.switching_action !== undefined)
     say('/switching_action', 'must not be there beside redirect_action')
   for (const part of ['host', 'path'] as const)
-    violations.push(...uriViolations(rule.redirect_action?.[part], `${pointer}/redirect_action/${part}`))
+    violations.push(...uriViolations(rule.redirect_action?.[part], `${pointer}/redirect_action/${part}`, source))
   for (const part of ['host_hdr', 'path'] as const)
-    violations.push(...uriViolations(rule.rewrite_url_action?.[part], `${pointer}/rewrite_url_action/${part}`))
+    violations.push(...uriViolations(rule.rewrite_url_action?.[part], `${pointer}/rewrite_url_action/${part}`, source))
   const switching = rule.switching_action
   if (switching === undefined) return violations
   if (switching.action === 'HTTP_SWITCHING_SELECT_POOL' && switching.pool_ref === undefined)

@@ -188,7 +188,8 @@ export const responseMatchTarget = shape('match', {
   rsp_hdrs: list(each(headerMatch), 'Headers of the answer; all must match.', { maxItems: 100 })
 })
 
-type Matched = FilledShape<typeof matchTarget> | FilledShape<typeof responseMatchTarget> | undefined
+/** Undefined matches everything. */
+export type Matched = FilledShape<typeof matchTarget> | FilledShape<typeof responseMatchTarget> | undefined
 
 /** A comparison needs something to compare with, and a pattern must be one that engines can run. */
 export function matchViolations(match: Matched, pointer: string, context: CheckContext): Violation[] {

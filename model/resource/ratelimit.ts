@@ -1,7 +1,7 @@
 /** How often something may happen, and what becomes of what is too much. */
 import { flag, headerName, integer, list, localFile, localStatus, nested, oneOf, shape, text } from './common.ts'
 import type { FilledShape } from './field.ts'
-import { redirectAction, uriViolations } from './redirect.ts'
+import { redirectAction, uriViolations, type PieceSource } from './redirect.ts'
 import type { Violation } from './violation.ts'
 
 export const rateLimiter = shape('rate limiter', {
@@ -66,8 +66,12 @@ export const ruleRateProfile = shape('rate profile', {
 
 type Profile = FilledShape<typeof rateProfile> | FilledShape<typeof ruleRateProfile>
 
-/** An action must carry what its type needs; connections have neither paths nor headers. */
-export function rateViolations(profile: Profile | undefined, pointer: string, isOfConnections: boolean): Violation[] {
+/**
+ * An action must carry what its type needs; connections have neither paths nor headers.
+ *
+ * Shapes  of: a rule, with what it matches by; what is counted for a whole virtual service
+ */
+export function rateViolations(profile: Profile | undefined, pointer: string, of: PieceSource | 'requests' | 'connections'): Violation[] {
   if (profile === undefined) return []
   const violations: Violation[] = []
   const say = (at: string, message: string): number => violations.push({ pointer: pointer + at, message })
@@ -75,8 +79,10 @@ export function rateViolations(profile: Profile | undefined, pointer: string, is
   if (action.type === 'RL_ACTION_REDIRECT' && action.redirect === undefined)
     say('/action/redirect', `is required, because type is ${action.type}`)
   for (const part of ['host', 'path'] as const)
-    violations.push(...uriViolations(action.redirect?.[part], `${pointer}/action/redirect/${part}`))
-  if (!isOfConnections) return violations
+    violations.push(
+      ...uriViolations(action.redirect?.[part], `${pointer}/action/redirect/${part}`, typeof of === 'string' ? undefined : of)
+    )
+  if (of !== 'connections') return violations
   if (action.type === 'RL_ACTION_LOCAL_RSP' || action.type === 'RL_ACTION_REDIRECT')
     say('/action/type', 'must close, drop or reset: a connection has no answer')
   for (const [i, key] of (profile.key ?? []).entries())

@@ -344,8 +344,8 @@ function ownRules(body: FilledVirtualService, context: CheckContext): Violation[
   if (type !== 'APPLICATION_PROFILE_TYPE_HTTP' && (body.vs_datascripts ?? []).length > 0)
     say('/vs_datascripts', 'needs an HTTP application profile')
   violations.push(
-    ...rateViolations(body.requests_rate_limit, '/requests_rate_limit', false),
-    ...rateViolations(body.connections_rate_limit, '/connections_rate_limit', true),
+    ...rateViolations(body.requests_rate_limit, '/requests_rate_limit', 'requests'),
+    ...rateViolations(body.connections_rate_limit, '/connections_rate_limit', 'connections'),
     ...corsViolations(body.cors_policy),
     ...contentRewriteViolations(body.content_rewrite, context),
     ...virtualHostViolations(body, context),

@@ -432,11 +432,32 @@ export type RuleAction =
   /** Goes on with the next rule within the limit. */
   | { readonly is: 'rate-limit'; readonly limit: RateLimitSpec }
 
-/** Pieces joined: literals, or segments taken from the request's host or path (Avi's URIParam tokens; `end` 65535 = to the end). */
+/** Pieces joined: literals, segments of the request's host or path, and what the rule's own match found (Avi's URIParam tokens; `end` 65535 = to the end). */
 export type TokenString = readonly (
   | { readonly literal: string }
   | { readonly from: 'host' | 'path'; readonly start: number; readonly end: number }
+  | CaughtToken
+  | PairToken
 )[]
+
+/** What groups of the first pattern that matches have caught; group 0 is all that it matched. */
+export interface CaughtToken {
+  readonly from: 'caught'
+  readonly of: 'path' | 'query'
+  readonly patterns: readonly string[]
+  readonly isCaseSensitive: boolean
+  readonly start: number
+  readonly end: number
+}
+
+/** The value of the first pair whose key matches. */
+export interface PairToken {
+  readonly from: 'pair'
+  readonly of: 'path' | 'query'
+  readonly operator: StringMatch['operator']
+  readonly isCaseSensitive: boolean
+  readonly pairs: readonly (readonly [key: string, value: string])[]
+}
 
 export interface RewriteSpec {
   readonly host: TokenString | null

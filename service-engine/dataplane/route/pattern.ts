@@ -15,12 +15,27 @@ const SEARCH_FLAGS = 'lg'
  *         pattern, because neither `matches` nor `does not` would be a safe answer
  */
 export function compilePattern(source: string, isCaseSensitive: boolean): (text: string) => boolean {
-  setFlagsFromString('--enable-experimental-regexp-engine')
-  const pattern = linearPattern(source, isCaseSensitive)
-  const maxLength = Math.floor(MAX_WORK / Math.max(1, source.length))
+  const pattern = compileLinear(source, isCaseSensitive)
+  const check = lengthCheck(source)
   return text => {
-    if (text.length > maxLength) throw new Fault('DOWNSTREAM_TARGET_TOO_LONG', `more than ${maxLength} characters for a pattern of a rule`)
-    return pattern.test(isCaseSensitive ? text : text.toLowerCase())
+    check(text)
+    return pattern.test(text)
+  }
+}
+
+/**
+ * Compiles a pattern to what its groups catch.
+ *
+ * Returns of the first match all of it, then its groups, '' for one that took no part; null: there is no match
+ * Throws  as `compilePattern` does
+ */
+export function compileGroups(source: string, isCaseSensitive: boolean): (text: string) => readonly string[] | null {
+  const pattern = compileLinear(source, isCaseSensitive)
+  const check = lengthCheck(source)
+  return text => {
+    check(text)
+    const found: readonly (string | undefined)[] | null = pattern.exec(text)
+    return found === null ? null : found.map((group = '') => group)
   }
 }
 
@@ -30,6 +45,17 @@ export function compilePattern(source: string, isCaseSensitive: boolean): (text:
  * Throws  SyntaxError on one that cannot run in linear time
  */
 export function compileSearch(source: string): RegExp {
+  return new RegExp(compileLinear(source, true).source, SEARCH_FLAGS)
+}
+
+function compileLinear(source: string, isCaseSensitive: boolean): RegExp {
   setFlagsFromString('--enable-experimental-regexp-engine')
-  return new RegExp(linearPattern(source, true).source, SEARCH_FLAGS)
+  return linearPattern(source, isCaseSensitive)
+}
+
+function lengthCheck(source: string): (text: string) => void {
+  const maxLength = Math.floor(MAX_WORK / Math.max(1, source.length))
+  return text => {
+    if (text.length > maxLength) throw new Fault('DOWNSTREAM_TARGET_TOO_LONG', `more than ${maxLength} characters for a pattern of a rule`)
+  }
 }

@@ -5,7 +5,7 @@ import type { Answer, Exchange, Verdict } from '../exchange/exchange.ts'
 import { headerOf } from '../exchange/headers.ts'
 import type { Rates } from '../exchange/rates.ts'
 import { claimOf } from './claim.ts'
-import { locationOf } from './location.ts'
+import { compileRedirect } from './location.ts'
 import { cookiesOf } from './match.ts'
 
 const NS_PER_S = 1_000_000_000
@@ -50,6 +50,7 @@ export function compileRateLimit(spec: RateLimitSpec, rates: Rates): (exchange: 
   }
   const quota = quotaToCount(spec)
   const use = quota === undefined ? undefined : rates.openQuota(quota)
+  const locationOf = action.is === 'redirect' ? compileRedirect(action) : undefined
   return exchange => {
     const key = parts.length === 0 ? '' : keyOf(exchange)
     let waitNs = take(key)
@@ -68,7 +69,7 @@ export function compileRateLimit(spec: RateLimitSpec, rates: Rates): (exchange: 
     }
     exchange.rule = spec.name
     if (action.is === 'respond') return refusal(policy(spec), action, waitNs)
-    if (action.is === 'redirect') return redirect(action.status, locationOf(action, exchange))
+    if (action.is === 'redirect' && locationOf !== undefined) return redirect(action.status, locationOf(exchange))
     return { is: 'close', reason: `over the rate limit ${spec.name}` }
   }
 }

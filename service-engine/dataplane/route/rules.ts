@@ -4,11 +4,12 @@ import { atOnce, type Steps } from '../exchange/build-steps.ts'
 import { PASS, type Exchange, type RuleBook, type Verdict } from '../exchange/exchange.ts'
 import { removeHeader, setHeader } from '../exchange/headers.ts'
 import type { Rates } from '../exchange/rates.ts'
-import { escaped, locationOf, moveLocation, pathOf, withSlash } from './location.ts'
+import { compileMove, compileRedirect, escaped, pathOf, withSlash } from './location.ts'
 import { matchInSteps, type NamedTest } from './match.ts'
 import { RuleIndex } from './rule-index.ts'
 import { compileRateLimit } from './rate-limit.ts'
-import { compileText, joinTokens } from './text.ts'
+import { compilePieces } from './pieces.ts'
+import { compileText } from './text.ts'
 import { normalizeTarget } from './path.ts'
 
 /** What a walk over the rules saw, for explaining it. */
@@ -161,23 +162,28 @@ function compileAction(action: RuleAction, rates: Rates | undefined): (exchange:
       const answer: Verdict = { is: 'answer', status: action.status, reason: '', headers, body }
       return () => answer
     }
-    case 'redirect':
+    case 'redirect': {
+      const locationOf = compileRedirect(action)
       return exchange => ({
         is: 'answer',
         status: action.status,
         reason: '',
-        headers: ['location', locationOf(action, exchange)],
+        headers: ['location', locationOf(exchange)],
         body: Buffer.alloc(0)
       })
+    }
   }
 }
 
 function compileRewrite(spec: RewriteSpec): (exchange: Exchange) => Verdict | undefined {
+  const makeHost = spec.host === null ? undefined : compilePieces(spec.host, '.')
+  const makePath = spec.path === null ? undefined : compilePieces(spec.path, '/')
   return exchange => {
     const { request } = exchange
-    if (spec.host !== null) request.authority = escaped(joinTokens(spec.host, request))
-    if (spec.path === null && spec.query === null) return undefined
-    const path = spec.path === null ? pathOf(request.target) : withSlash(joinTokens(spec.path, request))
+    // Of pieces that were not found no host can be made.
+    if (makeHost !== undefined) request.authority = escaped(makeHost(request, request)) || request.authority
+    if (makePath === undefined && spec.query === null) return undefined
+    const path = makePath === undefined ? pathOf(request.target) : withSlash(makePath(request, request))
     const queries = [spec.query?.keepsExisting === false ? '' : queryOf(request.target), spec.query?.add ?? ''].filter(part => part !== '')
     const made = normalizeTarget(escaped(queries.length === 0 ? path : `${path}?${queries.join('&')}`))
     if (typeof made === 'string') return { is: 'answer', status: 400, reason: '', headers: [], body: Buffer.alloc(0) }
@@ -222,6 +228,7 @@ function compileHeaderActions(actions: readonly HeaderAction[]): HeaderChange | 
 function* compileResponseRule(rule: ResponseRule): Steps<(exchange: Exchange) => void> {
   const parts = rule.match === null ? [] : yield* matchInSteps(rule.match, false)
   const change = compileHeaderActions(rule.headerActions)
+  const move = rule.location === undefined ? undefined : compileMove(rule.location)
   return exchange => {
     const { response } = exchange
     if (response === null) return
@@ -229,6 +236,6 @@ function* compileResponseRule(rule: ResponseRule): Steps<(exchange: Exchange) =>
     for (const part of parts) if (!part.test(exchange)) return
     if (rule.isLogged) exchange.isLogged = true
     change?.(exchange, response.headers)
-    if (rule.location !== undefined) moveLocation(rule.location, response.headers)
+    move?.(exchange, response.headers)
   }
 }

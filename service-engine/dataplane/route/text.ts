@@ -1,29 +1,6 @@
-/** Text that rules make from a request: tokens of host and path, and variables in header values. */
-import type { TokenString } from '#model/snapshot/snapshot.ts'
+/** Variables in header values, made from an exchange. */
 import type { ClientCertificateText, Exchange } from '../exchange/exchange.ts'
 import { headerOf } from '../exchange/headers.ts'
-
-/** To the end of the host or path. */
-const TO_THE_END = 65_535
-
-/**
- * Joins literals and pieces of a host (parts between dots) or path (segments), usually the request's.
- *
- * Shapes  start, end: from 0, both inclusive; beyond the last one there is nothing
- */
-export function joinTokens(tokens: TokenString, from: { readonly host: string; readonly path: string }): string {
-  let text = ''
-  for (const token of tokens) {
-    if ('literal' in token) text += token.literal
-    else {
-      const isHost = token.from === 'host'
-      const pieces = isHost ? from.host.split('.') : from.path.slice(1).split('/')
-      const end = token.end >= TO_THE_END ? pieces.length : token.end + 1
-      text += pieces.slice(token.start, end).join(isHost ? '.' : '/')
-    }
-  }
-  return text
-}
 
 const ofCertificate =
   (of: ClientCertificateText) =>

@@ -74,3 +74,73 @@ t.test('a pool that is down is stood in for, and an operator says what an error 
   await load(aSnapshot({ services, pools: [aPool([await closedPort()])], revision: 4 }))
   t.match(await ask(port()), { status: 502, body: /502/ })
 })
+
+t.test('URLs are made of what a pattern caught and of the values of text groups', async t => {
+  const web = await openHttpServer(t, (request, response) => {
+    const location = request.url?.startsWith('/moved') === true ? { location: 'http://inner.test/x/y' } : {}
+    response.writeHead(200, location).end(`${request.headers.host ?? ''} ${request.url ?? ''}`)
+  })
+  const { load, port, bugs } = openTestPlane(t)
+  const caught = (pattern: string, start: number, end: number, of: 'path' | 'query' = 'path') =>
+    ({ from: 'caught', of, patterns: [pattern], isCaseSensitive: false, start, end }) as const
+  const to = { is: 'redirect', status: 302, protocol: 'https', port: null, host: null, path: null, keepsQuery: false } as const
+  const user = '^/u/([^/]+)/(.*)$'
+  const lang = '(^|&)lang=(..)'
+  const keys = { operator: 'begins-with', values: ['/shop', '/shop/new'], isCaseSensitive: false } as const
+  const rules = [
+    aRule({
+      match: { path: regex(user), query: regex(lang) },
+      action: {
+        ...to,
+        host: [caught(user, 1, 1), { literal: '.' }, { literal: 'users.test' }],
+        path: [caught(lang, 2, 2, 'query'), { literal: '/' }, caught(user, 2, 65_535)]
+      }
+    }),
+    aRule({
+      match: { path: keys },
+      action: {
+        ...to,
+        path: [
+          {
+            from: 'pair',
+            of: 'path',
+            operator: 'begins-with',
+            isCaseSensitive: false,
+            pairs: [
+              ['/shop/new', '/2'],
+              ['/shop', '/1']
+            ]
+          }
+        ]
+      }
+    }),
+    aRule({
+      match: { path: regex('^/t/(\\w+)') },
+      rewrite: { host: [caught('^/t/(\\w+)', 1, 1), { literal: '.inner.test' }], path: [caught('^/t/(\\w+)', 0, 0)], query: null }
+    })
+  ]
+  const moved = '^/moved/(\\w+)'
+  const responseRules = [
+    aResponseRule({
+      match: { ...noMatch, path: regex(moved) },
+      location: {
+        protocol: 'https',
+        port: null,
+        host: null,
+        path: [caught(moved, 1, 1), { literal: '/' }, { from: 'path', start: 1, end: 1 }],
+        keepsQuery: true
+      }
+    })
+  ]
+  const services = [aService({ requestRules: rules, responseRules })]
+  t.same(await load(aSnapshot({ services, pools: [aPool([web.port])] })), [])
+  const location = async (path: string): Promise<unknown> => (await ask(port(), { path, headers: { host: 'a.test' } })).headers.location
+  t.equal(await location('/U/Ann/Photos/1?x&Lang=de'), 'https://Ann.users.test/de/Photos/1')
+  t.equal(await location('/u/evil.test%23/x?lang=de'), 'https://evil.test.23.users.test/de/x')
+  t.equal(await location('/u/ann/x'), undefined, 'no rule without the query')
+  t.equal(await location('/Shop/New/x'), 'https://a.test/2')
+  t.equal(await location('/shop'), 'https://a.test/1')
+  t.equal(await location('/moved/here'), 'https://inner.test/here/y')
+  t.equal((await ask(port(), { path: '/T/blue/rest' })).body, 'blue.inner.test /T/blue')
+  t.same(bugs, [])
+})

@@ -23,6 +23,9 @@ t.test('linearPattern without case matches what a pattern with flag i matches', 
   const piece = fc.constantFrom(
     'A',
     'b',
+    '[a-c]',
+    '[^a-b]',
+    '\\x62',
     '[A-C]',
     '[^A-C]',
     '[0-Z]',
@@ -47,11 +50,7 @@ t.test('linearPattern without case matches what a pattern with flag i matches', 
   const seed = 20_261_124
   t.comment(`seed ${seed}`)
   fc.assert(
-    fc.property(
-      pattern,
-      word,
-      (source, text) => linearPattern(source, false).test(text.toLowerCase()) === new RegExp(source, 'i').test(text)
-    ),
+    fc.property(pattern, word, (source, text) => linearPattern(source, false).test(text) === new RegExp(source, 'i').test(text)),
     { seed, numRuns: 2_000 }
   )
 })

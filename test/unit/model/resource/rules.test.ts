@@ -1,6 +1,6 @@
 /** The rules of each kind that need more than one field. */
 import t from 'tap'
-import type { KindName } from '#model/resource/kind.ts'
+import type { JsonObject, KindName } from '#model/resource/kind.ts'
 import { contextOf, document, minimal, pointersOf } from '#test/support/resources.ts'
 
 const v4 = (addr: string): object => ({ addr, type: 'V4' })
@@ -8,6 +8,13 @@ const rule = (more: object): object => ({ name: 'r', index: 1, enable: true, ...
 const request = (more: object): object => ({ name: 'x', http_request_policy: { rules: [rule(more)] } })
 const matching = (match: object): object => request({ match })
 const at = '/http_request_policy/rules/0'
+
+const uri = (...tokens: readonly object[]): object => ({ type: 'URI_PARAM_TYPE_TOKENIZED', tokens })
+const found = ['REGEX', 'REGEX_QUERY', 'STRING_GROUP'].map(name => ({ type: `URI_TOKEN_TYPE_${name}` }))
+const piece = `${at}/redirect_action/path/tokens`
+const redirect = (...tokens: readonly object[]): object => request({ redirect_action: { protocol: 'HTTPS', path: uri(...tokens) } })
+const redirectOf = (match: object, ...tokens: readonly object[]): object =>
+  request({ match, redirect_action: { protocol: 'HTTPS', path: uri(...tokens) } })
 
 const cases: readonly (readonly [kind: KindName, why: string, body: object, pointers: readonly string[]])[] = [
   ['serviceenginegroup', 'minimum above maximum', { min_scaleout_per_vs: 5 }, ['/min_scaleout_per_vs']],
@@ -370,6 +377,69 @@ const cases: readonly (readonly [kind: KindName, why: string, body: object, poin
     }),
     [`${at}/redirect_action/path/tokens/0/str_value`]
   ],
+  ['httppolicyset', 'pieces that a rule without a match has found', redirect(...found), found.map((_, i) => `${piece}/${i}/type`)],
+  [
+    'httppolicyset',
+    'pieces of a match that finds others',
+    redirectOf({ path: { match_criteria: 'BEGINS_WITH', match_str: ['/a'] } }, ...found),
+    found.map((_, i) => `${piece}/${i}/type`)
+  ],
+  [
+    'httppolicyset',
+    'pieces of a match that has them',
+    redirectOf(
+      {
+        path: { match_criteria: 'REGEX_MATCH', string_group_refs: ['stringgroup-pairs'] },
+        query: { match_criteria: 'QUERY_MATCH_REGEX_MATCH', match_str: ['a=(.*)'] }
+      },
+      ...found
+    ),
+    []
+  ],
+  [
+    'httppolicyset',
+    'groups of a pattern the wrong way round',
+    redirectOf(
+      { path: { match_criteria: 'REGEX_MATCH', match_str: ['^/(a)(b)'] } },
+      { type: 'URI_TOKEN_TYPE_REGEX', start_index: 2, end_index: 1 }
+    ),
+    [`${piece}/0/end_index`]
+  ],
+  [
+    'httppolicyset',
+    'values of texts that have none',
+    redirectOf({ path: { match_criteria: 'EQUALS', string_group_refs: ['stringgroup-words'] } }, { type: 'URI_TOKEN_TYPE_STRING_GROUP' }),
+    [`${piece}/0/type`]
+  ],
+  [
+    'httppolicyset',
+    'values of what is not there',
+    redirectOf(
+      { path: { match_criteria: 'DOES_NOT_EQUAL', string_group_refs: ['stringgroup-pairs'] } },
+      { type: 'URI_TOKEN_TYPE_STRING_GROUP' }
+    ),
+    [`${piece}/0/type`]
+  ],
+  [
+    'httppolicyset',
+    'values beside texts that have none',
+    redirectOf(
+      { path: { match_criteria: 'EQUALS', match_str: ['/a'], string_group_refs: ['stringgroup-pairs'] } },
+      { type: 'URI_TOKEN_TYPE_STRING_GROUP' }
+    ),
+    [`${piece}/0/type`]
+  ],
+  [
+    'virtualservice',
+    'a limit of all requests whose redirect takes pieces of a rule',
+    {
+      requests_rate_limit: {
+        rate_limiter: { count: 1, period: 1 },
+        action: { type: 'RL_ACTION_REDIRECT', redirect: { protocol: 'HTTPS', path: uri(...found) } }
+      }
+    },
+    found.map((_, i) => `/requests_rate_limit/action/redirect/path/tokens/${i}/type`)
+  ],
   [
     'httppolicyset',
     'an answer of a security rule without status',
@@ -426,6 +496,8 @@ const context = contextOf([
     name: 'two',
     servers: [{ ip: { addr: '10.0.0.1', type: 'V4' } }, { ip: { addr: '10.0.0.2', type: 'V4' }, port: 8080 }]
   }),
+  document('stringgroup', { name: 'pairs', type: 'SG_TYPE_KEYVAL', kv: [{ key: '/a', value: '/b' }] }),
+  document('stringgroup', { name: 'words', type: 'SG_TYPE_STRING', kv: [{ key: '/a' }] }),
   document('networkprofile', { name: 'udp', profile: { type: 'PROTOCOL_TYPE_UDP_FAST_PATH' } }),
   document('applicationprofile', {
     name: 'telling',
@@ -446,3 +518,13 @@ for (const [kind, why, body, pointers] of cases)
   t.test(`${kind}: ${why}`, async t => {
     t.same(pointersOf(kind, { ...minimal[kind], ...body }, context), pointers)
   })
+
+t.test('stringgroup: texts instead of pairs whose values a rule takes', async t => {
+  const match = { path: { match_criteria: 'EQUALS', string_group_refs: ['stringgroup-pairs'] } }
+  const without = document('httppolicyset', { name: 'x', http_request_policy: { rules: [rule({ match })] } } as JsonObject)
+  const taking = document('httppolicyset', redirectOf(match, { type: 'URI_TOKEN_TYPE_STRING_GROUP' }) as JsonObject)
+  const body = { name: 'pairs', type: 'SG_TYPE_STRING', kv: [{ key: '/a' }] }
+  t.same(pointersOf('stringgroup', body, contextOf([without], 'stringgroup-pairs')), [])
+  t.same(pointersOf('stringgroup', body, contextOf([taking], 'stringgroup-pairs')), ['/type'])
+  t.same(pointersOf('stringgroup', body, contextOf([taking], 'stringgroup-others')), [])
+})

@@ -3,7 +3,7 @@ import type { Match, StringMatch } from '#model/snapshot/snapshot.ts'
 import type { Downstream } from '#engine/dataplane/exchange/exchange.ts'
 import { compileMatch, compileString } from '#engine/dataplane/route/match.ts'
 import { compileRules } from '#engine/dataplane/route/rules.ts'
-import { compileText, joinTokens } from '#engine/dataplane/route/text.ts'
+import { compileText } from '#engine/dataplane/route/text.ts'
 import type { RawHead } from '#engine/dataplane/http/head.ts'
 import { anExchange } from '#test/support/exchange.ts'
 import { aResponseRule, aRule, noMatch } from '#test/support/snapshot.ts'
@@ -140,16 +140,6 @@ t.test('a redirect keeps what it is not told to change, and cannot be made to br
   t.equal(to({ keepsQuery: false, path: [{ literal: 'x' }] }, head), 'http://shop.test:8080/x')
   t.equal(to({ host: [{ literal: 'www.' }, { from: 'host', start: 0, end: 65_535 }] }, head), 'http://www.shop.test/a?b')
   t.equal(to({ path: [{ literal: '/a\r\nset-cookie: x' }] }, head), 'http://shop.test:8080/a%0D%0Aset-cookie:%20x?b')
-})
-
-t.test('joinTokens takes parts of host and path, both ends included', async t => {
-  const exchange = anExchange({ headers: ['Host', 'a.b.c'], target: '/1/2/3' })
-  t.equal(
-    joinTokens([{ from: 'path', start: 0, end: 0 }, { literal: '-' }, { from: 'path', start: 1, end: 65_535 }], exchange.request),
-    '1-2/3'
-  )
-  t.equal(joinTokens([{ from: 'host', start: 1, end: 2 }], exchange.request), 'b.c')
-  t.equal(joinTokens([{ from: 'host', start: 7, end: 9 }], exchange.request), '')
 })
 
 t.test('compileText replaces variables and leaves what is none', async t => {
