@@ -30,7 +30,7 @@ import { watchNames, type LookUp } from './monitor/resolve.ts'
 import { monitorViolations, startMonitors } from './monitor/schedule.ts'
 import type { Holding } from './handover.ts'
 import { LeftPorts, placesOf, portViolations, type ProbePort } from './ports.ts'
-import { ownAddresses } from './vip/addresses.ts'
+import { findNetworkId, ownAddresses } from './vip/addresses.ts'
 import { openForwarding, type ForwardingOptions } from './vip/kernel/forwarding.ts'
 import { openLayer2, type Layer2Options } from './vip/layer2/watch.ts'
 
@@ -288,6 +288,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     return []
   }
 
+  const networkId = findNetworkId()
   const engineSide: EngineSide = {
     applySnapshot,
     judgements: monitors.judgements,
@@ -298,6 +299,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       // What is held moves: it is no address of this host.
       addresses: ownAddresses().filter(address => layer2?.isHeld(address) !== true),
       ...(options.layer2 === undefined ? {} : { peerPort: options.layer2.port }),
+      ...(networkId === undefined ? {} : { networkId }),
       cpuCount: availableParallelism(),
       memoryBytes: totalmem(),
       workers,

@@ -46,6 +46,8 @@ export class Placer {
   #sites: readonly EngineToPlace[] = []
   /** Service -> engines that it leaves, since when. */
   readonly #leaving = new Map<string, Map<string, number>>()
+  /** Service -> engines that are told of it only when an engine of the same host has given up its ports. */
+  #awaited: ReadonlyMap<string, readonly string[]> = new Map()
   #onEngine = new Map<string, readonly string[]>()
   placement: Placement = { assignments: new Map(), unplaced: new Map() }
 
@@ -69,7 +71,7 @@ export class Placer {
   }
 
   get isMoving(): boolean {
-    return this.#leaving.size > 0
+    return this.#leaving.size > 0 || this.#awaited.size > 0
   }
 
   get sites(): readonly EngineToPlace[] {
@@ -161,7 +163,8 @@ export class Placer {
         isUp: engine?.isUsable === true,
         addresses: engine?.row.facts?.addresses ?? [],
         refuses: refusedBy(engine),
-        loadRatio: loadOf(uuid) ?? 0
+        loadRatio: loadOf(uuid) ?? 0,
+        ...(engine?.row.facts?.networkId === undefined ? {} : { network: engine.row.facts.networkId })
       }
     })
     // What is held is not told anything: what is placed there anew would not run.
@@ -175,7 +178,8 @@ export class Placer {
       this.#placed = new Map(this.#services)
     }
     const isLeft = this.#endLeaving(engines)
-    if (isPlaced || isLeft) this.#turnRound()
+    const isFreed = this.#awaitPorts(engines)
+    if (isPlaced || isLeft || isFreed) this.#turnRound()
   }
 
   #placeable(): PlaceableResources {
@@ -284,12 +288,45 @@ export class Placer {
 
   /** Would one that comes to the engine want a port of the one that leaves it? */
   #isNeeded(engineUuid: string, leaving: string, before: Placement['assignments']): boolean {
+    const near = this.#near(engineUuid)
     const ports = new Set((this.#services.get(leaving)?.listeners ?? []).map(({ protocol, port }) => `${protocol} ${port}`))
     for (const [uuid, on] of this.placement.assignments) {
-      if (!on.includes(engineUuid) || before.get(uuid)?.includes(engineUuid) === true) continue
+      if (!on.some(engine => near.has(engine) && before.get(uuid)?.includes(engine) !== true)) continue
       if (this.#services.get(uuid)?.listeners.some(({ protocol, port }) => ports.has(`${protocol} ${port}`)) === true) return true
     }
     return false
+  }
+
+  /** Engines that have their ports in common with this one, and itself. */
+  #near(engineUuid: string): ReadonlySet<string> {
+    const network = this.#sites.find(({ uuid }) => uuid === engineUuid)?.network
+    const near = network === undefined ? [] : this.#sites.filter(site => site.network === network).map(({ uuid }) => uuid)
+    return new Set([engineUuid, ...near])
+  }
+
+  /** What moves from one engine to another of the same host is told to the other when the one has closed its ports. Answers whether that is news. */
+  #awaitPorts(engines: ReadonlyMap<string, Engine>): boolean {
+    const shared = Map.groupBy(
+      this.#sites.filter(({ network }) => network !== undefined),
+      ({ network }) => network
+    )
+    const awaited = new Map<string, readonly string[]>()
+    for (const sites of shared.values()) {
+      if (sites.length < 2) continue
+      for (const { uuid: from } of sites) {
+        const engine = engines.get(from)
+        if (engine?.isLive !== true) continue
+        for (const service of engine.runningIds) {
+          const on = this.placement.assignments.get(service)
+          if (on === undefined || on.includes(from)) continue
+          const to = sites.flatMap(({ uuid }) => (on.includes(uuid) ? [uuid] : []))
+          if (to.length > 0) awaited.set(service, to)
+        }
+      }
+    }
+    const isChanged = JSON.stringify([...awaited]) !== JSON.stringify([...this.#awaited])
+    this.#awaited = awaited
+    return isChanged
   }
 
   #endLeaving(engines: ReadonlyMap<string, Engine>): boolean {
@@ -314,7 +351,8 @@ export class Placer {
       if (list === undefined) onEngine.set(engine, [uuid])
       else list.push(uuid)
     }
-    for (const [uuid, on] of this.placement.assignments) for (const engine of on) add(engine, uuid)
+    for (const [uuid, on] of this.placement.assignments)
+      for (const engine of on) if (this.#awaited.get(uuid)?.includes(engine) !== true) add(engine, uuid)
     for (const [uuid, leaving] of this.#leaving) for (const engine of leaving.keys()) add(engine, uuid)
     this.#onEngine = onEngine
   }

@@ -87,7 +87,7 @@ const takes = {
 /** The engines that joined; `live` says what is known of each now. */
 export function enginesToPlace(
   resources: PlaceableResources,
-  live: (uuid: string) => Pick<EngineToPlace, 'isUp' | 'addresses' | 'refuses' | 'loadRatio'>
+  live: (uuid: string) => Pick<EngineToPlace, 'isUp' | 'addresses' | 'refuses' | 'loadRatio' | 'network'>
 ): EngineToPlace[] {
   return resources.list('serviceengine').map(({ uuid, name, body }) => {
     const engine = filled('serviceengine', body)

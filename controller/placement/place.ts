@@ -31,6 +31,8 @@ export interface EngineToPlace {
   /** What fails together with it: engines on one host, in one zone. Unknown: it fails alone. */
   readonly host?: string
   readonly zone?: string
+  /** Engines with the same one have their ports in common. Unknown: it shares them with nobody. */
+  readonly network?: string
   /** 0..1, how busy it is; counts only between engines with as many virtual services. */
   readonly loadRatio?: number
 }
@@ -76,12 +78,13 @@ const byText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
 /** One engine while services are placed on it. */
 class Site {
   readonly engine: EngineToPlace
-  readonly ports = new Ports()
+  readonly ports: Ports
   readonly #own: ReadonlySet<string>
   count = 0
 
-  constructor(engine: EngineToPlace) {
+  constructor(engine: EngineToPlace, ports: Ports) {
     this.engine = engine
+    this.ports = ports
     this.#own = new Set(engine.addresses.map(canonicalAddress))
   }
 
@@ -230,7 +233,13 @@ class GroupPlacement {
 
   constructor(group: GroupToPlace, engines: readonly EngineToPlace[], services: readonly ServiceToPlace[]) {
     this.#group = group
-    this.#sites = engines.toSorted((a, b) => byText(a.uuid, b.uuid)).map(engine => new Site(engine))
+    const portsOf = new Map<string, Ports>()
+    const portsFor = ({ network }: EngineToPlace): Ports => {
+      const ports = (network === undefined ? undefined : portsOf.get(network)) ?? new Ports()
+      if (network !== undefined) portsOf.set(network, ports)
+      return ports
+    }
+    this.#sites = engines.toSorted((a, b) => byText(a.uuid, b.uuid)).map(engine => new Site(engine, portsFor(engine)))
     const sitesWith = new Map<string, Site[]>()
     for (const site of this.#sites)
       for (const address of new Set(site.engine.addresses.map(canonicalAddress))) {
@@ -253,6 +262,7 @@ class GroupPlacement {
   ): void {
     this.#keep(current)
     this.#fill()
+    const drained = this.#keepDrained(current)
     if (isRebalanced) this.#rebalance()
     for (const candidate of this.#candidates) {
       const { service, placed } = candidate
@@ -260,7 +270,10 @@ class GroupPlacement {
         service.uuid,
         placed.map(({ engine }) => engine.uuid)
       )
-      if (!isDone(candidate)) unplaced.set(service.uuid, this.#whyNot(candidate))
+      const keeper = drained.get(candidate)
+      if (keeper !== undefined)
+        unplaced.set(service.uuid, [`engine ${keeper.engine.name} is drained and keeps it: ${this.#whyNot(candidate).join('; ')}`])
+      else if (!isDone(candidate)) unplaced.set(service.uuid, this.#whyNot(candidate))
       else if (this.#isTogether(candidate))
         unplaced.set(service.uuid, [
           `its engines are on one ${service.apart!.by}: no engine elsewhere in group ${this.#group.name} can take it`
@@ -284,6 +297,26 @@ class GroupPlacement {
         if (this.#fits(candidate, site)) this.#put(candidate, site)
       }
     }
+  }
+
+  /** A service, or an address of its, that nobody else can take stays on an engine that is drained until somebody can. */
+  #keepDrained(current: ReadonlyMap<string, readonly string[]>): ReadonlyMap<Candidate, Site> {
+    const keepers = new Map<Candidate, Site>()
+    const draining = new Map(
+      this.#sites.flatMap(site => (site.engine.isUp && site.engine.takes === 'none' ? [[site.engine.uuid, site]] : []))
+    )
+    if (draining.size === 0) return keepers
+    for (const candidate of this.#candidates) {
+      for (const uuid of current.get(candidate.service.uuid) ?? []) {
+        const site = draining.get(uuid)
+        if (site === undefined || candidate.placed.includes(site)) continue
+        const isNeeded = candidate.placed.length === 0 || unserved(candidate).some(vip => candidate.ownersOf.get(vip)!.includes(site))
+        if (!isNeeded || !this.#fits(candidate, site)) continue
+        this.#put(candidate, site)
+        keepers.set(candidate, site)
+      }
+    }
+    return keepers
   }
 
   /** Could another engine take it? */
@@ -378,14 +411,18 @@ class GroupPlacement {
             if (candidate.owners.size > 0 || candidate.placed.includes(to)) continue
             const at = candidate.placed.indexOf(from)
             candidate.placed.splice(at, 1)
+            // First given back: they may be those of the other as well.
+            from.ports.release(from.socketsOf(candidate))
             const isMoved = this.#fits(candidate, to)
             candidate.placed.splice(at, 0, isMoved ? to : from)
-            if (!isMoved) continue
+            if (!isMoved) {
+              from.ports.claim(from.socketsOf(candidate), candidate.service.name)
+              continue
+            }
             onSite.get(from)!.delete(candidate)
             onSite.get(to)!.add(candidate)
             from.count--
             to.count++
-            from.ports.release(from.socketsOf(candidate))
             to.ports.claim(to.socketsOf(candidate), candidate.service.name)
             return true
           }
@@ -465,7 +502,9 @@ class GroupPlacement {
     return [...holders.values()].map(({ socket, names }) => {
       const listed = [...names].toSorted(byText)
       const more = listed.length > 3 ? ` and ${listed.length - 3} others` : ''
-      return `${socket} is taken by virtual service ${listed.slice(0, 3).join(', ')}${more} ${where}`
+      const isOwn = listed.length === 1 && listed[0] === candidate.service.name
+      const taken = `${socket} is taken by virtual service ${listed.slice(0, 3).join(', ')}${more}`
+      return isOwn ? `${taken} itself, which runs on an engine of the same host: its ports are free once only` : `${taken} ${where}`
     })
   }
 }

@@ -39,6 +39,8 @@ export interface GroupsPort {
 interface Followed {
   memory: ScaleMemory | undefined
   last: Decision | undefined
+  /** Engines that its load asks for, and that it was refused; 0: none was. */
+  refused: number
 }
 
 /** A service makes so much of the traffic of its engines that one more engine takes load off them. */
@@ -104,7 +106,7 @@ export class ServiceScaling {
   #lookAt(service: StoredResource, settings: ScaleSettings, group: FilledServiceEngineGroup): void {
     const { clock, outlook } = this.#options
     const { uuid } = service
-    const followed = this.#followed.get(uuid) ?? { memory: undefined, last: undefined }
+    const followed = this.#followed.get(uuid) ?? { memory: undefined, last: undefined, refused: 0 }
     this.#followed.set(uuid, followed)
     const sample = this.#sampleOf(uuid)
     const aheadMs = (group.autoscale?.predictive_ahead ?? 0) * 60_000
@@ -113,12 +115,18 @@ export class ServiceScaling {
     const decision = decide(sample, settings, followed.memory, clock.nowMs(), prediction)
     followed.last = decision
     if (decision.is !== 'stay' && this.#actionsLeft <= 0) return
+    const before = followed.memory
     followed.memory = decision.memory
     if (group.autoscale?.predictive === true && sample !== undefined) outlook.note(uuid, decision.memory.ownDemand)
     if (decision.is !== 'stay') {
       this.#actionsLeft -= 1
-      this.#carryOut(service, decision)
-    } else if (decision.figures.engines >= settings.most && decision.memory.ownDemand > settings.most * 1.05) {
+      const { isDone, isRefused } = this.#carryOut(service, decision)
+      // A step that was refused is none: there is nothing to cool down from.
+      if (!isDone) followed.memory = { ...decision.memory, outAtMs: before?.outAtMs, inAtMs: before?.inAtMs }
+      followed.refused = decision.is === 'out' && isRefused ? decision.wanted : 0
+    } else if (followed.refused > 0) followed.refused = decision.wanted > decision.figures.engines ? decision.wanted : 0
+    if (decision.is !== 'stay') return
+    if (decision.figures.engines >= settings.most && decision.memory.ownDemand > settings.most * 1.05) {
       this.#held(service, decision, [
         `its load is that of ${decision.figures.demand} engines, and it may run on ${settings.most}: its group or its placement allows no more`
       ])
@@ -156,7 +164,7 @@ export class ServiceScaling {
     }
   }
 
-  #carryOut(service: StoredResource, decision: Decision): void {
+  #carryOut(service: StoredResource, decision: Decision): { readonly isDone: boolean; readonly isRefused: boolean } {
     const { actions, journal } = this.#options
     const { uuid, name } = service
     let before: number | undefined
@@ -173,7 +181,11 @@ export class ServiceScaling {
         problem = error.message
       }
     }
-    if (before === undefined) return this.#held(service, decision, [...decision.reasons, problem ?? ''])
+    const isRefused = problem !== undefined
+    if (before === undefined) {
+      this.#held(service, decision, [...decision.reasons, problem ?? ''])
+      return { isDone: false, isRefused }
+    }
     journal.add(
       { kind: 'virtualservice', uuid, name },
       {
@@ -185,6 +197,7 @@ export class ServiceScaling {
         figures: decision.figures
       }
     )
+    return { isDone: true, isRefused }
   }
 
   #held({ uuid, name }: StoredResource, decision: Decision, reasons: readonly string[]): void {
@@ -200,7 +213,8 @@ export class ServiceScaling {
     const now = clock.nowMs()
     const sites = Map.groupBy(groups.sites(), ({ group }) => group)
     const asked = new Map<string, { places: number; widest: number }>()
-    for (const { group, enginesWanted } of groups.services()) {
+    for (const { uuid, group, enginesWanted: placedFor } of groups.services()) {
+      const enginesWanted = Math.max(placedFor, this.#followed.get(uuid)?.refused ?? 0)
       const sum = asked.get(group) ?? { places: 0, widest: 0 }
       asked.set(group, { places: sum.places + enginesWanted, widest: Math.max(sum.widest, enginesWanted) })
     }

@@ -366,6 +366,7 @@ const agentShapes: Shapes<AgentMessage> = {
     workers: whole,
     purgedSequence: optional(whole),
     peerPort: optional(whole),
+    networkId: optional(name),
     runningRevision: whole,
     runningHash: hash,
     heldParts: list(hash, 400_000),

@@ -225,6 +225,8 @@ export interface Hello {
   readonly heldParts: readonly string[]
   /** Where it takes heartbeats of its peers; left out by one that cannot own addresses. */
   readonly peerPort?: number
+  /** The same for engines that share one host's ports; left out where the host does not tell. */
+  readonly networkId?: string
   /** `http-stock`, `tcp`, `ipv6` ...: what this build and host can do. */
   readonly abilities: readonly string[]
 }

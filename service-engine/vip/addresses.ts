@@ -1,4 +1,5 @@
 /** Which addresses this host owns: what a VIP in HOST mode can be bound to. */
+import { readFileSync, readlinkSync } from 'node:fs'
 import { networkInterfaces, type NetworkInterfaceInfo } from 'node:os'
 
 /**
@@ -15,4 +16,17 @@ export function ownAddresses(interfaces: NodeJS.Dict<NetworkInterfaceInfo[]> = n
   const reachable = all.filter(entry => !entry.internal)
   const internal = all.filter(entry => entry.internal)
   return [...new Set([...reachable, ...internal].map(({ address }) => address))]
+}
+
+/**
+ * What engines on one host have in common: the boot of its kernel, and the network namespace whose ports they bind.
+ *
+ * Returns undefined where the host does not tell
+ */
+export function findNetworkId(): string | undefined {
+  try {
+    return `${readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()}/${readlinkSync('/proc/self/ns/net')}`
+  } catch {
+    return undefined
+  }
 }

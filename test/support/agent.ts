@@ -23,6 +23,7 @@ export function aFolder(t: Test): string {
 
 export interface TestEngine extends EngineSide {
   applySnapshot: EngineSide['applySnapshot']
+  facts: EngineSide['facts']
   /** In order; the last one runs. */
   readonly applied: Snapshot[]
   readonly stoodDown: string[]

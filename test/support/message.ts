@@ -161,6 +161,7 @@ export const agentMessages: readonly AgentMessage[] = [
     cpuCount: 2,
     memoryBytes: 4e9,
     workers: 2,
+    networkId: '3f8b/net:[4026531840]',
     runningRevision: 6,
     runningHash: 'cd'.repeat(32),
     heldParts: ['ab'.repeat(32)],

@@ -15,6 +15,7 @@ import { openAuthority } from '#controller/pki/authority.ts'
 import { makeSeal } from '#controller/pki/seal.ts'
 import { openMemoryStore } from '#controller/store/memory/memory.ts'
 import { saveIdentity } from '#engine/agent/identity.ts'
+import type { EngineSide } from '#engine/agent/port.ts'
 import { aFolder, anAgent, anEngine } from './agent.ts'
 import { seededBytes } from './change.ts'
 import { aCsr } from './csr.ts'
@@ -61,7 +62,7 @@ export async function aPlacedFleet(t: Test) {
     return (await change.apply(order)).resources[0]!.uuid
   }
 
-  const join = async (hostname: string) => {
+  const join = async (hostname: string, facts: Partial<ReturnType<EngineSide['facts']>> = {}) => {
     const minted = mintJoinToken({ caFingerprint: authority.caFingerprint, expiresAtEpochMs: Date.now() + 60_000, uses: 1, randomBytes })
     await create('jointoken', { name: `for ${hostname}` }, minted.serverFields)
     const { csrPem, keyPem } = await aCsr()
@@ -70,6 +71,8 @@ export async function aPlacedFleet(t: Test) {
     const { engineUuid: engineId, engineName, enginePort, certificatePem, caPem } = enrolment
     await saveIdentity(folder, { engineId, engineName, controllerHost: '127.0.0.1', enginePort, keyPem, certificatePem, caPem })
     const engine = anEngine()
+    const usual = engine.facts
+    engine.facts = () => ({ ...usual(), ...facts })
     return { uuid: engineId, engine, agent: await anAgent(t, folder, engine) }
   }
   return { store, change, planner, running, create, join }

@@ -92,7 +92,7 @@ async function aHouse(t: Test, group: JsonObject) {
 
 t.test('load doubled is answered within ten seconds, halved after the delay, and nothing goes to and fro', async t => {
   const house = await aHouse(t, { autoscale: { max_requests_per_engine: 1000, scalein_delay: 120 } })
-  const { open, pass, on, aService, store } = house
+  const { open, pass, on, aService, store, engines, join, planner } = house
   const scale = open()
   const uuid = await aService('shop', 8080)
   await until('it is placed', () => (on(uuid) === 1 ? true : undefined))
@@ -122,6 +122,19 @@ t.test('load doubled is answered within ten seconds, halved after the delay, and
   pass(60, { [uuid]: 9_000 })
   t.equal(on(uuid), 3, 'as many as there are')
   t.match(scale.ofService(uuid).decisions.at(-1), { kind: 'HELD', reasons: [/requests/, /no other engine can take it/] })
+  const group = store.findByName('serviceenginegroup', ADMIN_TENANT, 'Default-Group')!.uuid
+  t.match(
+    scale.ofGroup(group),
+    { engines: 3, engines_wanted: 5, reasons: [/the widest service for 4/] },
+    'what it could not get is asked for'
+  )
+  pass(10, { [uuid]: 700 })
+  t.match(scale.ofGroup(group), { engines_wanted: 4 }, 'and no longer when its load is gone')
+  pass(30, { [uuid]: 9_000 })
+  engines.push(await join('four'))
+  await until('it takes services', () => (planner.placer.sites.filter(({ isUp }) => isUp).length === 4 ? true : undefined))
+  pass(5, { [uuid]: 9_000 })
+  t.equal(on(uuid), 4, 'a step that was refused is no step: there is nothing to cool down from')
   scale.stop()
   t.same(open().ofService(uuid).decisions, scale.ofService(uuid).decisions, 'a controller that starts again knows what was decided')
   t.equal(store.table('scale-decision').entries().length, 1)

@@ -75,6 +75,50 @@ t.test('an engine that is down, disabled or full is left', async t => {
   t.same(whereIs({ engines: [engine('e1', { group: 'other' }), engine('e2')], services: [shop], current }), { shop: ['e2'] })
 })
 
+t.test('who is drained keeps what nobody else can take, until somebody can', async t => {
+  const drained = engine('e1', { takes: 'none' })
+  const scene = { services: [shop], current: { shop: ['e1'] } }
+  t.same(whereIs({ ...scene, engines: [drained] }), { shop: ['e1'] })
+  t.match(whyNot({ ...scene, engines: [drained] }), {
+    shop: [/^engine e1 is drained and keeps it: group Default-Group has no more engines/]
+  })
+  t.same(whereIs({ ...scene, engines: [drained, engine('e2')] }), { shop: ['e2'] })
+  t.same(whereIs({ services: [shop], engines: [drained] }), { shop: [] }, 'what is not there does not come')
+  const two = { services: [{ ...shop, enginesWanted: 2 }], current: { shop: ['e1', 'e2'] } }
+  t.same(whereIs({ ...two, engines: [drained, engine('e2')] }), { shop: ['e2'] }, 'one of two is enough to go on')
+  const own = { services: [service('own', [tcp('10.0.0.1', 80), tcp('192.0.2.9', 81)])], current: { own: ['e1', 'e2'] } }
+  const owner = { ...drained, addresses: ['10.0.0.1'] }
+  t.same(whereIs({ ...own, engines: [owner, engine('e2')] }), { own: ['e1'] }, 'nobody else has its address')
+})
+
+t.test('engines that share a network share its ports', async t => {
+  const together = [engine('e1', { network: 'n' }), engine('e2', { network: 'n' })]
+  const twice = { ...shop, enginesWanted: 2 }
+  t.same(whereIs({ engines: together, services: [twice] }), { shop: ['e1'] })
+  t.same(whyNot({ engines: together, services: [twice] }), {
+    shop: [
+      'port 80 on all addresses is taken by virtual service shop itself, which runs on an engine of the same host: its ports are free once only'
+    ]
+  })
+  t.same(whereIs({ engines: [...together, engine('e3', { network: 'm' })], services: [twice] }), { shop: ['e1', 'e3'] })
+  const other = service('other', [tcp('192.0.2.9', 80)])
+  t.same(whereIs({ engines: together, services: [shop, other] }), { other: ['e1'], shop: [] })
+  t.same(whereIs({ engines: together, services: [shop, blog] }), { blog: ['e1'], shop: ['e2'] }, 'other ports are no trouble')
+  const scene = { engines: [{ ...together[0]!, takes: 'none' as const }, together[1]!], services: [shop], current: { shop: ['e1'] } }
+  t.same(whereIs(scene), { shop: ['e2'] }, 'it moves within the network')
+  const spread = place({
+    groups: [{ uuid: 'g', name: 'g', maxServicesPerEngine: 10 }],
+    engines: together,
+    services: [shop, blog],
+    current: new Map([
+      ['shop', ['e1']],
+      ['blog', ['e1']]
+    ]),
+    rebalance: new Set(['g'])
+  })
+  t.same(new Set([...spread.assignments.values()].flat()), new Set(['e1', 'e2']), 'a group is spread within a network as well')
+})
+
 t.test('a service that an engine refused goes to another, and says what was refused when there is none', async t => {
   const refusing = engine('e1', { refuses: new Map([['shop', 'port 80 is in use']]) })
   const scene = { services: [shop, blog], current: { shop: ['e1'], blog: ['e1'] } }
