@@ -6,6 +6,8 @@ import type { Clock } from '#model/base/clock.ts'
 
 /** How late a deadline may be noticed; never early. */
 const TICK_MS = 100
+/** Clients that came together end together: thousands at once would keep everybody else waiting. Some, then the rest of the world. */
+const ENDS_AT_ONCE = 64
 
 /** One deadline at a time, of one connection. */
 export class Timer {
@@ -71,6 +73,7 @@ export class Wheel {
   readonly #lanes = new Map<number, Lane>()
   #armed = 0
   #stop: (() => void) | null = null
+  #stopRest: (() => void) | null = null
 
   constructor(clock: Clock) {
     this.#clock = clock
@@ -87,7 +90,7 @@ export class Wheel {
     this.#armed++
     if (this.#stop !== null) return
     this.nowMs = this.#clock.nowMs()
-    this.#stop = this.#clock.every(TICK_MS, () => this.#tick())
+    this.#stop = this.#clock.every(TICK_MS, this.#tick)
   }
 
   removed(): void {
@@ -96,13 +99,22 @@ export class Wheel {
 
   stop(): void {
     this.#stop?.()
+    this.#stopRest?.()
     this.#stop = null
+    this.#stopRest = null
   }
 
-  #tick(): void {
+  readonly #tick = (): void => {
     this.nowMs = this.#clock.nowMs()
+    this.#stopRest?.()
+    this.#stopRest = null
+    let ends = 0
     for (const lane of this.#lanes.values()) {
       for (let timer = lane.first; timer !== null && timer.dueMs <= this.nowMs; timer = lane.first) {
+        if (ends++ === ENDS_AT_ONCE) {
+          this.#stopRest = this.#clock.after(0, this.#tick)
+          return
+        }
         lane.remove(timer)
         timer.expired()
       }

@@ -71,3 +71,23 @@ t.test('a wheel without deadlines does not tick', async t => {
   wheel.stop()
   t.equal(clock.waiting(), 0)
 })
+
+t.test('thousands of deadlines at once leave room for others between them', async t => {
+  const clock = manualClock()
+  let [met, most] = [0, 0]
+  const watched = (call: () => void) => (): void => {
+    const before = met
+    call()
+    most = Math.max(most, met - before)
+  }
+  const wheel = new Wheel({
+    ...clock,
+    after: (delayMs, call) => clock.after(delayMs, watched(call)),
+    every: (intervalMs, call) => clock.every(intervalMs, watched(call))
+  })
+  for (let i = 0; i < 2_000; i++) wheel.lane(i % 2 === 0 ? 100 : 101).arm(new Timer(() => met++))
+  clock.advance(500)
+  t.equal(met, 2_000, 'all are met')
+  t.ok(most <= 100, `${most} in one go`)
+  t.equal(clock.waiting(), 0)
+})
