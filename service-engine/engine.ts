@@ -365,7 +365,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     sampler.stop()
     monitors.stop()
     await layer2?.stop()
-    await link.stop()
+    await link.handOver()
     await forwarding?.stop()
   }
 

@@ -308,6 +308,7 @@ export async function openFleet(options: FleetOptions): Promise<Fleet> {
     engine.judgements.clear()
     engine.ejections = new Map()
     engine.runningIds = new Set()
+    engine.runningIdsOf = ''
     pusher.disconnected(engine)
     telemetry.forget(engine.uuid)
     limits.gone(engine.uuid)
@@ -317,6 +318,8 @@ export async function openFleet(options: FleetOptions): Promise<Fleet> {
     roster.setRow(engine, { lastSeenEpochMs: clock.nowEpochMs() })
     if (ending === 'silent')
       roster.setState(engine, 'OPER_PARTITIONED', ['no word on an open connection: the engine stands still or the network between is cut'])
+    else if (ending === 'handed-over')
+      roster.setState(engine, 'OPER_INITIALIZING', ['another process of it took over, which connects next'])
     else if (ending === 'closed') roster.setState(engine, 'OPER_DOWN', ['its connection was closed'])
     else if (ending === 'refused') roster.setState(engine, 'OPER_DOWN', ['its connection was ended: it said what is not in the protocol'])
   }

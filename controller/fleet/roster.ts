@@ -6,9 +6,10 @@
  *        | grace ended             | +----session live----+
  *        v                         |
  *       DOWN               UP --silence--> PARTITIONED --30 s--> DOWN
+ *                          UP --handed over--> INITIALIZING --5 s--> DOWN
  *
- * INITIALIZING is the grace after the controller's own start: engines that were there before may come back before anything
- * of theirs is placed elsewhere. An engine whose trust ended is DOWN for good.
+ * INITIALIZING is a grace before anything of an engine is placed elsewhere: after the controller's own start for those that were
+ * there before, and for one whose process handed over to another that connects next. An engine whose trust ended is DOWN for good.
  */
 import type { Clock } from '#model/base/clock.ts'
 import type { Ejection, Hello, ServerJudgement } from '#model/message/message.ts'
@@ -23,6 +24,8 @@ import type { Session } from './session.ts'
 export const PARTITION_MS = 30_000
 /** Longer than an agent's longest back-off, so that a restart of the controller moves nothing. */
 export const START_GRACE_MS = 8_000
+/** A process that took over has to connect only: it serves already. */
+export const HANDOVER_GRACE_MS = 5_000
 
 const WRITE_INTERVAL_MS = 10_000
 
@@ -83,7 +86,8 @@ export class Engine {
   ejections: ReadonlyMap<string, Ejection> = new Map()
   /** It runs what we never made: nothing is pushed to it and nothing new placed on it. */
   held: Held | undefined
-  cancelPartition: (() => void) | undefined
+  /** What follows of its state by itself, when nothing happens. */
+  cancelNext: (() => void) | undefined
 
   constructor(uuid: string, row: EngineRow, state: OperState, reasons: readonly string[], sinceEpochMs: number) {
     this.uuid = uuid
@@ -159,7 +163,12 @@ export class Roster {
       const reason = this.revokedReason(uuid)
       const mayReturn = row !== undefined && row.lastSeenEpochMs !== null && reason === undefined
       const state = mayReturn ? 'OPER_INITIALIZING' : 'OPER_DOWN'
-      const why = reason !== undefined ? `revoked: ${reason}` : mayReturn ? 'waiting for it to connect again' : 'it has not connected yet'
+      const why =
+        reason !== undefined
+          ? `revoked: ${reason}`
+          : mayReturn
+            ? 'it has not connected again since the controller started'
+            : 'it has not connected yet'
       const engine = new Engine(uuid, row ?? emptyRow, state, [why], now)
       engine.held = this.#holds.of(uuid)
       this.#engines.set(uuid, engine)
@@ -170,7 +179,7 @@ export class Roster {
       this.#rows.delete(engine.uuid)
       this.#holds.forget(engine.uuid)
       this.#engines.delete(engine.uuid)
-      engine.cancelPartition?.()
+      engine.cancelNext?.()
     }
     return gone
   }
@@ -216,12 +225,15 @@ export class Roster {
   }
 
   setState(engine: Engine, state: OperState, reasons: readonly string[]): void {
-    engine.cancelPartition?.()
-    engine.cancelPartition = undefined
-    if (state === 'OPER_PARTITIONED')
-      engine.cancelPartition = this.#options.clock.after(PARTITION_MS, () => {
-        this.setState(engine, 'OPER_DOWN', [`no word for ${PARTITION_MS / 1_000} s: its host is down or the network between is cut`])
-      })
+    engine.cancelNext?.()
+    const downAfter = (ms: number, reason: string): (() => void) =>
+      this.#options.clock.after(ms, () => this.setState(engine, 'OPER_DOWN', [reason]))
+    engine.cancelNext =
+      state === 'OPER_PARTITIONED'
+        ? downAfter(PARTITION_MS, `no word for ${PARTITION_MS / 1_000} s: its host is down or the network between is cut`)
+        : state === 'OPER_INITIALIZING'
+          ? downAfter(HANDOVER_GRACE_MS, 'the process that took over did not connect')
+          : undefined
     if (engine.state !== state) engine.sinceEpochMs = this.#options.clock.nowEpochMs()
     engine.state = state
     engine.reasons = reasons
@@ -230,7 +242,8 @@ export class Roster {
 
   #endGrace(): void {
     for (const engine of this.#engines.values())
-      if (engine.state === 'OPER_INITIALIZING')
+      // Who handed over meanwhile has a grace of its own.
+      if (engine.state === 'OPER_INITIALIZING' && engine.cancelNext === undefined)
         this.setState(engine, 'OPER_DOWN', ['it did not connect again after the controller started'])
   }
 
@@ -238,6 +251,6 @@ export class Roster {
     this.#cancelGrace()
     this.#stopWriting()
     this.#write()
-    for (const engine of this.#engines.values()) engine.cancelPartition?.()
+    for (const engine of this.#engines.values()) engine.cancelNext?.()
   }
 }

@@ -221,7 +221,7 @@ export function makeRuntime(options: RuntimeOptions): Runtime {
     if (waiting.length > 0)
       return {
         state: 'OPER_UNKNOWN',
-        reasons: waiting.map(engine => `engine ${nameOf(engine)} has not connected again since the controller started`)
+        reasons: waiting.flatMap(engine => engine.reasons.map(reason => `engine ${nameOf(engine)}: ${reason}`))
       }
     return { state: 'OPER_DOWN', reasons: engines.flatMap(engine => engine.reasons.map(reason => `engine ${nameOf(engine)}: ${reason}`)) }
   }

@@ -15,7 +15,7 @@ import type { RawData, WebSocket } from 'ws'
 import type { Clock } from '#model/base/clock.ts'
 import type { Log } from '#model/base/log.ts'
 import { decodeAgentMessage, encode } from '#model/message/codec.ts'
-import { HEARTBEAT_INTERVAL_MS, PROTOCOL } from '#model/message/message.ts'
+import { HANDED_OVER, HEARTBEAT_INTERVAL_MS, PROTOCOL } from '#model/message/message.ts'
 import type { AgentMessage, Hello, HubMessage } from '#model/message/message.ts'
 import { makeSilence, SILENCE_TICK_MS } from '#model/message/silence.ts'
 
@@ -29,6 +29,8 @@ const BACKLOG_MAX_BYTES = 128 * 1024 * 1024
 export type Ending =
   /** The socket was closed by the peer or its host: the engine's process is gone, or ended the link. */
   | 'closed'
+  /** Closed by a process that another one of its host took over from, which connects next. */
+  | 'handed-over'
   /** An open connection with nothing on it: the engine may run, but we cannot know. */
   | 'silent'
   /** We ended it: another connection of the same engine, a broken protocol, end of trust, our own stop. */
@@ -73,7 +75,7 @@ export class Session {
       this.heardAtMs = clock.nowMs()
       this.#receive(data, isBinary)
     })
-    socket.on('close', () => this.#end('closed'))
+    socket.on('close', code => this.#end(code === HANDED_OVER ? 'handed-over' : 'closed'))
     // `close` follows; without a listener the error would end the process.
     socket.on('error', error => options.log.debug('engine socket failed', { engine: this.engineUuid, error }))
     this.#cancels.push(

@@ -12,6 +12,9 @@ export const HEARTBEAT_INTERVAL_MS = 500
 /** Silence on an open connection for so long means the peer is gone. */
 export const HEARTBEAT_TIMEOUT_MS = 2_000
 
+/** An engine closes its connection with this code when another process of its host serves and connects next: what is placed there stays. */
+export const HANDED_OVER = 4_001
+
 /** Engines that one exchanges heartbeats with, and groups of addresses that one owns, at most. */
 export const PEERS_MAX = 32
 export const OWNED_VIPS_MAX = 1_000

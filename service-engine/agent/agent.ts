@@ -8,7 +8,7 @@ import type { Clock } from '#model/base/clock.ts'
 import type { Log } from '#model/base/log.ts'
 import { backoffMs } from '#model/base/random.ts'
 import type { Random } from '#model/base/random.ts'
-import { PROTOCOL } from '#model/message/message.ts'
+import { HANDED_OVER, PROTOCOL } from '#model/message/message.ts'
 import type { ClientBinding, Hello, HubMessage, QuotaUse, Sample, RequestTrace } from '#model/message/message.ts'
 import type { Violation } from '#model/resource/violation.ts'
 import { manifestText } from '#model/snapshot/canonical.ts'
@@ -171,6 +171,11 @@ class Agent implements AgentSide {
   async stop(): Promise<void> {
     this.#halt()
     await this.#applying
+  }
+
+  async handOver(): Promise<void> {
+    this.#link?.close(HANDED_OVER)
+    await this.stop()
   }
 
   #halt(): void {

@@ -12,7 +12,7 @@ import type { RawData } from 'ws'
 import type { Clock } from '#model/base/clock.ts'
 import type { Log } from '#model/base/log.ts'
 import { decodeHubMessage, encode, HUB_FRAME_MAX_BYTES } from '#model/message/codec.ts'
-import { HEARTBEAT_INTERVAL_MS } from '#model/message/message.ts'
+import { HANDED_OVER, HEARTBEAT_INTERVAL_MS } from '#model/message/message.ts'
 import type { AgentMessage, Hello, HubMessage, Welcome } from '#model/message/message.ts'
 import { makeSilence, SILENCE_TICK_MS } from '#model/message/silence.ts'
 import type { Identity } from './identity.ts'
@@ -90,10 +90,11 @@ export class Link {
   }
 
   /** Ends the connection from our side; nothing is told. */
-  close(): void {
+  close(code = 1001): void {
     if (this.#state === 'ended') return
     this.#finish()
-    if (this.#socket.readyState === WebSocket.OPEN) this.#socket.close(1001, 'the engine stops')
+    if (this.#socket.readyState === WebSocket.OPEN)
+      this.#socket.close(code, code === HANDED_OVER ? 'another process took over' : 'the engine stops')
     this.#options.clock.after(500, () => this.#socket.terminate())
   }
 

@@ -67,6 +67,8 @@ export interface AgentSide {
   /** Asks which clients the other engines must know of and tells it, when there is a link. */
   readonly tellBindings?: (made: () => readonly ClientBinding[]) => void
   readonly status: () => LinkStatus
+  /** Stops; another process of this host connects next, so the controller leaves here what is here. */
+  readonly handOver: () => Promise<void>
   readonly stop: () => Promise<void>
 }
 

@@ -42,6 +42,7 @@ const engine = await openEngine({
       limitsUsed: () => undefined,
       tellQuotas: () => undefined,
       status: () => ({ isConnected: true, runningRevision: 1, reason: '' }),
+      handOver: () => Promise.resolve(),
       stop: () => Promise.resolve()
     })
   }

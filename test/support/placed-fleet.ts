@@ -20,6 +20,8 @@ import { aFolder, anAgent, anEngine } from './agent.ts'
 import { seededBytes } from './change.ts'
 import { aCsr } from './csr.ts'
 
+type Facts = Partial<ReturnType<EngineSide['facts']>>
+
 export async function aPlacedFleet(t: Test) {
   const store = openMemoryStore()
   const seal = makeSeal(new Uint8Array(32).fill(3))
@@ -62,7 +64,7 @@ export async function aPlacedFleet(t: Test) {
     return (await change.apply(order)).resources[0]!.uuid
   }
 
-  const join = async (hostname: string, facts: Partial<ReturnType<EngineSide['facts']>> = {}) => {
+  const join = async (hostname: string, facts: Facts = {}) => {
     const minted = mintJoinToken({ caFingerprint: authority.caFingerprint, expiresAtEpochMs: Date.now() + 60_000, uses: 1, randomBytes })
     await create('jointoken', { name: `for ${hostname}` }, minted.serverFields)
     const { csrPem, keyPem } = await aCsr()
@@ -70,10 +72,15 @@ export async function aPlacedFleet(t: Test) {
     const folder = aFolder(t)
     const { engineUuid: engineId, engineName, enginePort, certificatePem, caPem } = enrolment
     await saveIdentity(folder, { engineId, engineName, controllerHost: '127.0.0.1', enginePort, keyPem, certificatePem, caPem })
+    return connectAgain({ uuid: engineId, folder, facts })
+  }
+
+  /** Another process on the same data folder. */
+  const connectAgain = async ({ uuid, folder, facts }: { readonly uuid: string; readonly folder: string; readonly facts: Facts }) => {
     const engine = anEngine()
     const usual = engine.facts
     engine.facts = () => ({ ...usual(), ...facts })
-    return { uuid: engineId, engine, agent: await anAgent(t, folder, engine) }
+    return { uuid, folder, facts, engine, agent: await anAgent(t, folder, engine) }
   }
-  return { store, change, planner, running, create, join }
+  return { store, change, planner, running, create, join, connectAgain }
 }

@@ -1,4 +1,5 @@
 import t from 'tap'
+import { HANDED_OVER } from '#model/message/message.ts'
 import type { StateChange } from '#controller/fleet/port.ts'
 import { aFolder, anAgent, anEngine, joinFolder } from '#test/support/agent.ts'
 import { aBareEngine, joinBare } from '#test/support/bare-engine.ts'
@@ -49,6 +50,25 @@ t.test('an engine that is silent on an open connection is partitioned, and down 
   const again = await aBareEngine(t, fleet, keys)
   await again.next('Welcome')
   t.equal(state(), 'OPER_UP')
+})
+
+t.test('an engine whose process handed over is counted on for a grace, and down when nobody connects', async t => {
+  const clock = manualClock(Date.now())
+  const fleet = await aFleet(t, { clock })
+  const keys = await joinBare(fleet)
+  const state = (): string | undefined => fleet.fleet.engineRuntime(keys.uuid)?.oper_status.state
+  const engine = await aBareEngine(t, fleet, keys)
+  await engine.next('Welcome')
+  engine.socket.close(HANDED_OVER)
+  await until('it waits', () => state() === 'OPER_INITIALIZING')
+  clock.advance(4_999)
+  t.same(fleet.usable(), [keys.uuid])
+  clock.advance(1)
+  t.match(fleet.fleet.engineRuntime(keys.uuid), {
+    oper_status: { state: 'OPER_DOWN', reason: ['the process that took over did not connect'] }
+  })
+  clock.advance(20)
+  t.same(fleet.usable(), [])
 })
 
 t.test('a stall of the controller itself is not taken for silence of the engines', async t => {

@@ -38,3 +38,67 @@ t.test('with the real change, placement and compile: services run, move when the
   await until('none is left', () => shop()?.oper_status.reason[0] === 'waiting for an engine: no engine in group Default-Group is up')
   await until('stood down', () => two.engine.stoodDown.length === 1)
 })
+
+t.test('two engines, and the process of one hands over to another: nothing moves, and the engine is never told as down', async t => {
+  const { running, create, join, connectAgain } = await aPlacedFleet(t)
+  await create('pool', { name: 'web', default_server_port: 8000, servers: [{ ip: { addr: '10.0.0.1', type: 'V4' } }] })
+  await create('vsvip', { name: 'vip', vip: [{ vip_id: '1', ip_address: { addr: '192.0.2.1', type: 'V4' } }] })
+  const uuid = await create('virtualservice', {
+    name: 'shop',
+    pool_ref: '/api/pool/?name=web',
+    vsvip_ref: '/api/vsvip/?name=vip',
+    services: [{ port: 8080 }]
+  })
+  const one = await join('one')
+  await until('it runs', () => running.virtualServiceRuntime(uuid)?.oper_status.state === 'OPER_UP')
+  const two = await join('two')
+  await until(
+    'two runs all it should',
+    () => running.engineRuntime(two.uuid)?.running_revision === running.engineRuntime(two.uuid)?.wanted_revision
+  )
+
+  const told: string[] = []
+  t.teardown(
+    running.onStateChange(({ kind, uuid }) => {
+      if (kind === 'serviceengine' && uuid === one.uuid) told.push(running.engineRuntime(uuid)!.oper_status.state)
+    })
+  )
+  await one.agent.handOver()
+  await until('the controller saw the link end', () => running.engineRuntime(one.uuid)?.connected === false)
+  // A change plans at once, without the engine that is not connected now.
+  await create('pool', { name: 'another' })
+  await until(
+    'two was told since',
+    () => running.engineRuntime(two.uuid)?.wanted_revision === running.engineRuntime(one.uuid)?.wanted_revision
+  )
+  t.match(running.virtualServiceRuntime(uuid)?.placed_on, [{ engine_name: 'one' }])
+  t.equal(running.virtualServiceRuntime(uuid)?.oper_status.state, 'OPER_UNKNOWN')
+  const next = await connectAgain(one)
+  await until('it is up again', () => running.virtualServiceRuntime(uuid)?.oper_status.state === 'OPER_UP')
+  t.match(running.virtualServiceRuntime(uuid)?.placed_on, [{ engine_name: 'one' }])
+  t.notOk(told.includes('OPER_DOWN'), told.join(', '))
+  t.notOk(
+    two.engine.applied.some(({ virtualServices }) => virtualServices.length > 0),
+    'nothing ever went to the other'
+  )
+  t.equal(next.engine.applied.length, 1, 'what runs was not told again')
+})
+
+t.test('a link that breaks and comes back leaves a service as up as it was, though nothing is told anew', async t => {
+  const { running, create, join, connectAgain } = await aPlacedFleet(t)
+  await create('pool', { name: 'web', default_server_port: 8000, servers: [{ ip: { addr: '10.0.0.1', type: 'V4' } }] })
+  await create('vsvip', { name: 'vip', vip: [{ vip_id: '1', ip_address: { addr: '192.0.2.1', type: 'V4' } }] })
+  const uuid = await create('virtualservice', {
+    name: 'shop',
+    pool_ref: '/api/pool/?name=web',
+    vsvip_ref: '/api/vsvip/?name=vip',
+    services: [{ port: 8080 }]
+  })
+  const one = await join('one')
+  await until('it runs', () => running.virtualServiceRuntime(uuid)?.oper_status.state === 'OPER_UP')
+  await one.agent.stop()
+  await until('it is down', () => running.virtualServiceRuntime(uuid)?.oper_status.state === 'OPER_DOWN')
+  await connectAgain(one)
+  await until('it is up again', () => running.virtualServiceRuntime(uuid)?.oper_status.state === 'OPER_UP')
+  t.pass('up')
+})

@@ -52,6 +52,7 @@ async function anEngine(t: Test, lookUp: LookUp = () => Promise.reject(new Error
         limitsUsed: () => undefined,
         tellQuotas: () => undefined,
         status: () => ({ isConnected: true, runningRevision: 1, reason: '' }),
+        handOver: () => Promise.resolve(),
         stop: () => Promise.resolve()
       })
     }
