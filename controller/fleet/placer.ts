@@ -167,10 +167,9 @@ export class Placer {
         ...(engine?.row.facts?.networkId === undefined ? {} : { network: engine.row.facts.networkId })
       }
     })
-    // What is held is not told anything: what is placed there anew would not run.
-    this.#sites = sites.map(site =>
-      engines.get(site.uuid)?.held !== undefined && site.takes === 'all' ? { ...site, takes: 'keeps' } : site
-    )
+    // What is held or waits for its upgrade is not told anything: what is placed there anew would not run.
+    const isToldNothing = (engine: Engine | undefined): boolean => engine?.held !== undefined || engine?.isBehind === true
+    this.#sites = sites.map(site => (isToldNothing(engines.get(site.uuid)) && site.takes === 'all' ? { ...site, takes: 'keeps' } : site))
     const before = this.placement
     const isPlaced = this.#placeIfChanged(placeable)
     if (isPlaced) {

@@ -183,7 +183,7 @@ export class Pusher {
       this.#options.onOrder(engine, manifest)
       return this.#noteEqual(engine, manifest)
     }
-    if (engine.held !== undefined) return
+    if (engine.held !== undefined || engine.isBehind) return
     if (link.refusedHash === manifest.hash) return
     this.#options.onOrder(engine, manifest)
     link.order = { manifest, sentAtMs: clock.nowMs() }

@@ -15,7 +15,7 @@ import type { Clock } from '#model/base/clock.ts'
 import type { Ejection, Hello, ServerJudgement } from '#model/message/message.ts'
 import type { OperState } from '#model/resource/runtime.ts'
 import type { Violation } from '#model/resource/violation.ts'
-import type { Manifest, Part } from '#model/snapshot/snapshot.ts'
+import { SNAPSHOT_VERSION, type Manifest, type Part } from '#model/snapshot/snapshot.ts'
 import type { Store, StoredResource } from '#controller/store/store.ts'
 import { Holds, type Held } from './holds.ts'
 import type { Session } from './session.ts'
@@ -101,11 +101,18 @@ export class Engine {
     return this.session?.isLive === true
   }
 
+  /** It cannot read what we write: it goes on with what it runs until it is upgraded. */
+  get isBehind(): boolean {
+    return this.row.facts !== null && snapshotVersionOf(this.row.facts) < SNAPSHOT_VERSION
+  }
+
   /** May carry services: it is up, or it was before we started and has a moment to come back. */
   get isUsable(): boolean {
     return this.isLive || this.state === 'OPER_INITIALIZING'
   }
 }
+
+export const snapshotVersionOf = ({ snapshotVersion = 1 }: EngineFacts): number => snapshotVersion
 
 export interface RosterOptions {
   readonly store: Store

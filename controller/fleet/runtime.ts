@@ -20,14 +20,13 @@ import type {
   VirtualServiceRuntime
 } from '#model/resource/runtime.ts'
 import type { Violation } from '#model/resource/violation.ts'
-import type { ServerSpec } from '#model/snapshot/snapshot.ts'
+import { SNAPSHOT_VERSION, type ServerSpec } from '#model/snapshot/snapshot.ts'
 import { serverSpecs } from '#controller/compile/pool.ts'
 import type { Store, StoredResource } from '#controller/store/store.ts'
 import type { TelemetryPort } from '#controller/telemetry/port.ts'
 import type { Planner } from './plan.ts'
 import type { StateChange } from './port.ts'
-import type { Held } from './holds.ts'
-import type { Engine, Roster } from './roster.ts'
+import { snapshotVersionOf, type Engine, type Roster } from './roster.ts'
 
 /** Verdicts of many servers that arrive together are one look at the pools. */
 const REFRESH_MS = 10
@@ -215,7 +214,7 @@ export function makeRuntime(options: RuntimeOptions): Runtime {
         state: 'OPER_CREATING',
         reasons: engines
           .filter(engine => engine.isLive)
-          .map(engine => `engine ${nameOf(engine)} does not run it yet${engine.held === undefined ? '' : `: ${heldReason(engine.held)}`}`)
+          .map(engine => [`engine ${nameOf(engine)} does not run it yet`, ...untoldReasons(engine)].join(': '))
       }
     const waiting = engines.filter(engine => engine.state === 'OPER_INITIALIZING')
     if (waiting.length > 0)
@@ -449,7 +448,7 @@ export function makeRuntime(options: RuntimeOptions): Runtime {
         oper_status: {
           state: isDisabled ? 'OPER_DISABLED' : engine.state,
           reason: [
-            ...(engine.held === undefined ? [] : [heldReason(engine.held)]),
+            ...untoldReasons(engine),
             ...(isDisabled ? ['it is connected, and disabled: its services go to other engines'] : engine.reasons)
           ],
           last_changed_time: engine.sinceEpochMs
@@ -515,8 +514,18 @@ export function makeRuntime(options: RuntimeOptions): Runtime {
 }
 
 /** Why an engine is not told anything. */
-const heldReason = ({ runningRevision, knownRevision }: Held): string =>
-  `it runs revision ${runningRevision}, and this controller was restored at revision ${knownRevision}: nothing is pushed to it until somebody takes it over`
+function untoldReasons({ held, isBehind, row }: Engine): string[] {
+  const reasons: string[] = []
+  if (held !== undefined)
+    reasons.push(
+      `it runs revision ${held.runningRevision}, and this controller was restored at revision ${held.knownRevision}: nothing is pushed to it until somebody takes it over`
+    )
+  if (isBehind && row.facts !== null)
+    reasons.push(
+      `it waits for its upgrade: it reads snapshots up to version ${snapshotVersionOf(row.facts)}, and this controller writes version ${SNAPSHOT_VERSION}; what it runs goes on`
+    )
+  return reasons
+}
 
 /** Depth first over references; each thing once, so that a cycle ends. */
 function reach(from: string, next: (uuid: string) => (readonly [kind: KindName, uuid: string])[], wanted: KindName): string[] {

@@ -358,6 +358,7 @@ const agentShapes: Shapes<AgentMessage> = {
     type: one('Hello'),
     protocol: whole,
     version: name,
+    snapshotVersion: optional(whole),
     bootId: name,
     hostname: name,
     addresses: list(name, 4_096),

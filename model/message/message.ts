@@ -212,6 +212,8 @@ export interface Hello {
   readonly type: 'Hello'
   readonly protocol: number
   readonly version: string
+  /** The newest version of a snapshot that it reads; left out by engines that read 1. */
+  readonly snapshotVersion?: number
   /** New at each start of the engine's process. */
   readonly bootId: string
   readonly hostname: string

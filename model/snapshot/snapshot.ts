@@ -9,7 +9,10 @@ import type { CacheSpec, CompressionSpec, ContentRewriteSpec, CorsSpec } from '.
 
 export type { StringMatch } from './text-match.ts'
 
-/** Raised when a part's shape changes in a way that an older engine would misread. */
+/**
+ * Raised with a field that an older engine must not overlook. Fields are only ever added, and one that is missing means what was before it: an
+ * engine reads every version up to its own. docs/decisions/0004.
+ */
 export const SNAPSHOT_VERSION = 1
 
 export interface Manifest {

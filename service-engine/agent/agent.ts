@@ -44,7 +44,7 @@ export interface AgentOptions {
   readonly random: Random
   readonly log: Log
   /**
-   * What runs from disk serves: called once, before the first connection. `isWhole`: all that was saved runs. What it throws ends the start.
+   * What runs from disk serves: called once, before the first connection. `isWhole`: all that was saved last runs. What it throws ends the start.
    */
   readonly beforeConnect?: (isWhole: boolean) => Promise<void>
   /** Where the controller's engine port is now, when it moved after this host had joined. */
@@ -106,9 +106,10 @@ class Agent implements AgentSide {
 
   async start(): Promise<void> {
     const { clock } = this.#options
-    this.#unapplied = await this.#store.load()
+    const { snapshot, isNewest } = await this.#store.load()
+    this.#unapplied = snapshot
     await this.#applyFromDisk()
-    await this.#options.beforeConnect?.(this.#unapplied === undefined)
+    await this.#options.beforeConnect?.(isNewest && this.#unapplied === undefined)
     this.#cancels.push(
       clock.every(BOOT_RETRY_MS, () => void this.#retryFromDisk()),
       clock.every(RENEWAL_CHECK_MS, () => void this.#renewIfDue())
@@ -242,6 +243,7 @@ class Agent implements AgentSide {
       ...this.#options.engineSide.facts(),
       type: 'Hello',
       protocol: PROTOCOL,
+      snapshotVersion: SNAPSHOT_VERSION,
       purgedSequence: this.#purgedSequence,
       runningRevision: this.#running?.manifest.revision ?? 0,
       runningHash: this.#running?.manifest.hash ?? '',
@@ -359,10 +361,10 @@ class Agent implements AgentSide {
   /** What is wrong with an order before anything of it is tried: never serve what was not meant for us, or was changed. */
   #violationOf(order: Extract<HubMessage, { readonly type: 'ApplySnapshot' }>): Violation | undefined {
     const { manifest, parts } = order
-    if (manifest.version !== SNAPSHOT_VERSION)
+    if (manifest.version > SNAPSHOT_VERSION)
       return {
         pointer: '/version',
-        message: `must be ${SNAPSHOT_VERSION}, which this engine understands, not ${manifest.version}: upgrade the older side`
+        message: `must be ${SNAPSHOT_VERSION} at most, which this engine understands, not ${manifest.version}: upgrade the engine`
       }
     if (manifest.engineId !== this.#identity.engineId) return { pointer: '/engineId', message: 'must be this engine' }
     if (manifest.hash !== hashOf(manifestText(manifest.parts)))

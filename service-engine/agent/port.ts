@@ -28,7 +28,7 @@ export interface EngineSide {
   readonly applySnapshot: (snapshot: Snapshot) => Promise<readonly Violation[]>
   readonly judgements: () => readonly ServerJudgement[]
   /** The engine's facts for Hello; the agent adds what it holds and runs. */
-  readonly facts: () => Omit<Hello, 'type' | 'protocol' | 'runningRevision' | 'runningHash' | 'heldParts'>
+  readonly facts: () => Omit<Hello, 'type' | 'protocol' | 'snapshotVersion' | 'runningRevision' | 'runningHash' | 'heldParts'>
   /** What would become of a request; undefined when nothing that runs can say. */
   readonly explain?: (question: RequestQuestion) => Promise<Explanation | undefined>
   /** How much of the budgets of shared limits is ours from now on. */

@@ -22,8 +22,12 @@ export interface StoredSnapshot {
 }
 
 export interface SnapshotStore {
-  /** The newest snapshot that is whole, or undefined. Whatever lies in the folder, it does not throw for its content. */
-  readonly load: () => Promise<StoredSnapshot | undefined>
+  /**
+   * The newest snapshot that is whole and that this build can read. Whatever lies in the folder, it does not throw for its content.
+   *
+   * Shapes  isNewest: it is what was saved last, or nothing ever was
+   */
+  readonly load: () => Promise<{ readonly snapshot: StoredSnapshot | undefined; readonly isNewest: boolean }>
   /** Keeps it as the newest; the one before stays as the way back, older ones go. */
   readonly save: (snapshot: StoredSnapshot) => Promise<void>
   /** Removes everything. */
@@ -52,7 +56,7 @@ export async function openSnapshotStore(dataFolder: string, log: Log): Promise<S
     const decoded = decodeHubMessage(body)
     if (decoded.is !== 'message' || decoded.message.type !== 'ApplySnapshot') return undefined
     const { manifest } = decoded.message
-    return manifest.version === SNAPSHOT_VERSION ? manifest : undefined
+    return manifest.version <= SNAPSHOT_VERSION ? manifest : undefined
   }
 
   async function readWhole(path: string): Promise<StoredSnapshot | undefined> {
@@ -96,13 +100,15 @@ export async function openSnapshotStore(dataFolder: string, log: Log): Promise<S
       const newest = await readWhole(current)
       if (newest !== undefined) {
         kept = { hash: newest.manifest.hash, parts: new Set(newest.parts.keys()) }
-        return newest
+        return { snapshot: newest, isNewest: true }
       }
       const before = await readWhole(previous)
       const isEmpty = before === undefined && (await readdir(folder)).length <= 1
       if (!isEmpty)
-        log.error('the last snapshot on disk is damaged', { fallback: before === undefined ? 'none' : before.manifest.revision })
-      return before
+        log.error('the last snapshot on disk is damaged, or of a newer engine', {
+          fallback: before === undefined ? 'none' : before.manifest.revision
+        })
+      return { snapshot: before, isNewest: isEmpty }
     },
     save: async snapshot => {
       const { manifest } = snapshot

@@ -41,7 +41,7 @@ t.test('whatever happened to its files, a snapshot store loads one that was save
         writeFileSync(path, content)
       }
     }
-    const loaded = await (await openSnapshotStore(folder, silentLog)).load()
+    const { snapshot: loaded } = await (await openSnapshotStore(folder, silentLog)).load()
     return loaded === undefined || allowed.has(canonicalJson([loaded.manifest, ...loaded.parts]))
   })
   await fc.assert(property, { seed, numRuns: 400, interruptAfterTimeLimit: 2_000, markInterruptAsFailure: false })

@@ -6,9 +6,11 @@ import { controllerActor } from '#controller/access/actor.ts'
 import { ADMIN_TENANT } from '#controller/access/permission.ts'
 import { makeChange } from '#controller/change/apply.ts'
 import { firstStart } from '#controller/change/first-start.ts'
+import { SNAPSHOT_VERSION } from '#model/snapshot/snapshot.ts'
 import { makePlanner } from '#controller/fleet/planner.ts'
 import { Engine } from '#controller/fleet/roster.ts'
 import { openMemoryStore } from '#controller/store/memory/memory.ts'
+import { aHello } from '#test/support/bare-engine.ts'
 import { plainSeal, seededBytes } from '#test/support/change.ts'
 
 async function world(t: Test) {
@@ -232,4 +234,25 @@ t.test('who owns an address that moves is the primary, also after a restart of t
     t.match(specOf(one, engines[1]!)!.vips, [{ engines: [second, first], term: 2 }], 'the same, without an order to move')
   planner.placer.switchOver(uuid)
   for (const one of [planner, open()]) t.match(specOf(one, engines[1]!)!.vips, [{ engines: [first, second], term: 3 }], 'an order')
+})
+
+t.test('an engine that cannot read what is written keeps what it has, and gets nothing more', async t => {
+  const { service, engine, planner: open } = await world(t)
+  const planner = open()
+  const one = await engine('one')
+  const first = await service('first', 8080)
+  planner.plan([one])
+  t.same(planner.service(first)?.engineUuids, [one.uuid])
+  const { addresses, ...hello } = aHello
+  one.row = { ...one.row, facts: { ...hello, addresses, snapshotVersion: SNAPSHOT_VERSION - 1 } }
+  t.ok(one.isBehind)
+  const second = await service('second', 8081)
+  planner.plan([one])
+  t.same(planner.service(first)?.engineUuids, [one.uuid])
+  t.match(planner.service(second), { engineUuids: [], reasons: [/^waiting for an engine/] })
+  const two = await engine('two')
+  planner.plan([one, two])
+  t.same(planner.service(second)?.engineUuids, [two.uuid])
+  one.row = { ...one.row, facts: { ...hello, addresses } }
+  t.notOk(one.isBehind, 'who says nothing reads version 1')
 })
