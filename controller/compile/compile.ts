@@ -27,6 +27,8 @@ export interface CompileInput {
     readonly name: string
     /** Uuid of its group; the default when undefined. */
     readonly group: string | undefined
+    /** Where it is; left out: nobody said. */
+    readonly zone?: string
     /** Addresses of its host, as it told them. */
     readonly addresses: readonly string[]
     /** Of its group: the first encrypts, all decrypt; left out, it makes its own. */
@@ -79,9 +81,9 @@ export function compile(input: CompileInput): Compiled {
   const build: Build = { input, cache, madeOf: new Set() }
   const add = (made: Made): void => void entries.set(`${made.part.kind} ${made.part.id}`, made)
 
-  const { uuid, name, group = '', ticketKeys = [], layer2 } = input.engine
+  const { uuid, name, group = '', zone = '', ticketKeys = [], layer2 } = input.engine
   const moving = layer2 === undefined ? '' : sha256(canonicalJson(layer2))
-  const engine = remember(build, `engine ${uuid} ${name} ${group} ${ticketKeys.join(' ')} ${moving}`, reader =>
+  const engine = remember(build, `engine ${uuid} ${name} ${group} ${zone} ${ticketKeys.join(' ')} ${moving}`, reader =>
     enginePart(reader, input.engine)
   )
   if ('part' in engine) add(engine)
@@ -129,13 +131,14 @@ interface Build {
 const compareText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex')
 
-function enginePart(reader: Reader, { uuid, name, group, ticketKeys, layer2 }: CompileInput['engine']): Part {
+function enginePart(reader: Reader, { uuid, name, group, zone, ticketKeys, layer2 }: CompileInput['engine']): Part {
   const settings = reader.orSystem('serviceenginegroup', group, 'Default-Group')?.body
   return {
     kind: 'engine',
     id: uuid,
     name,
     drainTimeoutS: settings?.vs_scalein_timeout ?? 30,
+    ...(zone === undefined ? {} : { zone }),
     ...(ticketKeys === undefined ? {} : { ticketKeys }),
     ...(layer2 === undefined ? {} : { layer2 })
   }

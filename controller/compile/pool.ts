@@ -62,6 +62,7 @@ export function poolPart(reader: Reader, read: Read<'pool'>): PoolPart {
     failAction: failActionOf(reader, body.fail_action),
     gracefulDisableS: body.graceful_disable_timeout < 0 ? WITHOUT_END_S : body.graceful_disable_timeout * 60,
     ...(body.use_service_port ? { usesServicePort: true } : {}),
+    ...(body.locality === undefined ? {} : { locality: { overprovisioning: body.locality.overprovisioning / 100 } }),
     ...resilienceOf(reader, read, servers)
   }
 }
@@ -129,6 +130,7 @@ export function serverSpecs(pool: Pool, groupAddresses: readonly string[]): Serv
       isName,
       isEnabled: pool.enabled && one.enabled,
       weight: one.ratio,
+      ...((one.availability_zone ?? '') === '' ? {} : { zone: one.availability_zone! }),
       hostHeader: given ?? (isName ? host : null)
     })
   }

@@ -107,7 +107,7 @@ export function makePlanner({
 
   /** What an engine should run: what was compiled before, with the new number, when nothing of it has changed. */
   const compileFor = (
-    { uuid, name, group, addresses, refuses }: EngineToPlace,
+    { uuid, name, group, zone, addresses, refuses }: EngineToPlace,
     virtualServices: readonly string[],
     dropped: ReadonlySet<string> | undefined
   ): Kept => {
@@ -121,11 +121,13 @@ export function makePlanner({
     const enginesOf = (service: string): number => placer.placement.assignments.get(service)?.length ?? 1
     const movesAddresses = store.get('serviceenginegroup', group)?.body['address_mode'] === 'L2'
     const layer2 = movesAddresses ? { layer2: layer2Of(uuid, group, virtualServices) } : {}
+    const where = zone === undefined || zone === '' ? {} : { zone }
     const tickets = ticketKeys === undefined ? {} : { ticketKeys: ticketKeys.of(group) }
     const key = JSON.stringify([
       name,
       group,
       addresses,
+      where,
       virtualServices,
       virtualServices.map(enginesOf),
       [...childrenHere],
@@ -141,7 +143,7 @@ export function makePlanner({
     const { manifest, parts, problems, madeOf } = compile({
       revision,
       resources,
-      engine: { uuid, name, group, addresses, ...tickets, ...layer2 },
+      engine: { uuid, name, group, addresses, ...where, ...tickets, ...layer2 },
       virtualServices,
       childrenOf: service => childrenHere.get(service) ?? [],
       enginesOf,

@@ -35,6 +35,7 @@ export const server = shape(
     port: integer('Port; that of the pool when left out or 0.', { min: 0, max: 65535, special: { '0': 'port of the pool' }, first: true }),
     enabled: flag('When false it gets no new connections and drains.', { default: true, first: true }),
     ratio: integer('Share of the traffic beside the other servers.', { default: 1, min: 1, max: 20, first: true }),
+    availability_zone: text('Zone that it is in: with locality, engines whose label zone is the same prefer it.', { maxLength: 128 }),
     resolve_server_by_dns: flag('Resolve the name again and again, by its TTL.', { default: false }),
     description: text('What it is, in your words.', {}),
     prst_hdr_val: text('Requests whose header of the persistence profile has this value go to this server.', { maxLength: 1024 }),
@@ -43,7 +44,6 @@ export const server = shape(
   },
   {
     autoscaling_group_name: '',
-    availability_zone: '',
     discovered_networks: [],
     location: {},
     mac_address: '',
@@ -142,6 +142,13 @@ export const hedge = shape('hedging', {
     max: 99,
     special: { '0': 'by delay alone' }
   })
+})
+
+export const locality = shape('locality', {
+  overprovisioning: integer(
+    'A zone keeps all of its traffic as long as the share of its servers that is up, times this, is 100 % or more.',
+    { default: 140, min: 100, max: 1000, unit: 'percent' }
+  )
 })
 
 export const serverRate = shape(
@@ -294,6 +301,11 @@ export const pool = defineKind({
       }
     ),
     lb_algorithm_consistent_hash_hdr: text('Header that CONSISTENT_HASH_CUSTOM_HEADER goes by.', headerName),
+    locality: nested(
+      locality,
+      'Engines prefer servers whose availability_zone is their label zone, and spill over to the others as those fail. Not a field of Avi.',
+      {}
+    ),
     health_monitor_refs: list(
       ref('healthmonitor', 'A health monitor.', {}),
       'Health monitors; a server is up when they say so, or at once without any.',
@@ -465,6 +477,8 @@ export const pool = defineKind({
       say('/rewrite_host_header_to_sni', 'must not be true beside rewrite_host_header_to_server_name')
     if (body.lb_algorithm === 'LB_ALGORITHM_FEWEST_SERVERS' && body.max_concurrent_connections_per_server === 0)
       say('/max_concurrent_connections_per_server', 'must say when a server is full, because lb_algorithm is LB_ALGORITHM_FEWEST_SERVERS')
+    if (body.locality !== undefined && !(body.servers ?? []).some(({ availability_zone: zone = '' }) => zone !== ''))
+      say('/locality', 'needs servers with an availability_zone')
     if (body.hedge !== undefined) {
       if (body.hedge.delay === 0 && body.hedge.percentile === 0) say('/hedge', 'needs a delay or a percentile')
       if (body.hedge.percentile > 0 && body.hedge.percentile < 50) say('/hedge/percentile', 'must be 0, or from 50 to 99')

@@ -3,6 +3,7 @@
  * not change keep their hash and do not travel again. Only `controller/compile` makes one, only `service-engine` reads it.
  */
 import type { RevokedSerials } from '#model/base/crl.ts'
+import type { LocalitySpec } from './locality.ts'
 import type { Resilience } from './resilience.ts'
 import type { StringMatch } from './text-match.ts'
 import type { CacheSpec, CompressionSpec, ContentRewriteSpec, CorsSpec } from './content.ts'
@@ -49,6 +50,8 @@ export interface EnginePart {
   readonly name: string
   /** Seconds that removed listeners, pools and servers may go on with what they have. */
   readonly drainTimeoutS: number
+  /** Where it is (its label `zone`); left out: nobody said. */
+  readonly zone?: string
   /** Secrets of the group in base64 that TLS session tickets are encrypted with: the first encrypts, all decrypt. */
   readonly ticketKeys?: readonly string[]
   /** Addresses that move between engines (`address_mode` L2); left out by all other modes. */
@@ -529,6 +532,8 @@ export interface PoolPart extends Resilience {
   readonly gracefulDisableS: number
   /** Flows go to the port that the client reached instead of the server's own. */
   readonly usesServicePort?: true
+  /** Servers of the engine's zone first; left out: zones make no difference. */
+  readonly locality?: LocalitySpec
 }
 
 export type BalanceSpec =
@@ -558,6 +563,8 @@ export interface ServerSpec {
   readonly isEnabled: boolean
   /** Relative share, 0..20 as Avi's `ratio`. */
   readonly weight: number
+  /** Where it is; left out: nobody said. */
+  readonly zone?: string
   /** The server's own name, where it has one: for health monitors, and for requests where `rewritesHost` says so. */
   readonly hostHeader: string | null
 }

@@ -253,7 +253,13 @@ class RunningDataPlane implements DataPlane {
     for (const part of snapshot.pools) {
       const turn = letOthersRun()
       if (turn !== undefined) await turn
-      const pool = this.#planPool(part, keyOf(part, [part.tls?.clientCertificateId ?? '']), certificates, memory, violations)
+      const { zone } = snapshot.engine
+      const key = keyOf(part, [part.tls?.clientCertificateId ?? ''])
+      const pool = this.#planPool(part, part.locality === undefined ? { key } : { key: `${key} ${zone ?? ''}`, zone }, {
+        certificates,
+        memory,
+        violations
+      })
       if (pool !== undefined) pools.set(part.id, pool)
     }
     const plans = new Map<string, ServicePlan>()
@@ -285,10 +291,8 @@ class RunningDataPlane implements DataPlane {
 
   #planPool(
     part: PoolPart,
-    key: string,
-    certificates: ReadonlyMap<string, CertificatePart>,
-    memory: WorkerMemory,
-    violations: Violation[]
+    { key, zone }: { readonly key: string; readonly zone?: string | undefined },
+    { certificates, memory, violations }: Pick<Build, 'certificates' | 'memory' | 'violations'>
   ): { key: string; pool: Pool } | undefined {
     const before = this.#current.pools.get(part.id)
     if (before?.key === key) return before
@@ -312,7 +316,12 @@ class RunningDataPlane implements DataPlane {
             keyPem: certificate?.keyPem ?? null,
             ...(refusal === undefined ? {} : { refusal })
           }
-    const services: PoolServices = { ...this.#services, memory, addresses: { next: serverKey => this.#nextAddress(serverKey) } }
+    const services: PoolServices = {
+      ...this.#services,
+      memory,
+      addresses: { next: serverKey => this.#nextAddress(serverKey) },
+      ...(zone === undefined ? {} : { zone })
+    }
     return { key, pool: new Pool(part, services, tlsOf, before?.pool) }
   }
 

@@ -13,7 +13,7 @@ import { contextOf, defaultDocuments, document, pointersOf } from '#test/support
 
 interface Case {
   readonly about: string
-  readonly engine: { readonly addresses: readonly string[]; readonly group?: string }
+  readonly engine: { readonly addresses: readonly string[]; readonly group?: string; readonly zone?: string }
   readonly virtualServices: readonly string[]
   readonly documents: readonly { readonly kind: KindName; readonly body: JsonObject }[]
 }

@@ -64,16 +64,18 @@ export async function aPlacedFleet(t: Test) {
     return (await change.apply(order)).resources[0]!.uuid
   }
 
-  const join = async (hostname: string, facts: Facts = {}) => {
+  /** A host that has joined, and the folder of its engine, which does not run yet. */
+  const enrol = async (hostname: string, labels: Readonly<Record<string, string>> = {}) => {
     const minted = mintJoinToken({ caFingerprint: authority.caFingerprint, expiresAtEpochMs: Date.now() + 60_000, uses: 1, randomBytes })
-    await create('jointoken', { name: `for ${hostname}` }, minted.serverFields)
+    await create('jointoken', { name: `for ${hostname}`, labels }, minted.serverFields)
     const { csrPem, keyPem } = await aCsr()
     const enrolment = await running.enrol({ token: minted.token, csrPem, hostname, remoteAddress: '127.0.0.1' })
     const folder = aFolder(t)
     const { engineUuid: engineId, engineName, enginePort, certificatePem, caPem } = enrolment
     await saveIdentity(folder, { engineId, engineName, controllerHost: '127.0.0.1', enginePort, keyPem, certificatePem, caPem })
-    return connectAgain({ uuid: engineId, folder, facts })
+    return { uuid: engineId, folder }
   }
+  const join = async (hostname: string, facts: Facts = {}) => connectAgain({ ...(await enrol(hostname)), facts })
 
   /** Another process on the same data folder. */
   const connectAgain = async ({ uuid, folder, facts }: { readonly uuid: string; readonly folder: string; readonly facts: Facts }) => {
@@ -82,5 +84,5 @@ export async function aPlacedFleet(t: Test) {
     engine.facts = () => ({ ...usual(), ...facts })
     return { uuid, folder, facts, engine, agent: await anAgent(t, folder, engine) }
   }
-  return { store, change, planner, running, create, join, connectAgain }
+  return { store, change, planner, running, create, enrol, join, connectAgain }
 }

@@ -165,14 +165,17 @@ export function aSnapshot(given: {
   readonly revision?: number
   readonly drainTimeoutS?: number
   readonly ticketKeys?: readonly string[]
+  /** Of the engine. */
+  readonly zone?: string
 }): Snapshot {
   const { services = [], pools = [], certificates = [], revision = 1, drainTimeoutS = 30 } = given
-  const { ticketKeys } = given
+  const { ticketKeys, zone } = given
   const engine = {
     kind: 'engine',
     id: 'serviceengine-1',
     name: 'engine-1',
     drainTimeoutS,
+    ...(zone === undefined ? {} : { zone }),
     ...(ticketKeys === undefined ? {} : { ticketKeys })
   } as const
   const parts: readonly Part[] = [engine, ...services, ...pools, ...certificates]

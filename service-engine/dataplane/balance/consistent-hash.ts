@@ -29,7 +29,9 @@ export function consistentHash(by: Extract<BalanceSpec, { is: 'consistent-hash' 
       const slot = slotOf(keyOf(question))
       if (table[slot] === EMPTY) table[slot] = heaviest(candidates, seeds, slot)
       return candidates[table[slot]!]
-    }
+    },
+    // The slot is made of the lower bits.
+    place: question => (hashText(keyOf(question)) >>> 16) / 65_536
   }
 }
 

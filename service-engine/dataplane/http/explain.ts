@@ -143,8 +143,13 @@ function forwarded(exchange: Exchange, poolOf: (id: string) => Pool | undefined)
   return {
     ...named,
     serverId: lease.serverId,
-    reason: `${exchange.rule === '' ? 'the default pool' : `rule ${exchange.rule}`}, ${lease.serverId === wantedServer ? 'the server that it names' : algorithmIn(pool.part.algorithm)}`
+    reason: `${exchange.rule === '' ? 'the default pool' : `rule ${exchange.rule}`}, ${lease.serverId === wantedServer ? 'the server that it names' : algorithmIn(pool.part.algorithm)}${zoneIn(pool, lease.serverId)}`
   }
+}
+
+function zoneIn(pool: Pool, serverId: string): string {
+  const isOwn = pool.isOwnZone(serverId)
+  return isOwn === undefined ? '' : isOwn ? ', a server of the own zone' : ', a server of another zone'
 }
 
 export function algorithmIn(spec: BalanceSpec): string {

@@ -14,11 +14,12 @@ export type Home = (spread: number) => number | undefined
  * another server is an exception, which the other engines must be told of.
  *
  * Returns undefined for each client where bindings are learnt, where weights differ from engine to engine, and where who was
- *         here must not go elsewhere when the server is down: there the hash does not tell who was here from who was not
+ *         here must not go elsewhere when the server is down: there the hash does not tell who was here from who was not; and
+ *         where engines prefer servers of their zones
  */
-export function makeHome({ persistence, servers, isWeighed }: PoolPart): Home {
+export function makeHome({ persistence, servers, isWeighed, locality }: PoolPart): Home {
   const isSpread = persistence?.is === 'client-address' || persistence?.is === 'header'
-  if (!isSpread || isWeighed === true || persistence.whenDown !== 'pick-new') return () => undefined
+  if (!isSpread || isWeighed === true || locality !== undefined || persistence.whenDown !== 'pick-new') return () => undefined
   const able = servers.filter(({ isEnabled, weight }) => isEnabled && weight > 0)
   const seeds = able.map(({ id }) => hashText(id))
   return spread => seeds[heaviest(able, seeds, spread)]

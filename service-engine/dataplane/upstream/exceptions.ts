@@ -48,7 +48,9 @@ export class Exceptions {
       const hash = hashText(part.id) | 0
       const old = before.get(hash)
       const isSame =
-        old !== undefined && JSON.stringify([old.part.servers, old.part.persistence]) === JSON.stringify([part.servers, persistence])
+        old !== undefined &&
+        JSON.stringify([old.part.servers, old.part.persistence, old.part.locality]) ===
+          JSON.stringify([part.servers, persistence, part.locality])
       const serverIdOf = new Map(part.servers.map(({ id }) => [hashText(id), id]))
       const due = old === undefined ? 'no' : old.due === 'no' && !isSame ? 'untold' : old.due
       return [[hash, { part, timeoutS: persistence.timeoutS, home: makeHome(part), serverIdOf, due }] as const]

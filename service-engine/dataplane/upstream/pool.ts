@@ -7,6 +7,7 @@ import type { Balancer, Question } from '../balance/balancer.ts'
 import { makeBalancer } from '../balance/catalog.ts'
 import { consistentHash } from '../balance/consistent-hash.ts'
 import { lowest } from '../balance/least-connections.ts'
+import { ownZone, type Zones } from '../balance/own-zone.ts'
 import type { Fault } from '#engine/base/fault.ts'
 import type { Exchange } from '../exchange/exchange.ts'
 import type { Destination, DestinationTls } from '../exchange/forwarder.ts'
@@ -33,6 +34,8 @@ export interface PoolServices {
   readonly random: Random
   readonly memory: WorkerMemory
   readonly addresses: AddressBook
+  /** Of the engine; left out: nobody said. */
+  readonly zone?: string
 }
 
 /** A place on a server, counted over all workers, until released. */
@@ -125,11 +128,23 @@ function sharesOf({ cell }: UpstreamServer): number {
   return Math.ceil(cell.weightPercent() / SHARE_STEP_PERCENT)
 }
 
+/** Null where zones make no difference: nobody asked for it, or all servers are alike to this engine. */
+function zonesOf({ locality, servers, isWeighed }: PoolPart, zone: string | undefined): Zones | null {
+  if (locality === undefined || zone === undefined) return null
+  const own = new Set(servers.filter(server => server.zone === zone).map(({ id }) => id))
+  if (own.size === 0 || own.size === servers.length) return null
+  const most = isWeighed === true ? 100 / SHARE_STEP_PERCENT : 1
+  const weightOf = (isOwn: boolean): number =>
+    servers.reduce((sum, { id, weight }) => (own.has(id) === isOwn ? sum + weight * most : sum), 0)
+  return { isOwn: id => own.has(id), ownWeight: weightOf(true), otherWeight: weightOf(false) }
+}
+
 export class Pool {
   readonly part: PoolPart
   readonly meter: TrafficMeter
   readonly #services: PoolServices
   readonly #balancer: Balancer
+  readonly #zones: Zones | null
   #members: readonly Member[]
   #memberById: ReadonlyMap<string, Member>
   /** Requests pay into it, hedges take out of it, and so do retries unless they are unlimited. */
@@ -166,7 +181,8 @@ export class Pool {
     const budget = part.hedge?.budget ?? part.reselect?.budget ?? null
     this.#hedgeMeter = part.hedge === undefined ? null : memory.hedgeMeter(part.id)
     this.#budget = budget === null ? null : new RetryBudget(budget, cell.cells, services.clock.nowEpochMs)
-    this.#balancer = makeBalancer(part.algorithm, { nextTurn: cell.nextTurn, random })
+    this.#zones = zonesOf(part, services.zone)
+    this.#balancer = this.#byZone(nextTurn => makeBalancer(part.algorithm, { nextTurn, random }), cell.nextTurn)
     const kept = new Map(previous?.servers().map(server => [server.fingerprint, server]))
     this.#members = part.servers.map(spec => {
       const make = { pool: part, spec, tls: tlsOf(spec.host) }
@@ -196,7 +212,7 @@ export class Pool {
       outliers: part.outliers === undefined ? null : new Outliers(part.outliers, cell.cells, suspects, services.clock.nowEpochMs),
       firstBytes: (part.hedge?.percentile ?? null) === null ? null : (learned ?? new FirstBytes())
     }
-    this.#spread = consistentHash('source-address', null)
+    this.#spread = this.#byZone(() => consistentHash('source-address', null), cell.nextTurn)
     this.#persistence =
       part.persistence === undefined
         ? null
@@ -205,6 +221,21 @@ export class Pool {
             bindings: memory.bindings,
             nowEpochMs: services.clock.nowEpochMs
           })
+  }
+
+  /** Two balancers where zones count: the one of the others has turns of its own, in this worker alone. */
+  #byZone(make: (nextTurn: () => number) => Balancer, nextTurn: () => number): Balancer {
+    const own = make(nextTurn)
+    const { locality } = this.part
+    if (locality === undefined || this.#zones === null) return own
+    const { random } = this.#services
+    let turn = Math.floor(random() * 0x1_0000_0000)
+    return ownZone({ spec: locality, zones: this.#zones, random, own, others: make(() => turn++ >>> 0) })
+  }
+
+  /** Whether a server is of the engine's own zone; undefined where zones make no difference. */
+  isOwnZone(serverId: string): boolean | undefined {
+    return this.#zones?.isOwn(serverId)
   }
 
   servers(): UpstreamServer[] {
@@ -363,7 +394,10 @@ export class Pool {
     const { random } = this.#services
     const share = this.#shares?.get(picked) ?? 1
     if (share === 1 || random() < share) return picked
-    const older = candidates.filter(member => (this.#shares?.get(member) ?? 1) === 1)
+    const older = this.#beside(
+      candidates.filter(member => (this.#shares?.get(member) ?? 1) === 1),
+      picked
+    )
     return lowest(older, Math.floor(random() * older.length), member => (member.inFlight() + 1) / member.weight) ?? picked
   }
 
@@ -390,10 +424,19 @@ export class Pool {
     this.#stopLooking = undefined
   }
 
+  /** Who stands in for a server: those on its side of the zones, as long as there are any. */
+  #beside(members: readonly Member[], picked: Member): readonly Member[] {
+    const zones = this.#zones
+    if (zones === null) return members
+    const isOwn = zones.isOwn(picked.id)
+    const beside = members.filter(({ id }) => zones.isOwn(id) === isOwn)
+    return beside.length > 0 ? beside : members
+  }
+
   #takeOther(others: readonly Member[], picked: Member, isFirst: boolean): HeldLease | Refusal {
     let left = others
     while (left.length > 0) {
-      const next = lowest(left, this.#turn++, member => (member.inFlight() + 1) / member.weight)
+      const next = lowest(this.#beside(left, picked), this.#turn++, member => (member.inFlight() + 1) / member.weight)
       if (next === undefined) break
       const lease = this.#take(next)
       if (lease !== undefined) return lease

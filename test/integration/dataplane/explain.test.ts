@@ -1,6 +1,6 @@
 import t from 'tap'
 import type { RequestQuestion } from '#model/message/message.ts'
-import { aPool, aRule, aService, aSnapshot } from '#test/support/snapshot.ts'
+import { aPool, aRule, aServer, aService, aSnapshot } from '#test/support/snapshot.ts'
 import { openHttpServer, openTestPlane } from '#test/support/data-plane.ts'
 
 const question = (given: Partial<RequestQuestion> = {}): RequestQuestion => ({
@@ -62,4 +62,21 @@ t.test('explain walks the rules that run, to the pool and the server, and sends 
   t.match(plane.explain(question({ path: '/a/../../b' })), { verdict: 'refused', status: 400, reason: /climbs out/ })
   t.match(plane.explain(question({ virtualServiceId: 'vs-9' })), { verdict: 'refused', reason: /does not run/ })
   t.same([web.requests.length, records.length, memory.inFlight('api', `127.0.0.1:${web.port}`)], [0, 0, 0])
+})
+
+t.test('explain says from which side of the zones a server comes', async t => {
+  const { load, plane } = openTestPlane(t)
+  const servers = [aServer(1, { zone: 'north' }), aServer(2, { zone: 'south' })]
+  const pools = [aPool(servers, { locality: { overprovisioning: 1.4 }, algorithm: { is: 'round-robin' } })]
+  for (const [revision, zone, reason] of [
+    [1, 'north', 'the default pool, round robin, a server of the own zone'],
+    [2, 'west', 'the default pool, round robin']
+  ] as const) {
+    await load(aSnapshot({ revision, zone, services: [aService()], pools }))
+    t.match(plane.explain(question()), { verdict: 'forward', reason })
+    t.match(plane.explain(question()).reason, new RegExp(`${reason}$`))
+  }
+  const down = [aServer(1, { zone: 'north', isEnabled: false }), servers[1]!]
+  await load(aSnapshot({ revision: 3, zone: 'north', services: [aService()], pools: [{ ...pools[0]!, servers: down }] }))
+  t.match(plane.explain(question()), { serverId: '127.0.0.1:2', reason: /, a server of another zone$/ })
 })

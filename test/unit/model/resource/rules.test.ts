@@ -151,6 +151,13 @@ const cases: readonly (readonly [kind: KindName, why: string, body: object, poin
     ['/pki_profile_ref', '/ssl_key_and_certificate_ref']
   ],
   ['pool', 'a name checked against no roots', { ssl_profile_ref: 's', host_check_enabled: true }, ['/host_check_enabled']],
+  ['pool', 'zones that no server is in', { locality: {}, servers: [{ ip: v4('1.1.1.1'), availability_zone: '' }] }, ['/locality']],
+  [
+    'pool',
+    'less than it has',
+    { locality: { overprovisioning: 99 }, servers: [{ ip: v4('1.1.1.1'), availability_zone: 'a' }] },
+    ['/locality/overprovisioning']
+  ],
   ['pool', 'hedging after no time', { hedge: {} }, ['/hedge']],
   ['pool', 'hedging of most requests', { hedge: { percentile: 49 } }, ['/hedge/percentile']],
   ['pool', 'hedging of clients that stay', { hedge: { delay: 5 }, application_persistence_profile_ref: 'p' }, ['/hedge']],

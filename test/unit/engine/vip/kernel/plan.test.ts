@@ -71,6 +71,7 @@ t.test('what the kernel cannot do stays in user space, with a reason', async t =
     [{ pool: { algorithm: { is: 'least-connections' } } }, /least-connections/],
     [{ pool: { algorithm: { is: 'consistent-hash', by: 'uri', header: null } } }, /consistent-hash/],
     [{ pool: { maxConnectionsPerServer: 1 } }, /limits connections/],
+    [{ pool: { locality: { overprovisioning: 1.4 } } }, /servers of a zone/],
     [{ pool: { servers: [aServer(80, { host: '10.0.2.1' }), aServer(80)] } }, /only be reached from this host/],
     [{ pool: { servers: [aServer(80, { host: '2001:db8::1' })] } }, /two families/],
     [{ pool: { servers: [aServer(80, { host: 'web.test', isName: true })] } }, /no server with an address/],
