@@ -9,6 +9,7 @@ import { VERSION } from '#model/base/version.ts'
 import { BINDINGS_INTERVAL_MS, LIMIT_INTERVAL_MS, type Verdict } from '#model/message/message.ts'
 import type { Violation } from '#model/resource/violation.ts'
 import type { Snapshot } from '#model/snapshot/snapshot.ts'
+import { usesOf, type KnownUses } from '#model/snapshot/uses.ts'
 import type { AgentSide, EngineSide } from './agent/port.ts'
 import { openCrew, type Bound, type WorkerThread } from './crew.ts'
 import type { ForwarderKind } from './dataplane/exchange/forwarder.ts'
@@ -79,11 +80,12 @@ const LEAVE_MIN_MS = 60_000
 
 const noSnapshot: Tenants = { virtualServices: [], pools: [] }
 
-function tenantsOf(snapshot: Snapshot | null): Tenants {
+function tenantsOf(snapshot: Snapshot | null, known: KnownUses): Tenants {
   if (snapshot === null) return noSnapshot
   return {
     virtualServices: snapshot.virtualServices.map(part => part.id),
-    pools: snapshot.pools.map(part => ({ id: part.id, servers: part.servers.map(server => server.id) }))
+    pools: snapshot.pools.map(part => ({ id: part.id, servers: part.servers.map(server => server.id) })),
+    uses: usesOf(snapshot, known)
   }
 }
 
@@ -123,6 +125,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
   scope.add(accessLog.stop)
   const leftPorts = new LeftPorts()
   let running: Snapshot | null = null
+  const knownUses: KnownUses = new WeakMap()
   let droppedRecords = 0
   let agent: AgentSide | null = null
   let stoodDown: string | null = null
@@ -254,7 +257,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     ]
     if (violations.length > 0) return violations
     try {
-      const slots = memory.assign(tenantsOf(snapshot))
+      const slots = memory.assign(tenantsOf(snapshot, knownUses))
       // Before the first connection: a server that is known to be down gets none.
       if (running === null)
         for (const pool of snapshot.pools)
@@ -264,7 +267,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
           }
       const refused = await crew.load({ snapshot, slots })
       if (refused.length > 0) {
-        memory.assign(tenantsOf(running))
+        memory.assign(tenantsOf(running, knownUses))
         return refused
       }
     } catch (error) {

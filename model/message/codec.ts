@@ -21,6 +21,7 @@ import type {
   LimitShare,
   LimitUse,
   OwnedVip,
+  PoolSample,
   QuotaLeft,
   QuotaUse,
   RequestQuestion,
@@ -32,6 +33,7 @@ import type {
   Totals,
   TraceOrder,
   TrafficSample,
+  UseSample,
   Verdict
 } from './message.ts'
 
@@ -174,6 +176,10 @@ const hedges = optional(object<HedgeTotals>({ sent: count, won: count }))
 
 const traffic = object<TrafficSample>({ id: name, totals, latency: histogram, cache, hedges })
 
+const pool = object<PoolSample>({ id: name, totals, latency: histogram, cache, hedges, onlyOf: optional(name) })
+
+const use = object<UseSample>({ id: name, poolId: name, totals, latency: histogram, cache, hedges })
+
 const server = object<ServerSample>({
   id: name,
   poolId: name,
@@ -212,8 +218,9 @@ const sample = object<Sample>({
   droppedLogLines: count,
   host,
   virtualServices: list(traffic, 100_000),
-  pools: list(traffic, 100_000),
+  pools: list(pool, 100_000),
   servers: list(server, 200_000),
+  uses: optional(list(use, 100_000)),
   limits: optional(list(object<LimitSample>({ virtualServiceId: name, id: name, admitted: count, refused: count, share: count }), 100_000)),
   scripts: optional(list(script, 100_000))
 })

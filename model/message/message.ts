@@ -294,8 +294,10 @@ export interface Sample {
   readonly droppedLogLines: number
   readonly host: HostSample
   readonly virtualServices: readonly TrafficSample[]
-  readonly pools: readonly TrafficSample[]
+  readonly pools: readonly PoolSample[]
   readonly servers: readonly ServerSample[]
+  /** Of pools that several virtual services of the engine send to, the part of each; left out by engines that do not tell them apart. */
+  readonly uses?: readonly UseSample[]
   /** Rate limits that something was asked of since the engine started. */
   readonly limits?: readonly LimitSample[]
   /** What became of the runs of scripts. */
@@ -364,6 +366,16 @@ export interface TrafficSample {
   readonly cache?: CacheTotals
   /** Of a pool that hedges. */
   readonly hedges?: HedgeTotals
+}
+
+export interface PoolSample extends TrafficSample {
+  /** The one virtual service of the engine that sends to it; left out where several do. */
+  readonly onlyOf?: string
+}
+
+/** What one virtual service, the `id`, sends to a pool. Connections belong to servers and are not counted here. */
+export interface UseSample extends TrafficSample {
+  readonly poolId: string
 }
 
 /** Totals since the engine's boot. */

@@ -135,6 +135,8 @@ class RunningDataPlane implements DataPlane {
   readonly #ticketKeys: TicketKeys
   readonly #scriptSets: ScriptSets
   #current: Generation = nothing
+  /** Of what runs; null as long as nothing does. */
+  #memory: WorkerMemory | null = null
   #queue: Promise<unknown> = Promise.resolve()
 
   constructor(services: DataPlaneServices) {
@@ -161,6 +163,7 @@ class RunningDataPlane implements DataPlane {
     const loaded = this.#queue.then(async () => {
       const built = await this.#build(snapshot, memory)
       if (Array.isArray(built)) return built as readonly Violation[]
+      this.#memory = memory
       this.#swap(built as Generation)
       return []
     })
@@ -357,6 +360,7 @@ class RunningDataPlane implements DataPlane {
         clock,
         after: clock.after,
         poolOf: this.#spine.poolOf,
+        memoryNow: () => this.#memory ?? memory,
         storeOf: (id, maxBytes) => this.#storeOf(id, maxBytes),
         invalidated: this.#services.invalidated ?? (() => undefined),
         scriptSets: this.#scriptSets

@@ -41,6 +41,7 @@ import { normalizeTarget } from '../dataplane/route/path.ts'
 import { compileConnectionLimit, compileRateLimit } from '../dataplane/route/rate-limit.ts'
 import { rulesInSteps } from '../dataplane/route/rules.ts'
 import type { Pool } from '../dataplane/upstream/pool.ts'
+import { UseMeters } from '../dataplane/upstream/use-meters.ts'
 
 export interface ServiceParts {
   readonly spine: SpineServices
@@ -93,6 +94,8 @@ export interface PlanServices {
   readonly after: (delayMs: number, call: () => void) => void
   /** The pool as the running generation has it. */
   readonly poolOf: (id: string) => Pool | undefined
+  /** Of the running generation. */
+  readonly memoryNow: () => WorkerMemory
   readonly clock: Clock
   /** What a virtual service keeps, over its generations. */
   readonly storeOf: (id: string, maxBytes: number) => CacheStore
@@ -122,7 +125,8 @@ export function* planInSteps(
   const scripts = scriptsOf(part, services)
   const bandwidth = part.bandwidth === undefined ? undefined : compileBandwidth(part.bandwidth, rates, services.clock)
   const denied = yield* networkRulesInSteps(part.networkRules)
-  const own = { ...ownSteps(part, scripts, services), denied, bandwidth: bandwidth && { bandwidth } }
+  const uses = new UseMeters(part.id, services.memoryNow)
+  const own = { ...ownSteps(part, scripts, uses, services), denied, bandwidth: bandwidth && { bandwidth } }
   const rules = yield* rulesInSteps(part, rates)
   const site: Site & FlowSite = {
     id: part.id,
@@ -132,6 +136,7 @@ export function* planInSteps(
     filters: part.application === 'http' ? filtersFor(part, rules, own) : [],
     walk: makeWalk(part, denied, rules),
     meter: memory.virtualServiceMeter(part.id),
+    uses,
     ...(bandwidth === undefined ? {} : { bandwidth }),
     ...(part.cache === undefined ? {} : { cache: cacheOf(part.id, part.cache, memory, services) }),
     errorPage: part.errorPages === undefined ? undefined : compileErrorPages(part.errorPages),
@@ -179,6 +184,7 @@ function scriptsOf({ id, application, scripts }: VirtualServicePart, { scriptSet
 function ownSteps(
   { requestLimit, fault, mirror, clientCertificate, contentRewrite }: VirtualServicePart,
   scripts: Scripts | undefined,
+  uses: UseMeters,
   { rates, random, after, poolOf }: PlanServices
 ): OwnSteps {
   const faultTests = fault === undefined || fault.match === null ? [] : compileMatch(fault.match, false)
@@ -195,7 +201,7 @@ function ownSteps(
       fault === undefined ? undefined : { spec: fault, matches: exchange => faultTests.every(({ test }) => test(exchange)), random, after },
     scripts,
     contentRewrite: contentRewrite === undefined ? undefined : rewriteOf(contentRewrite),
-    mirror: mirror === undefined ? undefined : { percent: mirror.percent, random, begin: makeMirror(mirror.poolId, poolOf) }
+    mirror: mirror === undefined ? undefined : { percent: mirror.percent, random, begin: makeMirror(mirror.poolId, poolOf, uses) }
   }
 }
 

@@ -1,12 +1,15 @@
 /**
  * The memory that the agent thread and all workers share: one growable SharedArrayBuffer, laid out in slots.
- * A slot is the place of one virtual service, pool or server; the agent thread alone hands out slots and keeps them over
- * generations, so that totals go on. In each slot every worker has a row of its own (one writer, no contention); what
- * must be exact over workers (connections per server, round-robin cursors, verdicts) is a shared cell used with Atomics.
+ * A slot is the place of one virtual service, pool or server, or of what one virtual service sends to a pool that it
+ * shares; the agent thread alone hands out slots and keeps them over generations, so that totals go on. In each slot every
+ * worker has a row of its own (one writer, no contention); what must be exact over workers (connections per server,
+ * round-robin cursors, verdicts) is a shared cell used with Atomics.
  */
 import { bucketOf, type SparseHistogram } from '#model/message/histogram.ts'
 import { systemClock } from '#model/base/clock.ts'
-import type { ServerSample, Totals, TrafficSample, Verdict } from '#model/message/message.ts'
+import { Multimap } from '#model/base/multimap.ts'
+import type { PoolSample, ServerSample, Totals, TrafficSample, UseSample, Verdict } from '#model/message/message.ts'
+import { useKey, type Use } from '#model/snapshot/uses.ts'
 import { ejectionInWords } from './ejection.ts'
 import {
   BINDING_BYTES,
@@ -27,6 +30,8 @@ export interface Slots {
   readonly pools: Readonly<Record<string, number>>
   /** `<pool id>/<server id>`. */
   readonly servers: Readonly<Record<string, number>>
+  /** By `useKey`: of pools that several virtual services send to, or sent to, the part of each. */
+  readonly uses: Readonly<Record<string, number>>
 }
 
 /** What the data plane adds to while traffic runs; bound to one worker and one slot. No allocation, no waiting. */
@@ -98,6 +103,8 @@ export interface WorkerMemory {
   /** Of answers that a virtual service keeps. */
   readonly cacheMeter: (id: string) => CacheMeter
   readonly poolMeter: (id: string) => TrafficMeter
+  /** Where a virtual service counts what it sends to a pool; undefined where it counts in the pool's own row. */
+  readonly useMeter: (virtualServiceId: string, poolId: string) => TrafficMeter | undefined
   readonly hedgeMeter: (poolId: string) => HedgeMeter
   readonly serverMeter: (poolId: string, serverId: string) => TrafficMeter
   readonly serverCell: (poolId: string, serverId: string) => ServerCell
@@ -151,6 +158,8 @@ export interface AccessRecord {
 export interface Tenants {
   readonly virtualServices: readonly string[]
   readonly pools: readonly { readonly id: string; readonly servers: readonly string[] }[]
+  /** Who sends to which pool; left out, nobody is told apart. */
+  readonly uses?: readonly Use[]
 }
 
 /** The agent thread's view: it alone hands out slots, judges servers and reads the sums. */
@@ -159,11 +168,12 @@ export interface Memory {
   readonly workers: number
   /** Gives every id its slot; ids that are gone keep theirs for the grace and then lose it. Throws MemoryFull. */
   readonly assign: (tenants: Tenants) => Slots
-  /** Sums over workers, since boot, of what the last `assign` named. */
+  /** Sums over workers, since boot, of what the last `assign` named. Of a pool either its one user, the part of each user, or, without room for those, neither. */
   readonly readTotals: () => {
     readonly virtualServices: readonly TrafficSample[]
-    readonly pools: readonly TrafficSample[]
+    readonly pools: readonly PoolSample[]
     readonly servers: readonly ServerSample[]
+    readonly uses: readonly UseSample[]
   }
   readonly judge: (poolId: string, serverId: string, verdict: Verdict) => void
   /** How much of its share a server can take, in percent; null: all of it. */
@@ -326,6 +336,10 @@ export function attachMemory(buffer: SharedArrayBuffer, worker: number, workers:
     virtualServiceMeter: id => new RowMeter(view(slots.virtualServices, id).row),
     cacheMeter: id => new RowCacheMeter(view(slots.virtualServices, id).row),
     poolMeter: id => new RowMeter(view(slots.pools, id).row),
+    useMeter: (virtualServiceId, poolId) => {
+      const key = useKey(virtualServiceId, poolId)
+      return Object.hasOwn(slots.uses, key) ? new RowMeter(view(slots.uses, key).row) : undefined
+    },
     hedgeMeter: poolId => new RowHedgeMeter(view(slots.pools, poolId).row),
     serverMeter: (poolId, serverId) => new RowMeter(view(slots.servers, serverKey(poolId, serverId)).row),
     serverCell: (poolId, serverId) => makeServerCell(view(slots.servers, serverKey(poolId, serverId))),
@@ -357,6 +371,12 @@ interface Tenancy {
   /** The histogram as last written down, and how many values it held: an idle slot is not walked again. */
   latency: SparseHistogram
   latencyCount: number
+  /** Of a pool: what uses of it counted whose slots are handed on; null for nothing. */
+  past: Float64Array | null
+  /** Of a pool: the one virtual service that ever sent to it; '' where there were more, or none. */
+  onlyOf: string
+  /** Of a pool: each that sends to it has a row of its own. */
+  isDivided: boolean
 }
 
 function sum(rows: readonly Float64Array[], at: number): number {
@@ -365,12 +385,12 @@ function sum(rows: readonly Float64Array[], at: number): number {
   return total
 }
 
-function readLatency(tenancy: Tenancy): SparseHistogram {
-  const count = sum(tenancy.rows, COUNTER.requests)
+function readLatency(tenancy: Tenancy, rows: readonly Float64Array[]): SparseHistogram {
+  const count = sum(rows, COUNTER.requests)
   if (count !== tenancy.latencyCount) {
     const sparse: number[] = []
     for (let at = COUNTERS; at < ROW_LENGTH; at++) {
-      const inBucket = sum(tenancy.rows, at)
+      const inBucket = sum(rows, at)
       if (inBucket > 0) sparse.push(at - COUNTERS, inBucket)
     }
     tenancy.latency = sparse
@@ -379,8 +399,7 @@ function readLatency(tenancy: Tenancy): SparseHistogram {
   return tenancy.latency
 }
 
-function readTenancy(tenancy: Tenancy): TrafficSample {
-  const { rows } = tenancy
+function readTenancy(tenancy: Tenancy, rows = tenancy.rows): TrafficSample {
   const totals: Totals = {
     requests: sum(rows, COUNTER.requests),
     responses1xx: sum(rows, COUNTER.responses1xx),
@@ -396,7 +415,7 @@ function readTenancy(tenancy: Tenancy): TrafficSample {
     connections: sum(rows, COUNTER.connections),
     openConnections: Math.max(0, sum(rows, COUNTER.openConnections))
   }
-  return { id: tenancy.id, totals, latency: readLatency(tenancy), ...readCache(rows), ...readHedges(rows) }
+  return { id: tenancy.id, totals, latency: readLatency(tenancy, rows), ...readCache(rows), ...readHedges(rows) }
 }
 
 /** Nothing of what never hedged. */
@@ -436,7 +455,7 @@ function readEjection({ cells }: Tenancy, nowEpochS: number): Pick<ServerSample,
   return { ejection: { reason: ejectionInWords(Atomics.load(cells, CELL.ejectedFor)), untilEpochMs: (nowEpochS + leftS) * 1000 } }
 }
 
-type Place = 'virtualServices' | 'pools' | 'servers'
+type Place = 'virtualServices' | 'pools' | 'servers' | 'uses'
 
 /**
  * The memory that agent thread and workers share.
@@ -454,7 +473,12 @@ export function makeMemory(options: {
   const { workers, nowMs, nowEpochMs = systemClock.nowEpochMs, graceMs = 900_000, maxSlots = MAX_SLOTS } = options
   const bytes = slotBytes(workers)
   const buffer = new SharedArrayBuffer(BINDING_BYTES, { maxByteLength: BINDING_BYTES + maxSlots * bytes })
-  const tenancies: Readonly<Record<Place, Map<string, Tenancy>>> = { virtualServices: new Map(), pools: new Map(), servers: new Map() }
+  const tenancies: Readonly<Record<Place, Map<string, Tenancy>>> = {
+    virtualServices: new Map(),
+    pools: new Map(),
+    servers: new Map(),
+    uses: new Map()
+  }
   const places = Object.values(tenancies)
   const free: number[] = []
   let used = 0
@@ -488,9 +512,20 @@ export function makeMemory(options: {
       rows: Array.from({ length: workers }, (_, worker) => viewSlot(buffer, slot, worker, workers).row),
       goneAtMs: null,
       latency: [],
-      latencyCount: 0
+      latencyCount: 0,
+      past: null,
+      onlyOf: '',
+      isDivided: false
     })
     return slot
+  }
+
+  /** The totals of a pool do not go back when one of its uses is over. */
+  const keepPast = ({ poolId, rows }: Tenancy): void => {
+    const pool = tenancies.pools.get(poolId)
+    if (pool === undefined) return
+    pool.past ??= new Float64Array(ROW_LENGTH)
+    for (let at = 0; at < ROW_LENGTH; at++) pool.past[at]! += sum(rows, at)
   }
 
   const retire = (): void => {
@@ -498,6 +533,7 @@ export function makeMemory(options: {
     for (const place of places) {
       for (const tenancy of place.values()) {
         if (tenancy.goneAtMs !== null && now - tenancy.goneAtMs >= graceMs) {
+          if (place === tenancies.uses) keepPast(tenancy)
           place.delete(tenancy.key)
           free.push(tenancy.slot)
         }
@@ -505,23 +541,45 @@ export function makeMemory(options: {
     }
   }
 
+  const poolsWithUses = (): Set<string> => new Set([...tenancies.uses.values()].map(({ poolId }) => poolId))
+
+  /**
+   * Who is alone counts in the row of the pool, until somebody joins: from then on all have rows of their own, which stay as long
+   * as both run, because a flow that lasts may write to its row long after the last rule that led there is gone.
+   */
+  const usesWithRows = (tenants: Tenants, usersOf: Multimap<string, string>): Use[] => {
+    const divided = poolsWithUses()
+    const uses = new Map<string, Use>()
+    for (const use of tenants.uses ?? [])
+      if (divided.has(use.poolId) || usersOf.of(use.poolId).size > 1) uses.set(useKey(use.virtualServiceId, use.poolId), use)
+    const services = new Set(tenants.virtualServices)
+    const pools = new Set(tenants.pools.map(({ id }) => id))
+    for (const { key, id, poolId } of tenancies.uses.values())
+      if (services.has(id) && pools.has(poolId)) uses.set(key, { virtualServiceId: id, poolId })
+    return [...uses.values()]
+  }
+
+  /** What is held, and what comes to it. */
+  const slotsFor = (tenants: Tenants, uses: readonly Use[]): number => {
+    const wanted: Readonly<Record<Place, ReadonlySet<string>>> = {
+      virtualServices: new Set(tenants.virtualServices),
+      pools: new Set(tenants.pools.map(({ id }) => id)),
+      servers: new Set(tenants.pools.flatMap(({ id, servers }) => servers.map(server => serverKey(id, server)))),
+      uses: new Set(uses.map(({ virtualServiceId, poolId }) => useKey(virtualServiceId, poolId)))
+    }
+    return (Object.keys(wanted) as Place[]).reduce((total, place) => total + wanted[place].union(new Set(tenancies[place].keys())).size, 0)
+  }
+
   const assign = (tenants: Tenants): Slots => {
     retire()
-    const wanted = new Set([
-      ...tenants.virtualServices.map(id => `v${id}`),
-      ...tenants.pools.flatMap(pool => [`p${pool.id}`, ...pool.servers.map(id => `s${serverKey(pool.id, id)}`)])
-    ])
-    const held = places.reduce((count, place) => count + place.size, 0)
-    let missing = wanted.size
-    for (const [letter, place] of [
-      ['v', tenancies.virtualServices],
-      ['p', tenancies.pools],
-      ['s', tenancies.servers]
-    ] as const) {
-      for (const key of place.keys()) if (wanted.has(letter + key)) missing -= 1
-    }
-    if (held + missing > maxSlots) throw new MemoryFull(`more than ${maxSlots} virtual services, pools and servers`)
-    const slots = { virtualServices: slotTable(), pools: slotTable(), servers: slotTable() }
+    const usersOf = new Multimap<string, string>()
+    for (const { virtualServiceId, poolId } of tenants.uses ?? []) usersOf.add(poolId, virtualServiceId)
+    let uses = usesWithRows(tenants, usersOf)
+    const isRoom = (): boolean => slotsFor(tenants, uses) <= maxSlots
+    // Not told apart is better than not run.
+    if (!isRoom()) uses = uses.filter(({ virtualServiceId, poolId }) => tenancies.uses.has(useKey(virtualServiceId, poolId)))
+    if (!isRoom()) throw new MemoryFull(`more than ${maxSlots} virtual services, pools and servers`)
+    const slots = { virtualServices: slotTable(), pools: slotTable(), servers: slotTable(), uses: slotTable() }
     for (const id of tenants.virtualServices) slots.virtualServices[id] = take('virtualServices', id, '', id)
     for (const pool of tenants.pools) {
       slots.pools[pool.id] = take('pools', pool.id, '', pool.id)
@@ -529,6 +587,17 @@ export function makeMemory(options: {
         const key = serverKey(pool.id, id)
         slots.servers[key] = take('servers', key, pool.id, id)
       }
+    }
+    for (const { virtualServiceId, poolId } of uses) {
+      const key = useKey(virtualServiceId, poolId)
+      slots.uses[key] = take('uses', key, poolId, virtualServiceId)
+    }
+    const divided = poolsWithUses()
+    for (const { id } of tenants.pools) {
+      const pool = tenancies.pools.get(id)!
+      const users = [...usersOf.of(id)]
+      pool.isDivided = divided.has(id) && users.every(user => Object.hasOwn(slots.uses, useKey(user, id)))
+      pool.onlyOf = users.length === 1 && !divided.has(id) ? users[0]! : ''
     }
     for (const place of Object.keys(tenancies) as Place[]) {
       for (const tenancy of tenancies[place].values()) {
@@ -560,11 +629,30 @@ export function makeMemory(options: {
       sums.openConnections += Math.max(0, sum(rows, COUNTER.openConnections))
       connectionsOf.set(poolId, sums)
     }
+    // The same holds of what its uses count.
+    const rowsByPool = new Map<string, Float64Array[]>()
+    for (const { poolId, rows } of tenancies.uses.values()) {
+      const known = rowsByPool.get(poolId)
+      if (known === undefined) rowsByPool.set(poolId, [...rows])
+      else known.push(...rows)
+    }
     const pools = running('pools').map(tenancy => {
-      const sample = readTenancy(tenancy)
-      return { ...sample, totals: { ...sample.totals, ...connectionsOf.get(tenancy.id) } }
+      const { id, onlyOf, past, rows } = tenancy
+      const parts = rowsByPool.get(id) ?? []
+      const sample = readTenancy(
+        tenancy,
+        past === null && parts.length === 0 ? rows : [...rows, ...parts, ...(past === null ? [] : [past])]
+      )
+      return { ...sample, totals: { ...sample.totals, ...connectionsOf.get(id) }, ...(onlyOf === '' ? {} : { onlyOf }) }
     })
-    return { virtualServices: running('virtualServices').map(readTenancy), pools, servers }
+    return {
+      virtualServices: running('virtualServices').map(tenancy => readTenancy(tenancy)),
+      pools,
+      servers,
+      uses: running('uses')
+        .filter(({ poolId }) => tenancies.pools.get(poolId)?.isDivided)
+        .map(tenancy => ({ ...readTenancy(tenancy), poolId: tenancy.poolId }))
+    }
   }
 
   return {

@@ -18,6 +18,7 @@ import { systemClock, type Clock } from '#model/base/clock.ts'
 import { makeLog } from '#model/base/log.ts'
 import type { Violation } from '#model/resource/violation.ts'
 import type { Snapshot } from '#model/snapshot/snapshot.ts'
+import { usesOf } from '#model/snapshot/uses.ts'
 import type { Forwarder, ForwarderKind } from '#engine/dataplane/exchange/forwarder.ts'
 import { makeForwarder } from '#engine/dataplane/http/forwarders.ts'
 import { openDataPlane, type DataPlane } from '#engine/generation/generation.ts'
@@ -74,7 +75,8 @@ export function openTestPlane(
     load: snapshot => {
       const slots = memory.assign({
         virtualServices: snapshot.virtualServices.map(part => part.id),
-        pools: snapshot.pools.map(part => ({ id: part.id, servers: part.servers.map(server => server.id) }))
+        pools: snapshot.pools.map(part => ({ id: part.id, servers: part.servers.map(server => server.id) })),
+        uses: usesOf(snapshot)
       })
       return plane.load(snapshot, attachMemory(memory.buffer, 0, 1, slots))
     },

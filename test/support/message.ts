@@ -177,7 +177,14 @@ export const agentMessages: readonly AgentMessage[] = [
   { type: 'PartsWanted', hashes: ['ab'.repeat(32)] },
   { type: 'RenewCertificate', csrPem: 'PEM' },
   { type: 'Heartbeat', sequence: 9 },
-  { type: 'SampleTaken', sample: aSample() },
+  {
+    type: 'SampleTaken',
+    sample: {
+      ...aSample(2),
+      pools: [{ id: 'pool-1', totals: someTotals, latency: [5, 2], onlyOf: 'vs-1' }],
+      uses: [{ id: 'vs-1', poolId: 'pool-2', totals: someTotals, latency: [] }]
+    }
+  },
   {
     type: 'ServersJudged',
     servers: [

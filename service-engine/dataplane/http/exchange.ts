@@ -407,7 +407,7 @@ class ExchangeLife implements ForwardEvents, HedgeUser {
     }
     const nowUs = this.#nowUs()
     ended.outrun(nowUs - sentUs)
-    for (const meter of [ended.pool.meter, ended.meter]) {
+    for (const meter of [this.#site.uses.of(ended.pool), ended.meter]) {
       meter.exchangeEnded(0, nowUs - exchange.startedUs)
       meter.bytesIn(exchange.bytesIn)
     }
@@ -508,7 +508,7 @@ class ExchangeLife implements ForwardEvents, HedgeUser {
     const exchange = this.#exchange
     const tookUs = this.#nowUs() - exchange.startedUs
     lease.ended(exchange.response?.status ?? 0, fault)
-    meterAttempt(lease.pool.meter, exchange, fault, tookUs)
+    meterAttempt(this.#site.uses.of(lease.pool), exchange, fault, tookUs)
     meterAttempt(lease.meter, exchange, fault, tookUs)
   }
 

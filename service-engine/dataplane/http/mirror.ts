@@ -6,6 +6,7 @@ import type { Exchange, RequestCopy } from '../exchange/exchange.ts'
 import { headerOf } from '../exchange/headers.ts'
 import { upstreamTlsOptions } from '../upstream/tls.ts'
 import type { Lease, Pool } from '../upstream/pool.ts'
+import type { UseMeters } from '../upstream/use-meters.ts'
 
 /** Copies under way at once, for one virtual service in one worker; more are not begun. */
 const MAX_COPIES = 256
@@ -18,7 +19,11 @@ const TIMEOUT_MS = 10_000
  *
  * Returns null for a copy where no server is available, all are at their limit, or too many copies are under way
  */
-export function makeMirror(poolId: string, poolOf: (id: string) => Pool | undefined): (exchange: Exchange) => RequestCopy | null {
+export function makeMirror(
+  poolId: string,
+  poolOf: (id: string) => Pool | undefined,
+  uses: UseMeters
+): (exchange: Exchange) => RequestCopy | null {
   const agents = { plain: new Agent({ keepAlive: true, timeout: TIMEOUT_MS }), tls: new TlsAgent({ keepAlive: true, timeout: TIMEOUT_MS }) }
   let underWay = 0
   return exchange => {
@@ -29,6 +34,7 @@ export function makeMirror(poolId: string, poolOf: (id: string) => Pool | undefi
     const startedMs = performance.now()
     let status = 0
     const outgoing = open(exchange, lease, agents)
+    const copy = new Copy(outgoing)
     outgoing.setTimeout(TIMEOUT_MS, () => outgoing.destroy())
     outgoing.on('response', incoming => {
       status = incoming.statusCode ?? 0
@@ -38,12 +44,13 @@ export function makeMirror(poolId: string, poolOf: (id: string) => Pool | undefi
     outgoing.once('close', () => {
       underWay--
       lease.release()
-      for (const meter of [lease.pool.meter, lease.meter]) {
+      if (copy.isLetGo) return
+      for (const meter of [uses.of(lease.pool), lease.meter]) {
         if (status === 0) meter.faulted('upstream')
         meter.exchangeEnded(status, (performance.now() - startedMs) * 1000)
       }
     })
-    return new Copy(outgoing)
+    return copy
   }
 }
 
@@ -90,6 +97,8 @@ function headerObject(headers: readonly string[]): Record<string, string | strin
 
 class Copy implements RequestCopy {
   readonly #outgoing: ClientRequest
+  /** By us, which is no fault of its server. */
+  isLetGo = false
   #attempts = 0
   #hasBody = false
 
@@ -99,7 +108,7 @@ class Copy implements RequestCopy {
 
   /** What was sent cannot be taken back: a body that comes again would be there twice. */
   attempt(): void {
-    if (++this.#attempts > 1 && this.#hasBody) this.#outgoing.destroy()
+    if (++this.#attempts > 1 && this.#hasBody) this.#letGo()
   }
 
   write(bytes: Buffer, from: number, to: number): void {
@@ -107,7 +116,7 @@ class Copy implements RequestCopy {
     this.#hasBody = true
     if (outgoing.destroyed || outgoing.writableEnded) return
     outgoing.write(Buffer.from(bytes.subarray(from, to)))
-    if (outgoing.writableLength > MAX_WAITING_BYTES) outgoing.destroy()
+    if (outgoing.writableLength > MAX_WAITING_BYTES) this.#letGo()
   }
 
   end(): void {
@@ -115,6 +124,12 @@ class Copy implements RequestCopy {
   }
 
   drop(): void {
-    if (!this.#outgoing.writableEnded) this.#outgoing.destroy()
+    if (!this.#outgoing.writableEnded) this.#letGo()
+  }
+
+  #letGo(): void {
+    if (this.#outgoing.destroyed) return
+    this.isLetGo = true
+    this.#outgoing.destroy()
   }
 }

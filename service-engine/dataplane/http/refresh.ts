@@ -23,7 +23,7 @@ export function refresh(services: SpineServices, site: Site, of: Exchange, visit
   visit.refreshes(exchange)
   lease.pool.requestBegan()
   try {
-    fetch(exchange, lease.destination, new Refresh(exchange, lease, visit, services))
+    fetch(exchange, lease.destination, new Refresh(exchange, site, lease, visit, services))
   } catch (error) {
     services.bug(error)
     lease.release()
@@ -33,12 +33,14 @@ export function refresh(services: SpineServices, site: Site, of: Exchange, visit
 
 class Refresh implements ForwardEvents {
   readonly #exchange: Exchange
+  readonly #site: Site
   readonly #lease: Lease
   readonly #visit: Visit
   readonly #services: SpineServices
 
-  constructor(exchange: Exchange, lease: Lease, visit: Visit, services: SpineServices) {
+  constructor(exchange: Exchange, site: Site, lease: Lease, visit: Visit, services: SpineServices) {
     this.#exchange = exchange
+    this.#site = site
     this.#lease = lease
     this.#visit = visit
     this.#services = services
@@ -61,7 +63,7 @@ class Refresh implements ForwardEvents {
     const status = this.#exchange.response?.status ?? 0
     this.#lease.release()
     this.#lease.ended(status, fault)
-    for (const each of [pool.meter, meter]) {
+    for (const each of [this.#site.uses.of(pool), meter]) {
       if (fault !== null) each.faulted(fault.origin)
       each.exchangeEnded(status, this.#services.clock.nowMs() * TO_US - this.#exchange.startedUs)
     }

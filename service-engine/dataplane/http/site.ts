@@ -6,6 +6,7 @@ import type { TrafficMeter } from '#engine/meter/shared.ts'
 import type { Answer, Exchange, Verdict } from '../exchange/exchange.ts'
 import type { HttpCache } from '../filter/cache/cache.ts'
 import type { Filter } from '../filter/filter.ts'
+import type { UseMeters } from '../upstream/use-meters.ts'
 
 /** `end`: what ends it before a pool is chosen; null: nothing does. */
 export interface Walked {
@@ -20,6 +21,7 @@ export interface Site {
   readonly target: TargetSpec | null
   readonly filters: readonly Filter[]
   readonly meter: TrafficMeter
+  readonly uses: UseMeters
   /** Walks a request through its rules and says what each made of it; may change what it walks, and no limit counts it. */
   readonly walk: (exchange: Exchange) => Walked
   /** Keeps answers; undefined where none are. */

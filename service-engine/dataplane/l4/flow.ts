@@ -14,6 +14,7 @@ import type { Bandwidth } from '../exchange/pacer.ts'
 import type { Destination } from '../exchange/forwarder.ts'
 import type { Lease, Pool } from '../upstream/pool.ts'
 import type { Targets } from '../upstream/targets.ts'
+import type { UseMeters } from '../upstream/use-meters.ts'
 import { connectFault, endOf } from '../upstream/end.ts'
 import { upstreamTlsOptions } from '../upstream/tls.ts'
 import { writeProxyHeader } from '../listen/proxy-protocol.ts'
@@ -38,6 +39,7 @@ export interface FlowSite {
   readonly part: VirtualServicePart
   readonly target: TargetSpec | null
   readonly meter: TrafficMeter
+  readonly uses: UseMeters
   /** Undefined where bytes go as fast as they can. */
   readonly bandwidth?: Bandwidth | undefined
 }
@@ -160,7 +162,7 @@ class FlowLife {
 
   #lost(lease: Lease, fault: Fault): void {
     lease.meter.faulted(fault.origin)
-    lease.pool.meter.faulted(fault.origin)
+    this.#site.uses.of(lease.pool).faulted(fault.origin)
     lease.ended(0, fault)
     lease.release()
     this.#lease = null
@@ -182,7 +184,7 @@ class FlowLife {
       cut(this.#client)
       cut(server)
     }
-    const meters = [this.#site.meter, lease.pool.meter, lease.meter]
+    const meters = [this.#site.meter, this.#site.uses.of(lease.pool), lease.meter]
     splice(this.#client, server, {
       idleTimeoutMs: this.#site.part.tcp.idleTimeoutMs,
       pacer: this.#site.bandwidth?.open(this.#downstream.clientIp),
@@ -215,7 +217,7 @@ class FlowLife {
     this.#isEnded = true
     const tookUs = this.#nowUs() - this.#startedUs
     const lease = this.#lease
-    const meters = lease === null ? [this.#site.meter] : [this.#site.meter, lease.pool.meter, lease.meter]
+    const meters = lease === null ? [this.#site.meter] : [this.#site.meter, this.#site.uses.of(lease.pool), lease.meter]
     for (const meter of meters) {
       if (fault !== null) meter.faulted(fault.origin)
       meter.exchangeEnded(0, tookUs)

@@ -183,7 +183,7 @@ class Session {
     this.#socket?.close()
     const lease = this.#lease
     const tookUs = (this.#services.clock.nowMs() - this.#startedMs) * 1000
-    const meters = lease === null ? [this.#site.meter] : [this.#site.meter, lease.pool.meter, lease.meter]
+    const meters = lease === null ? [this.#site.meter] : [this.#site.meter, this.#site.uses.of(lease.pool), lease.meter]
     for (const meter of meters) {
       if (fault !== null) meter.faulted(fault.origin)
       meter.exchangeEnded(0, tookUs)
@@ -239,7 +239,7 @@ class Session {
 
   #meters() {
     const lease = this.#lease
-    return lease === null ? [this.#site.meter] : [this.#site.meter, lease.pool.meter, lease.meter]
+    return lease === null ? [this.#site.meter] : [this.#site.meter, this.#site.uses.of(lease.pool), lease.meter]
   }
 
   #record(fault: Fault | null, tookUs: number): void {

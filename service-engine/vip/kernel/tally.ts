@@ -1,5 +1,6 @@
 /** What the kernel forwarded, as totals since the engine's boot: counters of a table that is made anew go on here. */
-import type { ServerSample, Totals, TrafficSample } from '#model/message/message.ts'
+import type { PoolSample, ServerSample, Totals, TrafficSample, UseSample } from '#model/message/message.ts'
+import { useKey } from '#model/snapshot/uses.ts'
 import type { PairCount } from './order.ts'
 
 interface Counted {
@@ -10,8 +11,9 @@ interface Counted {
 
 interface Samples {
   readonly virtualServices: readonly TrafficSample[]
-  readonly pools: readonly TrafficSample[]
+  readonly pools: readonly PoolSample[]
   readonly servers: readonly ServerSample[]
+  readonly uses: readonly UseSample[]
 }
 
 const none = (): Counted => ({ connections: 0, bytesIn: 0, bytesOut: 0 })
@@ -22,6 +24,7 @@ export class Tally {
   /** By `<pool id>/<server id>`. */
   readonly #servers = new Map<string, Counted>()
   readonly #pools = new Map<string, Counted>()
+  readonly #uses = new Map<string, Counted>()
 
   /** Takes a reading of every pair that stands; one that is gone is forgotten, its totals are not. */
   read(counts: readonly PairCount[]): void {
@@ -33,10 +36,12 @@ export class Tally {
       // Less than before: counted anew.
       const base = last === undefined || count.connections < last.connections || count.bytesIn < last.bytesIn ? none() : last
       this.#last.set(pair, count)
+      const pool = count.server.slice(0, count.server.indexOf('/'))
       const places = [
         [this.#services, count.service],
         [this.#servers, count.server],
-        [this.#pools, count.server.slice(0, count.server.indexOf('/'))]
+        [this.#pools, pool],
+        [this.#uses, useKey(count.service, pool)]
       ] as const
       for (const [totals, key] of places) {
         const total = totals.get(key) ?? none()
@@ -55,12 +60,13 @@ export class Tally {
   }
 
   /** Adds what the kernel did to what user space did. A connection that the kernel has is a flow from its first packet on. */
-  addTo({ virtualServices, pools, servers }: Samples): Samples {
-    if (this.#services.size === 0) return { virtualServices, pools, servers }
+  addTo({ virtualServices, pools, servers, uses }: Samples): Samples {
+    if (this.#services.size === 0) return { virtualServices, pools, servers, uses }
     return {
       virtualServices: virtualServices.map(sample => plus(sample, this.#services.get(sample.id))),
       pools: pools.map(sample => plus(sample, this.#pools.get(sample.id))),
-      servers: servers.map(sample => plus(sample, this.#servers.get(`${sample.poolId}/${sample.id}`)))
+      servers: servers.map(sample => plus(sample, this.#servers.get(`${sample.poolId}/${sample.id}`))),
+      uses: uses.map(sample => plus(sample, this.#uses.get(useKey(sample.id, sample.poolId))))
     }
   }
 }

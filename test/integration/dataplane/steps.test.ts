@@ -3,6 +3,7 @@ import { request as httpRequest } from 'node:http'
 import { text } from 'node:stream/consumers'
 import { brotliDecompressSync, createGunzip, gunzipSync, zstdDecompressSync } from 'node:zlib'
 import t from 'tap'
+import { aCache } from '#test/support/cached-origin.ts'
 import { aPool, aService, aSnapshot } from '#test/support/snapshot.ts'
 import { ask, closedPort, openHttpServer, openTcpServer, openTestPlane, until } from '#test/support/data-plane.ts'
 
@@ -116,6 +117,22 @@ t.test('a mirror gets the request whole, and its answers, its slowness and its a
   await load2(await closedPort(), 3)
   t.match(await ask(port()), { status: 200 })
   t.same(bugs, [])
+})
+
+t.test('a copy that is let go, because no server was asked, is no fault of the mirror', async t => {
+  const web = await openHttpServer(t, (_request, response) => response.writeHead(200, { 'cache-control': 'max-age=60' }).end('web'))
+  const shadow = await openHttpServer(t, (_request, response) => response.end())
+  const { load, port, memory } = openTestPlane(t)
+  const service = aService({ cache: aCache(), mirror: { poolId: 'shadow', percent: 100 } })
+  await load(aSnapshot({ services: [service], pools: [aPool([web.port]), aPool([shadow.port], { id: 'shadow' })] }))
+  const mirrored = () => memory.readTotals().pools.find(pool => pool.id === 'shadow')!.totals
+  await ask(port())
+  await until(() => mirrored().requests === 1, 'the copy of the first')
+  for (let i = 0; i < 5; i++) t.equal((await ask(port())).headers['x-cache'], 'HIT')
+  await ask(port(), { method: 'POST', body: 'x' })
+  await until(() => mirrored().requests === 2, 'the copy of the last')
+  await until(() => memory.inFlight('shadow', `127.0.0.1:${shadow.port}`) === 0, 'the others are let go')
+  t.match(mirrored(), { requests: 2, responses2xx: 2, faultsUpstream: 0 })
 })
 
 t.test('a share of the requests fails and waits, on purpose', async t => {

@@ -12,7 +12,7 @@ import { manualClock } from '#test/support/manual-clock.ts'
 
 const load = (revision: number): Load => ({
   snapshot: { manifest: { revision } } as unknown as Snapshot,
-  slots: { virtualServices: {}, pools: {}, servers: {} }
+  slots: { virtualServices: {}, pools: {}, servers: {}, uses: {} }
 })
 
 const settle = async (): Promise<void> => {

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
 import t from 'tap'
-import { attachMemory, makeMemory, MemoryFull } from '#engine/meter/shared.ts'
+import { attachMemory, makeMemory, MemoryFull, type TrafficMeter } from '#engine/meter/shared.ts'
 
 const shop = { virtualServices: ['vs-1'], pools: [{ id: 'pool-1', servers: ['10.0.0.1:80', '10.0.0.2:80'] }] }
 
@@ -133,7 +133,7 @@ t.test('assign keeps the slot of an id that stays, and of one that comes back wi
   const first = memory.assign(shop)
   attachMemory(memory.buffer, 0, 1, first).virtualServiceMeter('vs-1').exchangeEnded(200, 1)
   memory.assign({ virtualServices: [], pools: [] })
-  t.same(memory.readTotals(), { virtualServices: [], pools: [], servers: [] })
+  t.same(memory.readTotals(), { virtualServices: [], pools: [], servers: [], uses: [] })
   nowMs = 999
   t.same(memory.assign(shop), first)
   t.match(memory.readTotals().virtualServices, [{ totals: { requests: 1 } }])
@@ -193,4 +193,88 @@ t.test('a view taken before the memory grew goes on, in a worker thread as well'
   const totals = new Map(memory.readTotals().virtualServices.map(sample => [sample.id, sample.totals.bytesIn]))
   t.equal(totals.get('vs-1'), 14)
   t.equal(totals.get('vs-500'), 9)
+})
+
+/** One pool, whose users a test names; two workers. */
+function sharedPool(over: Partial<Parameters<typeof makeMemory>[0]> = {}) {
+  const clock = { nowMs: 0 }
+  const memory = makeMemory({ workers: 2, nowMs: () => clock.nowMs, graceMs: 1_000, ...over })
+  const pools = [{ id: 'pool-1', servers: ['10.0.0.1:80'] }]
+  /** Services that run and send to the pool, and others that only run. */
+  const run = (users: readonly string[], others: readonly string[] = []) => {
+    const uses = users.map(virtualServiceId => ({ virtualServiceId, poolId: 'pool-1' }))
+    const slots = memory.assign({ virtualServices: [...users, ...others], pools, uses })
+    return [0, 1].map(worker => {
+      const view = attachMemory(memory.buffer, worker, 2, slots)
+      return (service: string) => view.useMeter(service, 'pool-1') ?? view.poolMeter('pool-1')
+    }) as [(service: string) => TrafficMeter, (service: string) => TrafficMeter]
+  }
+  const told = () => {
+    const { pools: all, uses } = memory.readTotals()
+    const [pool] = all
+    return { requests: pool?.totals.requests, onlyOf: pool?.onlyOf, uses: uses.map(({ id, totals }) => `${id} ${totals.requests}`) }
+  }
+  return { clock, memory, pools, run, told }
+}
+
+t.test('a pool with one user is its user’s; from the second on each has a part, and the pool is all of them', async t => {
+  const { memory, run, told } = sharedPool()
+  const [alone] = run(['a'])
+  alone('a').exchangeEnded(200, 5)
+  t.same(told(), { requests: 1, onlyOf: 'a', uses: [] })
+  const [first, second] = run(['a', 'b'])
+  second('a').exchangeEnded(200, 5)
+  for (let n = 0; n < 3; n++) first('b').exchangeEnded(500, 7)
+  t.same(told(), { requests: 5, onlyOf: undefined, uses: ['a 1', 'b 3'] })
+  t.same(memory.readTotals().pools[0]?.latency, [5, 2, 7, 3], 'the times of all')
+  t.match(memory.readTotals().uses[1], { id: 'b', poolId: 'pool-1', totals: { responses5xx: 3 }, latency: [7, 3] })
+})
+
+t.test('the totals of a pool never go back, whoever comes and goes', async t => {
+  const { clock, run, told } = sharedPool()
+  const [, lasting] = run(['a', 'b'])
+  lasting('a').exchangeEnded(200, 5)
+  lasting('b').exchangeEnded(200, 5)
+  run(['a'])
+  lasting('b').exchangeEnded(200, 5)
+  t.same(told(), { requests: 3, onlyOf: undefined, uses: ['a 1'] }, 'what a removed service still does is not of who stays')
+  clock.nowMs = 2_000
+  const [later] = run(['a'])
+  lasting('a').exchangeEnded(200, 5)
+  later('a').exchangeEnded(200, 5)
+  t.same(told(), { requests: 5, onlyOf: undefined, uses: ['a 3'] }, 'and stays when its row is handed on')
+  run(['a', 'b'])
+  t.same(told(), { requests: 5, onlyOf: undefined, uses: ['a 3', 'b 0'] })
+})
+
+t.test('the row of a pair stays while both run: a flow may last longer than the rule that led there', async t => {
+  const { clock, memory, pools, run, told } = sharedPool()
+  const [flow] = run(['a', 'b'])
+  const lasting = flow('a')
+  run(['b'], ['a'])
+  clock.nowMs = 1_000_000
+  const uses = [{ virtualServiceId: 'b', poolId: 'pool-1' }]
+  memory.assign({ virtualServices: ['a', 'b', 'c', 'd'], pools: [...pools, { id: 'pool-2', servers: ['10.0.0.2:80'] }], uses })
+  lasting.bytesOut(1_000)
+  lasting.exchangeEnded(0, 5)
+  t.same(told(), { requests: 1, onlyOf: undefined, uses: ['a 1', 'b 0'] })
+  t.same(
+    memory.readTotals().virtualServices.map(({ totals }) => totals.bytesOut + totals.requests),
+    [0, 0, 0, 0],
+    'nobody was given its place'
+  )
+})
+
+t.test('without room for parts a pool is told as a whole, and nothing is refused for it', async t => {
+  const { run, told } = sharedPool({ maxSlots: 5 })
+  const [whole] = run(['a', 'b', 'c'])
+  whole('a').exchangeEnded(200, 5)
+  t.same(told(), { requests: 1, onlyOf: undefined, uses: [] })
+  t.throws(() => run(['a', 'b', 'c', 'd']), MemoryFull)
+  const { run: runFew, told: toldFew } = sharedPool({ maxSlots: 7 })
+  runFew(['a', 'b'])
+  t.same(toldFew().uses, ['a 0', 'b 0'])
+  const [mixed] = runFew(['a', 'b', 'c'])
+  mixed('c').exchangeEnded(500, 5)
+  t.same(toldFew(), { requests: 1, onlyOf: undefined, uses: [] }, 'parts that leave somebody out would mislead')
 })

@@ -121,21 +121,22 @@ t.test('totals go on over tables', async t => {
   const totals = { connections: 1, openConnections: 0, requests: 1, bytesIn: 10, bytesOut: 10 }
   const sample = (id: string) => ({ id, totals, latency: [] }) as never
   const added = () => {
-    const { virtualServices, pools, servers } = tally.addTo({
+    const { virtualServices, pools, servers, uses } = tally.addTo({
       virtualServices: [sample('vs-1'), sample('vs-2')],
       pools: [sample('p')],
-      servers: [{ ...(sample('a') as object), poolId: 'p' } as never]
+      servers: [{ ...(sample('a') as object), poolId: 'p' } as never],
+      uses: [{ ...(sample('vs-1') as object), poolId: 'p' } as never]
     })
-    return [...virtualServices, ...pools, ...servers].map(one => one.totals.connections)
+    return [...virtualServices, ...pools, ...servers, ...uses].map(one => one.totals.connections)
   }
   const count = (connections: number, service = 'vs-1') => ({ service, server: 'p/a', connections, bytesIn: 0, bytesOut: 0 })
-  t.same(added(), [1, 1, 1, 1])
+  t.same(added(), [1, 1, 1, 1, 1])
   tally.read([count(3)])
   tally.read([count(5), count(1, 'vs-2')])
-  t.same(added(), [6, 2, 7, 7])
+  t.same(added(), [6, 2, 7, 7, 6])
   tally.read([count(2)])
-  t.same(added(), [8, 2, 9, 9], 'a table that was made anew')
+  t.same(added(), [8, 2, 9, 9, 8], 'a table that was made anew')
   tally.removed()
   tally.read([count(2)])
-  t.same(added(), [10, 2, 11, 11])
+  t.same(added(), [10, 2, 11, 11, 10])
 })
