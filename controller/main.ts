@@ -132,7 +132,7 @@ async function start(
       store,
       change,
       telemetry,
-      healthOf: uuid => fleet.poolRuntime(uuid)?.health_score.score ?? null,
+      healthOf: fleet.poolHealth,
       webhooks,
       actor: controllerActor,
       clock,

@@ -46,6 +46,7 @@ export interface FleetOptions {
 
 export interface Fleet extends FleetPort {
   readonly port: number
+  readonly poolHealth: ReturnType<typeof makeRuntime>['poolHealth']
   readonly stop: () => Promise<void>
 }
 
@@ -387,6 +388,7 @@ export async function openFleet(options: FleetOptions): Promise<Fleet> {
     engineRuntime: runtime.engine,
     virtualServiceRuntime: runtime.virtualService,
     poolRuntime: runtime.pool,
+    poolHealth: runtime.poolHealth,
     persistence: (uuid, limit) => bindings.runtime(uuid, limit),
     onStateChange: listener => {
       listeners.add(listener)

@@ -23,7 +23,7 @@ import type { Violation } from '#model/resource/violation.ts'
 import { SNAPSHOT_VERSION, type ServerSpec } from '#model/snapshot/snapshot.ts'
 import { serverSpecs } from '#controller/compile/pool.ts'
 import type { Store, StoredResource } from '#controller/store/store.ts'
-import type { TelemetryPort } from '#controller/telemetry/port.ts'
+import type { ScoreFacts, TelemetryPort } from '#controller/telemetry/port.ts'
 import type { Planner } from './plan.ts'
 import type { StateChange } from './port.ts'
 import { snapshotVersionOf, type Engine, type Roster } from './roster.ts'
@@ -42,6 +42,8 @@ export interface Runtime {
   readonly engine: (uuid: string) => ServiceEngineRuntime | undefined
   readonly virtualService: (uuid: string) => VirtualServiceRuntime | undefined
   readonly pool: (uuid: string) => PoolRuntime | undefined
+  /** 0..100, as the worst served of some virtual services sees it, of all when none is named; null for a pool that is not there. */
+  readonly poolHealth: (uuid: string, of: readonly string[]) => number | null
   /** Facts that came in; what follows from them is announced. */
   readonly engineChanged: (engine: Engine) => void
   readonly planned: () => void
@@ -162,6 +164,14 @@ export function makeRuntime(options: RuntimeOptions): Runtime {
     if (states.includes('OPER_UNKNOWN')) return judged('OPER_UNKNOWN', `no server of pool ${pool.name} has been probed yet`)
     return judged('OPER_DOWN', `pool ${pool.name} has no server up`)
   }
+
+  const factsOf = ({ state, counts }: ReturnType<typeof judgePool>): ScoreFacts => ({
+    isDown: state === 'OPER_DOWN',
+    serversUp: counts.up,
+    serversEnabled: counts.enabled,
+    enginesUp: 1,
+    enginesWanted: 1
+  })
 
   // Virtual services.
 
@@ -411,6 +421,14 @@ export function makeRuntime(options: RuntimeOptions): Runtime {
       }
     },
 
+    poolHealth: (uuid, of) => {
+      const pool = store.get('pool', uuid)
+      if (pool === undefined) return null
+      const facts = factsOf(judgePool(pool))
+      const scores = of.map(service => telemetry.healthScore(uuid, facts, service).score)
+      return scores.length === 0 ? telemetry.healthScore(uuid, facts).score : Math.min(...scores)
+    },
+
     pool: uuid => {
       const pool = store.get('pool', uuid)
       if (pool === undefined) return undefined
@@ -424,13 +442,7 @@ export function makeRuntime(options: RuntimeOptions): Runtime {
         num_servers_up: judged.counts.up,
         num_servers_enabled: judged.counts.enabled,
         live: telemetry.live(uuid),
-        health_score: telemetry.healthScore(uuid, {
-          isDown: judged.state === 'OPER_DOWN',
-          serversUp: judged.counts.up,
-          serversEnabled: judged.counts.enabled,
-          enginesUp: 1,
-          enginesWanted: 1
-        }),
+        health_score: telemetry.healthScore(uuid, factsOf(judged)),
         ...(hedges === undefined ? {} : { hedges }),
         virtualservices: services.map(service => ({ uuid: service.uuid, name: service.name }))
       }

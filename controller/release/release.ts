@@ -22,8 +22,8 @@ export interface ReleaseOptions {
   readonly store: Store
   readonly change: { readonly apply: (order: ChangeOrder) => Promise<ChangeResult> }
   readonly telemetry: Pick<TelemetryPort, 'measure'>
-  /** 0..100; null when nothing is known of the pool. */
-  readonly healthOf: (pool: string) => number | null
+  /** 0..100, of a pool as some virtual services see it; null when nothing is known of it. */
+  readonly healthOf: (pool: string, of: readonly string[]) => number | null
   readonly webhooks: Webhooks
   /** Who is written down as the author of what the driver does. */
   readonly actor: Actor
@@ -45,6 +45,8 @@ const RUNNING_MAX = 200
 
 interface Watch {
   readonly sinceMs: number
+  /** Virtual services whose traffic goes by the pool group: what others do with its pools is not judged. */
+  readonly of: readonly string[]
   readonly fresh: Measurement
   readonly old: readonly Measurement[]
 }
@@ -53,6 +55,19 @@ const membersOf = (group: StoredResource): readonly JsonObject[] => (group.body[
 const poolOf = (member: JsonObject): string => member['pool_ref'] as string
 const isTried = (member: JsonObject): boolean => member['deployment_state'] === 'EVALUATION_IN_PROGRESS'
 const priorityOf = (member: JsonObject): number => Number(member['priority_label'] ?? 0)
+
+/** Every virtual service that leads to a pool group, by itself or by its policies and scripts. */
+function servicesOf(store: Pick<Store, 'referrersOf'>, group: string): string[] {
+  const seen = new Set([group])
+  const services = new Set<string>()
+  // Grows while it is walked.
+  for (const uuid of seen)
+    for (const { fromKind, fromUuid } of store.referrersOf(uuid)) {
+      if (fromKind === 'virtualservice') services.add(fromUuid)
+      else seen.add(fromUuid)
+    }
+  return [...services]
+}
 
 export function openReleases(options: ReleaseOptions): Releases {
   const { store, change, telemetry, healthOf, webhooks, actor, clock, log } = options
@@ -78,10 +93,12 @@ export function openReleases(options: ReleaseOptions): Releases {
 
   const watch = (run: Run): void => {
     unwatch(run.group)
+    const of = servicesOf(store, run.group)
     watches.set(run.group, {
       sinceMs: clock.nowMs(),
-      fresh: telemetry.measure(run.pool),
-      old: run.old.map(({ pool }) => telemetry.measure(pool))
+      of,
+      fresh: telemetry.measure(run.pool, of),
+      old: run.old.map(({ pool }) => telemetry.measure(pool, of))
     })
   }
 
@@ -89,9 +106,9 @@ export function openReleases(options: ReleaseOptions): Releases {
   const sidesOf = (run: Run): { readonly old: Side; readonly fresh: Side } | null => {
     const watched = watches.get(run.group)
     if (watched === undefined) return null
-    const fresh: Side = { ...watched.fresh.read(), healthScore: healthOf(run.pool) }
+    const fresh: Side = { ...watched.fresh.read(), healthScore: healthOf(run.pool, watched.of) }
     if (run.steps[run.at] === 100 && run.baseline !== null) return { fresh, old: run.baseline }
-    const scores = run.old.flatMap(({ pool }) => healthOf(pool) ?? [])
+    const scores = run.old.flatMap(({ pool }) => healthOf(pool, watched.of) ?? [])
     const told = watched.old.map(measurement => measurement.read())
     const latency = new Map<number, number>()
     for (const { latency: sparse } of told)

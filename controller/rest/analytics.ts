@@ -33,8 +33,13 @@ const serverParameter: QueryParameter = {
   description: 'Of one server of the pool: address:port, as its runtime names it; an IPv6 address in brackets.',
   schema: { type: 'string', maxLength: 300 }
 }
+const serviceParameter: QueryParameter = {
+  name: 'virtualservice',
+  description: 'Of what this virtual service (its uuid) sends to the pool, beside the others that use it.',
+  schema: { type: 'string', maxLength: 300 }
+}
 const parametersOf = (kind: RuntimeKind): readonly QueryParameter[] =>
-  kind === 'pool' ? [...metricsParameters, serverParameter] : metricsParameters
+  kind === 'pool' ? [...metricsParameters, serverParameter, serviceParameter] : metricsParameters
 
 /**
  * Reads a moment.
@@ -99,7 +104,11 @@ export function useAnalytics(app: FastifyInstance, services: RestServices): void
         const server = one(raw, 'server')
         if (server === '') throw badQuery('server', 'must be address:port')
         const { uuid } = findSeen(store, callerOf(request), kind, request.params.uuid)
-        return telemetry.metrics({ kind, uuid: server === undefined ? uuid : `${uuid}/${server}`, ...query })
+        const service = one(raw, 'virtualservice')
+        if (service === undefined) return telemetry.metrics({ kind, uuid: server === undefined ? uuid : `${uuid}/${server}`, ...query })
+        if (server !== undefined) throw badQuery('virtualservice', 'must not be there beside server')
+        const { uuid: virtualService } = findSeen(store, callerOf(request), 'virtualservice', service)
+        return telemetry.metrics({ kind, uuid, virtualService, ...query })
       }
     )
 

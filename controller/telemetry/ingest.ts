@@ -1,14 +1,16 @@
 /**
  * The way of a sample: difference against the engine's last one -> windows -> live figures, mood for the score, counters for
- * Prometheus -> each second, points of series. An entity is a virtual service, a pool, a server or an engine.
+ * Prometheus -> each second, points of series. An entity is a virtual service, a pool, a server, an engine, or what one of several
+ * virtual services sends to a pool.
  */
 import type { Clock } from '#model/base/clock.ts'
 import type { Log } from '#model/base/log.ts'
-import type { HostSample, LimitSample, Sample, ScriptSample, TrafficSample } from '#model/message/message.ts'
+import type { HostSample, LimitSample, PoolSample, Sample, ScriptSample, TrafficSample, UseSample } from '#model/message/message.ts'
 import type { HostFigures, MetricsAnswer, ScriptRuntime } from '#model/resource/runtime.ts'
+import { useKey } from '#model/snapshot/uses.ts'
 import type { SeriesPoint, SeriesStore } from '#controller/store/store.ts'
 import { figuresToLive, makeSummer, type Figures } from './figures.ts'
-import { makeMeasurements } from './measure.ts'
+import { makeMeasurements, type Told } from './measure.ts'
 import { findMetric, metricsOf, type MetricKind } from './metrics-catalogue.ts'
 import { makeMoodKeeper, type MoodKeeper } from './mood.ts'
 import type { MetricsQuery, TelemetryPort } from './port.ts'
@@ -38,6 +40,10 @@ interface Entity {
   readonly kind: MetricKind
   readonly poolId: string
   readonly name: string
+  /** Of a pool: who was the first to be told as its only user, on some engine; '' for nobody. */
+  firstUser: string
+  /** Of a pool: it had a second user, on whichever engine: each is an entity of its own. */
+  isDivided: boolean
   readonly windows: Map<string, Window>
   readonly grown: Grown
   readonly mood: MoodKeeper
@@ -90,6 +96,8 @@ export function openTelemetry(options: { readonly series: SeriesStore; readonly 
         kind,
         poolId,
         name,
+        firstUser: '',
+        isDivided: false,
         windows: new Map(),
         grown: makeGrown(),
         mood: makeMoodKeeper(),
@@ -137,7 +145,14 @@ export function openTelemetry(options: { readonly series: SeriesStore; readonly 
     return { engine: known, isNew: false }
   }
 
-  const take = (engine: Engine, entity: Entity, told: TrafficSample, sample: Sample, isBaseline: boolean): Window | undefined => {
+  const take = (
+    engine: Engine,
+    entity: Entity,
+    told: TrafficSample,
+    sample: Sample,
+    isBaseline: boolean,
+    measured?: Told
+  ): Window | undefined => {
     let window = engine.windows.get(entity.id)
     if (window === undefined) {
       if (engine.windows.size >= MAX_WINDOWS_PER_ENGINE) return undefined
@@ -147,13 +162,38 @@ export function openTelemetry(options: { readonly series: SeriesStore; readonly 
     }
     const seconds = secondsBetween(window.atEpochMs, sample.atEpochMs)
     const { grown } = entity
-    if (!measurements.isMeasured(entity.id)) advance(window, grown, told, seconds, isBaseline)
-    else measurements.around(entity.id, grown, window, () => advance(window, grown, told, seconds, isBaseline))
+    if (measured === undefined) advance(window, grown, told, seconds, isBaseline)
+    else measurements.around(measured, grown, window, () => advance(window, grown, told, seconds, isBaseline))
     window.atEpochMs = sample.atEpochMs
     window.seenAtMs = clock.nowMs()
     entity.windows.set(engine.uuid, window)
     entity.figures = null
     return window
+  }
+
+  /** An engine that does not tell its users apart says all of a pool, whoever asks. */
+  const takePool = (engine: Engine, told: PoolSample, sample: Sample, isBaseline: boolean): void => {
+    const { id, onlyOf } = told
+    const pool = entityOf('pool', id, id, '')
+    const isTold = (of: ReadonlySet<string>): boolean =>
+      onlyOf === undefined ? sample.uses?.some(({ poolId }) => poolId === id) !== true : of.has(onlyOf)
+    const measured: Told | undefined = measurements.isMeasured(id) ? { pool: id, counts: of => of === undefined || isTold(of) } : undefined
+    const window = take(engine, pool, told, sample, isBaseline, measured)
+    if (window !== undefined) window.onlyOf = onlyOf ?? ''
+    if (onlyOf === undefined) return
+    if (pool.firstUser === '') pool.firstUser = onlyOf
+    if (pool.firstUser !== onlyOf) pool.isDivided = true
+    if (pool.isDivided) entityOf('use', useKey(onlyOf, id), id, onlyOf)
+  }
+
+  const takeUse = (engine: Engine, told: UseSample, sample: Sample): void => {
+    const { id, poolId } = told
+    const entity = entityOf('use', useKey(id, poolId), poolId, id)
+    entityOf('pool', poolId, poolId, '').isDivided = true
+    const measured: Told | undefined = measurements.isMeasured(poolId) ? { pool: poolId, counts: of => of?.has(id) === true } : undefined
+    // What it did while it was not told of was told of the pool.
+    const isBaseline = engine.windows.get(entity.id)?.atEpochMs !== engine.atEpochMs
+    take(engine, entity, told, sample, isBaseline, measured)
   }
 
   const ingest = (engineUuid: string, sample: Sample): void => {
@@ -167,7 +207,8 @@ export function openTelemetry(options: { readonly series: SeriesStore; readonly 
       const window = take(engine, entityOf('virtualservice', told.id, '', ''), told, sample, isBaseline)
       if (window !== undefined) engine.virtualServices.push(window)
     }
-    for (const told of sample.pools) take(engine, entityOf('pool', told.id, told.id, ''), told, sample, isBaseline)
+    for (const told of sample.pools) takePool(engine, told, sample, isBaseline)
+    for (const told of sample.uses ?? []) takeUse(engine, told, sample)
     for (const told of sample.servers) {
       take(engine, entityOf('server', `${told.poolId}/${told.id}`, told.poolId, told.id), told, sample, isBaseline)
     }
@@ -187,8 +228,20 @@ export function openTelemetry(options: { readonly series: SeriesStore; readonly 
 
   const isFresh = (seenAtMs: number): boolean => seenAtMs > 0 && clock.nowMs() - seenAtMs <= FRESH_MS
 
+  /** Of an engine where it is the only one that sends to the pool: what is told of the pool. */
+  const windowsOfUse = ({ name, poolId, windows }: Entity): Window[] =>
+    [...(entities.get(poolId)?.windows ?? [])].flatMap(([engine, window]) => {
+      if (window.onlyOf !== '') return window.onlyOf === name ? window : []
+      return windows.get(engine) ?? []
+    })
+
   const windowsOf = (entity: Entity): Window[] => {
-    const windows = entity.kind === 'serviceengine' ? (engines.get(entity.id)?.virtualServices ?? []) : [...entity.windows.values()]
+    const windows =
+      entity.kind === 'serviceengine'
+        ? (engines.get(entity.id)?.virtualServices ?? [])
+        : entity.kind === 'use'
+          ? windowsOfUse(entity)
+          : [...entity.windows.values()]
     return windows.filter(window => isFresh(window.seenAtMs))
   }
 
@@ -207,12 +260,13 @@ export function openTelemetry(options: { readonly series: SeriesStore; readonly 
     return engine !== undefined && isFresh(engine.seenAtMs) ? engine.host : null
   }
 
-  /** Engines and what has traffic come first; what never had any is written only while there is plenty of room. */
+  /** Engines and what has traffic come first; what never had any, and parts of pools, are written only while there is plenty of room. */
   const admit = (entity: Entity, figures: Figures): boolean => {
     if (entity.isInSeries) return true
     const cost = metricsOf[entity.kind].length
     const isQuiet = figures.rates.every(rate => rate === 0) && figures.openConnections === 0
-    const room = entity.kind === 'serviceengine' || !isQuiet ? MAX_SERIES : MAX_SERIES / 2
+    const isUrgent = entity.kind === 'serviceengine' || (entity.kind !== 'use' && !isQuiet)
+    const room = isUrgent ? MAX_SERIES : MAX_SERIES / 2
     if (seriesCount + cost > room) return false
     seriesCount += cost
     entity.isInSeries = true
@@ -259,6 +313,7 @@ export function openTelemetry(options: { readonly series: SeriesStore; readonly 
     }
     for (const entity of entities.values()) {
       if (entity.kind === 'serviceengine' ? engines.has(entity.id) : entity.windows.size > 0) continue
+      if (entity.kind === 'use' && windowsOf(entity).length > 0) continue
       if (entity.isInSeries) seriesCount -= metricsOf[entity.kind].length
       entities.delete(entity.id)
     }
@@ -293,7 +348,7 @@ export function openTelemetry(options: { readonly series: SeriesStore; readonly 
   const exposedEntities = function* (): Generator<ExposedEntity> {
     for (const entity of entities.values()) {
       const { kind, grown } = entity
-      if (kind === 'serviceengine') continue
+      if (kind === 'serviceengine' || kind === 'use') continue
       const { openConnections } = figuresOf(entity)
       yield { kind, uuid: kind === 'server' ? entity.poolId : entity.id, server: entity.name, grown, openConnections }
     }
@@ -319,6 +374,17 @@ export function openTelemetry(options: { readonly series: SeriesStore; readonly 
     }
   }
 
+  /**
+   * What is told of a virtual service's part of a pool, the best first. Of a pool with one user everywhere it is the pool, but for
+   * times when it had several; so it is where no engine tells users apart.
+   */
+  const entitiesOfUse = (virtualService: string, poolId: string): readonly string[] => {
+    const use = useKey(virtualService, poolId)
+    const pool = entities.get(poolId)
+    const isAlone = pool !== undefined && !pool.isDivided && ['', virtualService].includes(pool.firstUser)
+    return isAlone ? [use, poolId] : [use]
+  }
+
   const stops = [clock.every(1_000, second), clock.every(TIDY_INTERVAL_MS, tidy)]
 
   return {
@@ -339,8 +405,10 @@ export function openTelemetry(options: { readonly series: SeriesStore; readonly 
       return told.length === 0 ? undefined : { sent: sum('sent'), won: sum('won') }
     },
     measure: measurements.begin,
-    metrics: query => answer(series, query),
-    healthScore: (id, facts) => scoreOf(facts, entities.get(id)?.mood.mood() ?? calm),
+    metrics: query =>
+      answer(series, query, query.virtualService === undefined ? [query.uuid] : entitiesOfUse(query.virtualService, query.uuid)),
+    healthScore: (id, facts, of) =>
+      scoreOf(facts, entities.get(of === undefined ? id : entitiesOfUse(of, id).at(-1)!)?.mood.mood() ?? calm),
     prometheus: names => expose(exposedEntities(), exposedEngines(), names),
     stop: () => {
       for (const stop of stops) stop()
@@ -378,16 +446,27 @@ function hostOf(before: HostSample, after: HostSample, seconds: number): HostFig
   }
 }
 
+type Points = ReturnType<SeriesStore['query']>
+
+/** The points of one series, and of another one where the first has none. */
+function completed(first: Points, other: Points): Points {
+  if (first.length === 0) return other
+  const has = new Set(first.map(({ atEpochS }) => atEpochS))
+  return [...first, ...other.filter(({ atEpochS }) => !has.has(atEpochS))].toSorted((a, b) => a.atEpochS - b.atEpochS)
+}
+
 const isoSecond = (epochS: number): string => new Date(epochS * 1_000).toISOString()
 
-/** An unknown metric has no series in the answer; a known one without points has an empty one. */
-function answer(series: SeriesStore, query: MetricsQuery): MetricsAnswer {
+/** An unknown metric has no series in the answer; a known one without points has an empty one. Of each moment, the first entity that has a point. */
+function answer(series: SeriesStore, query: MetricsQuery, entities: readonly string[]): MetricsAnswer {
   const { uuid, metricIds, startEpochS, stopEpochS, stepS, limit } = query
-  const kind: MetricKind = query.kind === 'pool' && uuid.includes('/') ? 'server' : query.kind
+  const isServer = query.kind === 'pool' && uuid.includes('/')
+  const kind: MetricKind = query.virtualService !== undefined ? 'use' : isServer ? 'server' : query.kind
   const found = metricIds.flatMap(id => findMetric(kind, id) ?? [])
   return {
     series: found.map(metric => {
-      const points = series.query({ entity: uuid, metric: metric.id, startEpochS, stopEpochS, stepS }).slice(-limit)
+      const told = entities.map(entity => series.query({ entity, metric: metric.id, startEpochS, stopEpochS, stepS }))
+      const points = told.reduce(completed).slice(-limit)
       const values = points.map(point => point.value)
       const mean = values.length === 0 ? 0 : values.reduce((sum, value) => sum + value, 0) / values.length
       return {

@@ -1,38 +1,51 @@
-/** Counts for those who ask what happens to one entity between two moments: a release that compares two pools. */
+/** Counts for those who ask what happens to one pool between two moments: a release that compares two of them. */
 import { addSparse, BUCKETS, toSparse } from '#model/message/histogram.ts'
 import type { Measurement } from './port.ts'
 import { AT, type Grown, type Window } from './window.ts'
 
 /** Adds what one window brought. Exists only while somebody measures. */
-type Taker = (growth: { readonly requests: number; readonly errors: number; readonly window: Window }) => void
+interface Taker {
+  /** Whose traffic counts; undefined: everybody's. */
+  readonly of: ReadonlySet<string> | undefined
+  readonly take: (growth: { readonly requests: number; readonly errors: number; readonly window: Window }) => void
+}
+
+/** A part of what an engine tells of a pool, and who counts it. */
+export interface Told {
+  readonly pool: string
+  readonly counts: (of: ReadonlySet<string> | undefined) => boolean
+}
 
 export interface Measurements {
-  readonly begin: (entity: string) => Measurement
-  /** Runs `advance` and hands what it adds to those who measure the entity. */
-  readonly around: (entity: string, grown: Grown, window: Window, advance: () => void) => void
-  readonly isMeasured: (entity: string) => boolean
+  readonly begin: (pool: string, of?: readonly string[]) => Measurement
+  /** Runs `advance` and hands what it adds to those who measure the pool and count what is told. */
+  readonly around: (told: Told, grown: Grown, window: Window, advance: () => void) => void
+  readonly isMeasured: (pool: string) => boolean
 }
 
 export function makeMeasurements(): Measurements {
-  const takersByEntity = new Map<string, Set<Taker>>()
+  const takersByPool = new Map<string, Set<Taker>>()
 
-  const begin = (entity: string): Measurement => {
+  const begin: Measurements['begin'] = (pool, of) => {
     let requests = 0
     let errors = 0
     const dense = new Float64Array(BUCKETS)
-    const take: Taker = growth => {
-      requests += growth.requests
-      // An answer of 5xx that breaks off is one error, not two.
-      errors += Math.min(growth.requests, growth.errors)
-      addSparse(dense, growth.window.latency)
+    const taker: Taker = {
+      of: of === undefined ? undefined : new Set(of),
+      take: growth => {
+        requests += growth.requests
+        // An answer of 5xx that breaks off is one error, not two.
+        errors += Math.min(growth.requests, growth.errors)
+        addSparse(dense, growth.window.latency)
+      }
     }
-    const takers = takersByEntity.get(entity) ?? new Set()
-    takersByEntity.set(entity, takers.add(take))
+    const takers = takersByPool.get(pool) ?? new Set()
+    takersByPool.set(pool, takers.add(taker))
     return {
       read: () => ({ requests, errors, latency: toSparse(dense) }),
       stop: () => {
-        takers.delete(take)
-        if (takers.size === 0 && takersByEntity.get(entity) === takers) takersByEntity.delete(entity)
+        takers.delete(taker)
+        if (takers.size === 0 && takersByPool.get(pool) === takers) takersByPool.delete(pool)
       }
     }
   }
@@ -41,12 +54,12 @@ export function makeMeasurements(): Measurements {
 
   return {
     begin,
-    isMeasured: entity => takersByEntity.has(entity),
-    around: (entity, grown, window, advance) => {
+    isMeasured: pool => takersByPool.has(pool),
+    around: ({ pool, counts }, grown, window, advance) => {
       const [requests, failed] = [grown.counts[AT.requests]!, failedIn(grown)]
       advance()
       const growth = { requests: grown.counts[AT.requests]! - requests, errors: failedIn(grown) - failed, window }
-      for (const take of takersByEntity.get(entity) ?? []) take(growth)
+      for (const { of, take } of takersByPool.get(pool) ?? []) if (counts(of)) take(growth)
     }
   }
 }

@@ -4,7 +4,8 @@ import type { HostFigures } from '#model/resource/runtime.ts'
 import type { Figures } from './figures.ts'
 import { AT, type CounterName } from './window.ts'
 
-export type MetricKind = 'virtualservice' | 'pool' | 'server' | 'serviceengine'
+/** `use`: a pool as one of several virtual services that send to it sees it. */
+export type MetricKind = 'virtualservice' | 'pool' | 'server' | 'use' | 'serviceengine'
 export type Units = 'BITS_PER_SECOND' | 'BYTES_PER_SECOND' | 'PER_SECOND' | 'METRIC_COUNT' | 'MILLISECONDS' | 'PERCENT'
 
 export interface Metric {
@@ -103,6 +104,8 @@ const host: readonly Metric[] = [
 
 const client = traffic('client')
 const server = traffic('server')
+/** Connections belong to servers. */
+const perUse = server.filter(({ id }) => !/\.(avg_new_established_conns|avg_complete_conns|max_open_conns)$/.test(id))
 /** Servers are many: what a page about one shows, no more. */
 const perServer = server.filter(({ id }) => /\.(avg_bandwidth|max_open_conns|avg_complete_responses|avg_resp_5xx|pct95_latency)$/.test(id))
 
@@ -110,6 +113,7 @@ export const metricsOf: Readonly<Record<MetricKind, readonly Metric[]>> = {
   virtualservice: client,
   pool: server,
   server: perServer,
+  use: perUse,
   serviceengine: [...host, ...client]
 }
 

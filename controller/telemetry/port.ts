@@ -18,15 +18,19 @@ export interface TelemetryPort {
   readonly hedges: (poolUuid: string) => HedgeTotals | undefined
   readonly hostOfEngine: (engineUuid: string) => HostFigures | null
   readonly metrics: (query: MetricsQuery) => MetricsAnswer
-  /** The state of the thing bounds the score: what is down scores 0. */
-  readonly healthScore: (entity: string, facts: ScoreFacts) => HealthScore
-  /** Counts what happens to an entity from now on; what is not stopped costs a little with every sample. */
-  readonly measure: (entity: string) => Measurement
+  /** The state of the thing bounds the score: what is down scores 0. `of`: of a pool as one of its virtual services sees it. */
+  readonly healthScore: (entity: string, facts: ScoreFacts, of?: string) => HealthScore
+  /**
+   * Counts what happens to a pool from now on; what is not stopped costs a little with every sample.
+   *
+   * Shapes  of: virtual services whose traffic counts; all when left out
+   */
+  readonly measure: (pool: string, of?: readonly string[]) => Measurement
   /** Prometheus text exposition 0.0.4. */
   readonly prometheus: (names: NameOf) => string
 }
 
-/** What happened to one entity on all engines since it was begun. */
+/** What happened to one pool on all engines since it was begun. */
 export interface Measurement {
   readonly read: () => Measured
   readonly stop: () => void
@@ -43,6 +47,8 @@ export interface Measured {
 export interface MetricsQuery {
   readonly kind: 'virtualservice' | 'pool' | 'serviceengine'
   readonly uuid: string
+  /** Of a pool: only what this virtual service sends to it. */
+  readonly virtualService?: string
   /** `l7_client.avg_complete_responses`, ... comma separated. */
   readonly metricIds: readonly string[]
   readonly startEpochS: number

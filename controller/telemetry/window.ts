@@ -43,6 +43,8 @@ export interface Window {
   /** Connections that ended, per second. */
   endedPerS: number
   openConnections: number
+  /** Of a pool: the one virtual service of the engine that sends to it; '' where there are more, or none. */
+  onlyOf: string
   atEpochMs: number
   /** By our own clock. */
   seenAtMs: number
@@ -63,6 +65,7 @@ export function makeWindow(): Window {
     latency: [],
     endedPerS: 0,
     openConnections: 0,
+    onlyOf: '',
     atEpochMs: 0,
     seenAtMs: 0
   }

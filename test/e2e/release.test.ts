@@ -1,5 +1,5 @@
 /** Releases of the whole product: real servers, real traffic, steps of seconds. */
-import { createServer } from 'node:http'
+import { createServer, type IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { Agent, get } from 'node:http'
 import type { Test } from 'tap'
@@ -14,6 +14,8 @@ interface Behaviour {
   /** Of a hundred requests. */
   errors: number
   ms: number
+  /** These as well. */
+  fails?: (request: IncomingMessage) => boolean
 }
 
 interface Release {
@@ -29,7 +31,7 @@ async function aServer(t: Test, behaviour: Behaviour) {
   const server = createServer((request, response) => {
     request.resume()
     count += 1
-    const isError = (count * behaviour.errors) % 100 < behaviour.errors
+    const isError = (count * behaviour.errors) % 100 < behaviour.errors || behaviour.fails?.(request) === true
     setTimeout(() => response.writeHead(isError ? 500 : 200).end('ok'), behaviour.ms)
   })
   await new Promise<void>(listening => server.listen(0, '127.0.0.1', listening))
@@ -41,7 +43,7 @@ async function aServer(t: Test, behaviour: Behaviour) {
 }
 
 /** Clients that ask one after another until told to stop. */
-function traffic(t: Test, port: number): void {
+function traffic(t: Test, port: number, host = 'shop.test'): void {
   const agent = new Agent({ keepAlive: true, maxSockets: 16 })
   let isStopped = false
   t.teardown(() => {
@@ -51,7 +53,7 @@ function traffic(t: Test, port: number): void {
   const ask = (): void => {
     if (isStopped) return
     const again = (): void => void setTimeout(ask, 5)
-    get({ host: '127.0.0.1', port, agent }, response => {
+    get({ host: '127.0.0.1', port, agent, headers: { host } }, response => {
       response.resume()
       response.on('end', again)
       response.on('error', again)
@@ -110,8 +112,15 @@ async function aRelease(t: Test, weir: Weir, name: string, fresh: Behaviour, pol
       },
       120_000
     )
+  /** Another virtual service sends to the new pool alone. */
+  const other = async (): Promise<void> => {
+    const [otherPort] = (await freePorts(1)) as [number]
+    const vip = `/api/vsvip?name=${name}`
+    await make('virtualservice', { name: `${name}-other`, vsvip_ref: vip, services: [{ port: otherPort }], pool_ref: pools['new'] })
+    traffic(t, otherPort, 'other.test')
+  }
   if ((await act('start', { pool_ref: pools['new'] })) !== 200) throw new Error('not started')
-  return { view, act, ratios, reach, session, served: () => served() }
+  return { other, view, act, ratios, reach, session, served: () => served() }
 }
 
 t.test('errors and slowness roll back by themselves, what is good is promoted', async t => {
@@ -146,6 +155,26 @@ t.test('errors and slowness roll back by themselves, what is good is promoted', 
       results: { author: string; reason: string }[]
     }
     t.ok(results.some(({ author, reason }) => author === 'controller' && reason.includes('PROMOTED')))
+  })
+})
+
+t.test('a pool that another virtual service uses as well is judged by the traffic of its own', async t => {
+  const weir = await startWeir()
+  t.teardown(() => weir.stop())
+  const isBad = (request: IncomingMessage): boolean => request.headers.host === 'other.test'
+  const policy = { max_latency_increase: 10_000, minimum_requests: 100 }
+  await t.test('what goes wrong for the other one alone rolls nothing back', async t => {
+    const { reach, other } = await aRelease(t, weir, 'quiet', { errors: 0, ms: 5, fails: isBad }, policy)
+    await other()
+    const { state, reason } = await reach('ended', ({ state }) => state !== 'RUNNING')
+    t.equal(state, 'PROMOTED', reason)
+  })
+  await t.test('what goes well for the other one hides nothing', async t => {
+    const { reach, other } = await aRelease(t, weir, 'loud', { errors: 0, ms: 5, fails: request => !isBad(request) }, policy)
+    await other()
+    const { state, step, reason } = await reach('ended', ({ state }) => state !== 'RUNNING')
+    t.equal(state, 'ROLLED_BACK', reason)
+    t.equal(step, 0)
   })
 })
 

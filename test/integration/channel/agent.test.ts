@@ -176,6 +176,9 @@ t.test('verdicts go whole after a welcome, then as they change', async t => {
   agent.serversJudged([{ ...judged, verdict: 'down' }])
   await until('down', () => state() === 'OPER_DOWN')
   t.equal(fleet.fleet.poolRuntime('pool-1')?.num_servers_up, 0)
+  t.equal(fleet.fleet.poolHealth('pool-1', ['virtualservice-1']), 0, 'down is down, whoever asks')
+  t.equal(fleet.fleet.poolHealth('pool-1', []), 0)
+  t.equal(fleet.fleet.poolHealth('pool-nobody', []), null)
 })
 
 t.test('a certificate renews over the socket at half of its life, with a key of its own', async t => {

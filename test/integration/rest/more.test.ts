@@ -119,6 +119,12 @@ t.test('metrics are asked for in bounds', async t => {
   t.match(telemetry.asked.at(-1), { startEpochS: 1_599_999_990, stopEpochS: 1_600_000_000 }, 'never more than the limit')
   await admin.call('GET', `${path}?metric_id=l7_server.avg_resp_5xx&server=${encodeURIComponent('[::1]:80')}`)
   t.match(telemetry.asked.at(-1), { kind: 'pool', uuid: `${uuid}/[::1]:80` }, 'one server of it')
+  await admin.call('POST', '/api/vsvip', { name: 'v', vip: [{ vip_id: '1', ip_address: { addr: '10.0.0.9', type: 'V4' } }] })
+  const made = await admin.call('POST', '/api/virtualservice', { name: 'v', vsvip_ref: '/api/vsvip?name=v', services: [{ port: 80 }] })
+  const service = String(made.body['uuid'])
+  await admin.call('GET', `${path}?metric_id=l7_server.avg_resp_5xx&virtualservice=${service}`)
+  t.match(telemetry.asked.at(-1), { kind: 'pool', uuid, virtualService: service }, 'one user of it')
+  t.equal((await admin.call('GET', `${path}?metric_id=a.b&virtualservice=none`)).status, 404)
   for (const query of [
     '',
     '?metric_id=',
@@ -129,6 +135,7 @@ t.test('metrics are asked for in bounds', async t => {
     '?metric_id=a.b&start=10&stop=5',
     `?metric_id=${'a.b,'.repeat(60)}`,
     '?metric_id=a.b&server=',
+    `?metric_id=a.b&server=x:1&virtualservice=${service}`,
     '?metric_id=a.b&nope=1'
   ])
     t.equal((await admin.call('GET', path + query)).status, 400, query)
