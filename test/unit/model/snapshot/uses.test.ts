@@ -1,5 +1,5 @@
 import t from 'tap'
-import { usesOf } from '#model/snapshot/uses.ts'
+import { usesOf, type KnownUses } from '#model/snapshot/uses.ts'
 import { aPool, aService } from '#test/support/snapshot.ts'
 
 t.test('usesOf finds every way from a service to a pool, and what stands in for it', async t => {
@@ -33,7 +33,7 @@ t.test('usesOf looks once through a part that it is shown again, and sees who st
   let looks = 0
   const part = aService({ id: 'shop', target: null })
   Object.defineProperty(part, 'target', { enumerable: true, get: () => (looks++, { is: 'pool', poolId: 'a' }) })
-  const known = new WeakMap()
+  const known: KnownUses = new WeakMap()
   const uses = (standIn: string) =>
     usesOf(
       { virtualServices: [part], pools: [aPool([1], { id: 'a', failAction: { is: 'pool', poolId: standIn } }), aPool([1], { id: 'b' })] },
