@@ -1,6 +1,6 @@
 /**
  * Builds what a host needs to become a service engine into `dist/install/`: the engine as one self-contained executable
- * (SEA), `install.sh`, the unit, checksums. The same sources and Node give the same bytes.
+ * (SEA), `install.sh`, the unit, packages of Debian and RPM, checksums. The same sources and Node give the same bytes.
  *
  *   node agent-installers/package.ts [--out dist/install] [--main service-engine/main.ts] [--worker service-engine/worker.ts]
  */
@@ -22,6 +22,7 @@ import { tmpdir } from 'node:os'
 import { basename, dirname, join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { build } from 'esbuild'
+import { buildSystemPackages } from './system-package.ts'
 
 const root = resolve(import.meta.dirname, '..')
 
@@ -82,7 +83,7 @@ export function librariesOf(binary: string): Readonly<Record<string, string>> {
 }
 
 /** Not part of glibc, so a minimal host may lack them: the first nearly always, the others seldom. */
-const shippedLibraries = ['libatomic.so.1', 'libstdc++.so.6', 'libgcc_s.so.1'] as const
+export const shippedLibraries = ['libatomic.so.1', 'libstdc++.so.6', 'libgcc_s.so.1'] as const
 
 /** What `FROM scratch` lacks. They follow the glibc of the machine that builds. */
 const baseLibraries = [/^ld-linux/, /^libc\.so/, /^libm\.so/, /^libdl\.so/, /^libpthread\.so/, /^librt\.so/]
@@ -164,6 +165,43 @@ export function copyPlain(outFolder: string): readonly string[] {
   return [...Object.keys(plainFiles), ...folders.map(one => one.archive)].toSorted()
 }
 
+/** How the engine lies on a host, for packages. */
+export const engineOnHost = {
+  name: 'weir-engine',
+  summary: 'Weir service engine: carries the virtual services of a Weir controller',
+  host: {
+    prefix: '/opt/weir',
+    data: '/var/lib/weir',
+    account: 'weir',
+    units: ['weir-engine.service', 'weir-kernel.socket', 'weir-kernel@.service'],
+    settings: ''
+  },
+  debDepends: 'libc6 (>= 2.28), passwd',
+  rpmRequires: 'glibc >= 2.28, shadow-utils'
+} as const
+
+/** What `install.sh` puts on a host, as the tree of a package; `engineFolder` holds the engine and `lib`. */
+function stageEngine(tree: string, engineFolder: string, version: string): void {
+  const script = join(root, 'agent-installers/systemd/install.sh')
+  const put = (path: string, text: string, mode = 0o644): void => {
+    mkdirSync(join(tree, dirname(path)), { recursive: true, mode: 0o755 })
+    writeFileSync(join(tree, path), text, { mode })
+  }
+  put('opt/weir/VERSION', `${version}\n`)
+  // Tells the script whose the files are.
+  put('opt/weir/packaged', '')
+  put('opt/weir/install.sh', readFileSync(script, 'utf8'), 0o755)
+  copyFileSync(join(engineFolder, 'weir-engine'), join(tree, 'opt/weir/weir-engine'))
+  cpSync(join(engineFolder, 'lib'), join(tree, 'opt/weir/shipped'), { recursive: true })
+  for (const [verb, unit] of [
+    ['unit', 'weir-engine.service'],
+    ['kernel-socket', 'weir-kernel.socket'],
+    ['kernel-unit', 'weir-kernel@.service']
+  ] as const)
+    put(`usr/lib/systemd/system/${unit}`, execFileSync('sh', [script, verb], { encoding: 'utf8' }))
+  put('usr/lib/sysctl.d/60-weir.conf', 'net.ipv4.tcp_migrate_req = 1\n')
+}
+
 /** Builds everything beside the old folder, then swaps. */
 export async function buildPackage(options: PackageOptions): Promise<void> {
   const { outFolder, say } = options
@@ -200,13 +238,15 @@ export async function buildPackage(options: PackageOptions): Promise<void> {
     const base = `weir-base-${target}.tar.gz`
     const baseFolder = join(work, 'base')
     pack(baseFolder, buildBase(options.nodeBinary, baseFolder), join(fresh, base))
+    stageEngine(join(work, 'tree'), work, options.version)
+    const packages = buildSystemPackages({ ...engineOnHost, version: options.version, folder: join(work, 'tree') }, fresh, say)
     copyFileSync(join(root, 'agent-installers/systemd/install.sh'), join(fresh, 'install.sh'))
     writeFileSync(join(fresh, 'weir-engine.service'), execFileSync('sh', [join(fresh, 'install.sh'), 'unit']))
     copyFileSync(join(root, 'agent-installers/container/install.sh'), join(fresh, 'container.sh'))
     copyFileSync(join(root, 'agent-installers/container/Containerfile'), join(fresh, 'Containerfile'))
     const plain = copyPlain(fresh)
     writeFileSync(join(fresh, 'VERSION'), `${options.version}\n`)
-    const summed = [archive, base, 'Containerfile', 'VERSION', 'container.sh', 'install.sh', 'weir-engine.service', ...plain]
+    const summed = [archive, base, 'Containerfile', 'VERSION', 'container.sh', 'install.sh', 'weir-engine.service', ...plain, ...packages]
     writeFileSync(join(fresh, 'SHA256SUMS'), summed.map(name => `${sha256(join(fresh, name))}  ${name}\n`).join(''))
 
     rmSync(outFolder, { recursive: true, force: true })

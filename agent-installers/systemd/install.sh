@@ -1,7 +1,8 @@
 #!/bin/sh
 # Makes a Linux host with systemd a Weir service engine. The controller serves this file; its dashboard shows the command:
 #   curl -fsSLk --pinnedpubkey PIN https://HOST:9443/install.sh | sh -s -- --controller https://HOST:9443 --pin PIN --token T
-# Verbs: install (default) upgrade remove verify unit. Each is safe to repeat; --plan says what it would do and does nothing.
+# Verbs: install (default) upgrade remove verify unit; on a host that has the package: join. Each is safe to repeat; --plan says
+# what it would do and does nothing.
 set -eu
 umask 022
 
@@ -9,6 +10,9 @@ PREFIX=/opt/weir
 DATA=/var/lib/weir
 ACCOUNT=weir
 UNITS=/etc/systemd/system
+# Put here by the package of Debian or RPM: what the host's own folders hold belongs to the package manager then.
+PACKAGED=''
+[ ! -f "$PREFIX/packaged" ] || PACKAGED=1 UNITS=/usr/lib/systemd/system
 UNIT=$UNITS/weir-engine.service
 SOCKET=/run/weir-kernel.sock
 SYSCTL=/etc/sysctl.d/60-weir.conf
@@ -22,7 +26,7 @@ have() { command -v "$1" >/dev/null 2>&1; }
 
 usage() {
   cat <<'END'
-usage: install.sh [install|upgrade|remove|verify|unit|kernel-socket|kernel-unit|put-units] [--plan]
+usage: install.sh [install|join|upgrade|remove|verify|unit|kernel-socket|kernel-unit|put-units] [--plan]
                   [--controller https://HOST:PORT] [--pin 'sha256//...'] [--token T | WEIR_TOKEN=T]
 END
 }
@@ -174,7 +178,7 @@ check_unit() {
 }
 keep_unit() { if [ -f "$UNITS/$1" ]; then cp "$UNITS/$1" "$old/units/"; fi; }
 put_back_unit() { if [ -f "$PREFIX/units/$1" ]; then mv "$PREFIX/units/$1" "$UNITS/$1"; else rm -f "$UNITS/$1"; fi; }
-drop_unit() { rm -rf "${UNITS:?}/$1" "$UNITS/$1.d"; }
+drop_unit() { rm -rf "${UNITS:?}/$1" "/etc/systemd/system/$1.d"; }
 
 systemd_version() { systemctl --version | sed -n '1s/^systemd \([0-9]*\).*/\1/p'; }
 glibc_version() { { getconf GNU_LIBC_VERSION 2>/dev/null || true; } | sed -n 's/^glibc //p'; }
@@ -197,7 +201,9 @@ check_host() {
   [ "$(uname -s)" = Linux ] || fail "this is $(uname -s): an engine needs Linux"
   [ "$(id -u)" = 0 ] || fail "must run as root: put sudo before sh"
   [ -d /run/systemd/system ] || fail "this host does not run systemd: use the container instead (Fabric -> Add an engine -> container)"
-  for tool in curl tar gzip sha256sum useradd; do have "$tool" || fail "$tool is missing on this host: install it and run this again"; done
+  tools='curl tar gzip sha256sum useradd'
+  [ -z "$PACKAGED" ] || tools=useradd
+  for tool in $tools; do have "$tool" || fail "$tool is missing on this host: install it and run this again"; done
   arch=$(engine_arch)
   glibc=$(glibc_version)
   [ -n "$glibc" ] || fail "this host has no glibc (musl?): use the container instead (Fabric -> Add an engine -> container)"
@@ -259,6 +265,8 @@ check_origin() {
   esac
   case $PIN in
     sha256//?*) ;;
+    # What is fetched is checked by it; here nothing is, and the token knows the controller's authority.
+    '') [ -n "$PACKAGED" ] || fail "--pin 'sha256//...' is missing: the controller's dashboard shows the whole command" 2 ;;
     *) fail "--pin 'sha256//...' is missing: the controller's dashboard shows the whole command" 2 ;;
   esac
 }
@@ -288,19 +296,20 @@ download() {
   digest_of "$1/SHA256SUMS" "$archive" >"$1/digest"
   rm "$1/$archive"
   chmod 755 "$1/weir-engine" "$1/install.sh"
+  mv "$1/lib" "$1/shipped"
   keep_needed_libraries "$1"
+  rm -rf "${1:?}/shipped"
 }
 
-# The host's own libraries are newer or better tested: of ours only those stay that it lacks.
+# The host's own libraries are newer or better tested: of ours only those are taken that it lacks.
 keep_needed_libraries() {
-  mv "$1/lib" "$1/shipped"
+  rm -rf "${1:?}/lib"
   mkdir "$1/lib"
   until trouble=$(env -i "LD_LIBRARY_PATH=$1/lib" "$1/weir-engine" version 2>&1); do
     library=$(printf '%s\n' "$trouble" | sed -n 's/.*: \(lib[A-Za-z0-9_.+-]*\): cannot open shared object.*/\1/p')
     if [ -z "$library" ] || ! [ -f "$1/shipped/$library" ]; then fail "the engine does not start on this host: $trouble"; fi
-    mv "$1/shipped/$library" "$1/lib/"
+    cp -p "$1/shipped/$library" "$1/lib/"
   done
-  rm -rf "${1:?}/shipped"
 }
 
 put_files() {
@@ -310,10 +319,12 @@ put_files() {
     mv "$1/$name" "$PREFIX/$name"
   done
   rm -rf "$1"
-  printf 'controller=%s\npin=%s\n' "$CONTROLLER" "$PIN" >"$PREFIX/origin"
+  put_origin
   # By the script that came with the engine: an upgrade is run by the one before.
   "$PREFIX/install.sh" put-units
 }
+
+put_origin() { printf 'controller=%s\npin=%s\n' "$CONTROLLER" "$PIN" >"$PREFIX/origin"; }
 
 put_account() {
   has_account || useradd --system --user-group --no-create-home --home-dir "$DATA" --shell /usr/sbin/nologin "$ACCOUNT"
@@ -324,8 +335,12 @@ put_account() {
 put_sysctl() {
   [ -e "$MIGRATE" ] || return 0
   [ -f "$PREFIX/migrate-before" ] || cat "$MIGRATE" >"$PREFIX/migrate-before"
-  echo 'net.ipv4.tcp_migrate_req = 1' >"$SYSCTL"
+  [ -n "$PACKAGED" ] || echo 'net.ipv4.tcp_migrate_req = 1' >"$SYSCTL"
   { echo 1 >"$MIGRATE"; } 2>/dev/null || true
+}
+
+put_back_sysctl() {
+  if [ -f "$PREFIX/migrate-before" ]; then { cat "$PREFIX/migrate-before" >"$MIGRATE"; } 2>/dev/null || true; fi
 }
 
 # No request fails when a process takes over; an engine that cannot be taken over from yet is restarted. Fails: the old one runs on.
@@ -360,8 +375,20 @@ install_engine() {
     [ -n "$PLAN" ] || is_up || fail "but it is not up: $(why_not_up) (to join anew: $PREFIX/install.sh remove, then this command with a new token)"
     return 0
   fi
+  if [ -n "$PACKAGED" ]; then
+    check_origin
+    check_token
+    if [ -n "$PLAN" ]; then
+      say 'would' "join $CONTROLLER with the weir-engine $(cat "$PREFIX/VERSION") of the package, start weir-engine.service and wait until it is up"
+      return 0
+    fi
+    put_origin
+    join_and_start
+    return 0
+  fi
+  [ "$VERB" = install ] || fail "the package weir-engine is not installed here: install does without it"
   check_origin
-  [ -n "$TOKEN" ] || fail "--token is missing: the controller's dashboard makes one (Fabric -> Add an engine)" 2
+  check_token
   parent=$(dirname "$PREFIX")
   mkdir -p "$parent"
   fresh=$(mktemp -d "$parent/.weir.XXXXXX")
@@ -383,6 +410,14 @@ install_engine() {
   put_files "$fresh"
   put_sysctl
   say installs "$what"
+  join_and_start
+}
+
+check_token() {
+  [ -n "$TOKEN" ] || fail "--token is missing: the controller's dashboard makes one (Fabric -> Add an engine)" 2
+}
+
+join_and_start() {
   as_engine_joins || exit 1
   say joins "$(cat "$PREFIX/joined")"
   # Reads the new unit as well.
@@ -402,9 +437,16 @@ as_engine_joins() {
   printf '%s\n' "$answer" | grep -e ' in group ' -e ', which joined before' >"$PREFIX/joined"
 }
 
+keep_old() {
+  cp -a "$PREFIX" "$old"
+  mkdir "$old/units"
+  each_unit keep_unit
+}
+
 upgrade_engine() {
   check_host
   is_installed || fail "nothing is installed here: install comes first"
+  [ -z "$PACKAGED" ] || fail "the package manager installed this: give it the newer package of weir-engine, which upgrades without a failed request"
   read_origin
   check_origin
   parent=$(dirname "$PREFIX")
@@ -425,17 +467,20 @@ upgrade_engine() {
     return 0
   fi
   download "$fresh"
-  cp -a "$PREFIX" "$old"
-  mkdir "$old/units"
-  each_unit keep_unit
+  keep_old
   put_files "$fresh"
   put_sysctl
+  replace_or_go_back "$change" wait_until_up
+}
+
+# The engine that is in place takes over from the one that runs; what is in $old comes back when it does not, or $2 fails.
+replace_or_go_back() {
   systemctl daemon-reload
   # Taking over starts no unit that the engine wants.
   systemctl start weir-kernel.socket || true
   if replace_engine 2>/dev/null; then
-    if wait_until_up; then
-      say upgrade "$change; up"
+    if "$2"; then
+      say upgrade "$1; up"
       return 0
     fi
     why=$(why_not_up)
@@ -465,12 +510,11 @@ remove_engine() {
     say 'would' "stop and remove weir-engine.service, $PREFIX, $DATA, $SYSCTL and user $ACCOUNT"
     return 0
   fi
-  if [ -f "$UNIT" ]; then
-    systemctl disable --now --quiet weir-engine || true
-    systemctl stop weir-kernel.socket 'weir-kernel@*.service' 2>/dev/null || true
-    systemctl reset-failed weir-engine 2>/dev/null || true
+  if [ -n "$PACKAGED" ]; then
+    trouble=$(drop_package 2>&1) || fail "the package manager could not remove weir-engine: $(printf '%s\n' "$trouble" | tail -n 1)"
   fi
-  if [ -f "$PREFIX/migrate-before" ]; then { cat "$PREFIX/migrate-before" >"$MIGRATE"; } 2>/dev/null || true; fi
+  if [ -f "$UNIT" ]; then stop_units; fi
+  put_back_sysctl
   each_unit drop_unit
   rm -rf "$SYSCTL" "$DATA" "${PREFIX:?}"
   systemctl daemon-reload
@@ -478,11 +522,69 @@ remove_engine() {
   say remove "weir-engine is gone from this host; the controller lists it until you delete it there"
 }
 
+stop_units() {
+  systemctl disable --now --quiet weir-engine || true
+  systemctl stop weir-kernel.socket 'weir-kernel@*.service' 2>/dev/null || true
+  systemctl reset-failed weir-engine 2>/dev/null || true
+}
+
+is_debian() { have dpkg && dpkg --status weir-engine >/dev/null 2>&1; }
+drop_package() { if is_debian; then dpkg --purge weir-engine; else rpm --erase weir-engine; fi; }
+changed_files() { if is_debian; then dpkg --verify weir-engine; else rpm --verify --nodeps weir-engine; fi || true; }
+
+# What the package's scripts do (../packages): before other files come,
+package_keep() {
+  old=$PREFIX.old
+  rm -rf "$old"
+  keep_old
+}
+
+# when they are there; an engine that has not joined is not started,
+package_put() {
+  [ -n "$PACKAGED" ] || fail "this is of the package weir-engine alone"
+  old=$PREFIX.old
+  keep_needed_libraries "$PREFIX"
+  put_account
+  put_sysctl
+  # An image of a host is built without one that runs.
+  [ -d /run/systemd/system ] || { rm -rf "$old"; return 0; }
+  if [ -d "$old" ]; then
+    fact=true
+    # One that was not up, as while its controller is away, need not be so after.
+    if is_up; then fact=wait_until_up; fi
+    if systemctl is-active --quiet weir-engine; then
+      replace_or_go_back "weir-engine $(cat "$old/VERSION") to $(cat "$PREFIX/VERSION")" "$fact"
+    else
+      systemctl daemon-reload
+    fi
+    rm -rf "$old"
+  elif [ -f "$DATA/identity.json" ]; then
+    systemctl daemon-reload
+    systemctl enable --quiet weir-engine
+    systemctl restart weir-engine
+  else
+    systemctl daemon-reload
+    say installed "weir-engine $(cat "$PREFIX/VERSION"); next: $PREFIX/install.sh join --controller ... --token ... (dashboard: Fabric -> Add an engine)"
+  fi
+}
+
+# and before they go. Identity and data stay until the package is purged.
+package_drop() {
+  if [ -d /run/systemd/system ]; then stop_units; fi
+  put_back_sysctl
+  rm -rf "${PREFIX:?}/lib" "$PREFIX/migrate-before" "$PREFIX.old"
+}
+
 verify_engine() {
   check_host
   is_installed || fail "nothing is installed here"
   trouble=$(env -i "LD_LIBRARY_PATH=$PREFIX/lib" "$PREFIX/weir-engine" version 2>&1) || fail "the engine does not start: $trouble"
-  each_unit check_unit
+  if [ -n "$PACKAGED" ]; then
+    changed=$(changed_files)
+    [ -z "$changed" ] || fail "files of the package were changed: $changed"
+  else
+    each_unit check_unit
+  fi
   systemctl is-enabled --quiet weir-engine || fail "weir-engine.service is not enabled: it would not start at boot"
   is_up || fail "$(why_not_up)"
   say verify "weir-engine $(cat "$PREFIX/VERSION") is installed, enabled and up; $(cat "$PREFIX/joined")"
@@ -493,7 +595,8 @@ main() {
   unset WEIR_TOKEN
   while [ $# -gt 0 ]; do
     case $1 in
-      install | upgrade | remove | verify | unit | kernel-socket | kernel-unit | put-units) VERB=$1 ;;
+      install | join | upgrade | remove | verify | unit | kernel-socket | kernel-unit | put-units) VERB=$1 ;;
+      package-keep | package-put | package-drop) VERB=$1 ;;
       --controller | --pin | --token)
         [ $# -ge 2 ] || { usage >&2; exit 2; }
         case $1 in
@@ -511,7 +614,7 @@ main() {
   done
   ASKED_CONTROLLER=${CONTROLLER%/}
   case $VERB in
-    install) install_engine ;;
+    install | join) install_engine ;;
     upgrade) upgrade_engine ;;
     remove) remove_engine ;;
     verify) verify_engine ;;
@@ -519,6 +622,9 @@ main() {
     kernel-socket) render_socket ;;
     kernel-unit) render_kernel ;;
     put-units) each_unit write_unit ;;
+    package-keep) package_keep ;;
+    package-put) package_put ;;
+    package-drop) package_drop ;;
   esac
 }
 

@@ -28,6 +28,8 @@ export interface JoinOptions {
 /** How an engine is run, and what a person is told about the text of each. */
 const methods = {
   systemd: 'As root, on a host with systemd.',
+  deb: 'As root, on Debian or Ubuntu: the package, then the join.',
+  rpm: 'As root, on a distribution with RPM: the same.',
   container: 'On a host with podman or docker, as who may run containers.',
   compose: 'The same by Docker Compose or Podman Compose: makes the image and compose.yaml in the current folder.',
   kubernetes: 'Where kubectl works; REGISTRY is where the image of the engine was put.',
@@ -50,8 +52,17 @@ export function joinCommands(base: string, pin: string, token: string): Readonly
   const fetch = (path: string): string => `curl -fsSLk --pinnedpubkey '${pin}' '${address}${path}'`
   const origin = `--controller '${address}' --pin '${pin}'`
   const lines = (...all: readonly string[]): string => all.join(' &&\n')
+  /** Which package it is only the host knows. */
+  const packaged = (before: string, processor: string, end: string, install: string): string =>
+    lines(
+      `${fetch(`/install/${before}`)}"$(${processor})"${end} -o weir-engine${end}`,
+      `${install} ./weir-engine${end}`,
+      `WEIR_TOKEN=${token} /opt/weir/install.sh join ${origin}`
+    )
   return {
     systemd: `${fetch('/install.sh')} | sh -s -- ${origin} --token ${token}`,
+    deb: packaged('weir-engine_', 'dpkg --print-architecture', '.deb', 'dpkg -i'),
+    rpm: packaged('weir-engine.', 'uname -m', '.rpm', 'rpm -U'),
     container: `${fetch('/install/container.sh')} | sh -s -- ${origin} --token ${token}`,
     compose: lines(
       `${fetch('/install/container.sh')} | sh -s -- image ${origin}`,

@@ -18,11 +18,13 @@ export interface Invitation {
   readonly token: string
   /** The whole line that a person pastes on a host. */
   readonly command: string
+  /** The same for each way to run an engine. */
+  readonly commands: Readonly<Record<string, string>>
 }
 
 export async function invite(controller: LabController): Promise<Invitation> {
-  const { token, command } = await post(controller, '/api/jointoken', {})
-  return { token: String(token), command: String(command) }
+  const { token, command, commands } = await post(controller, '/api/jointoken', {})
+  return { token: String(token), command: String(command), commands: fieldsOf(commands) as Readonly<Record<string, string>> }
 }
 
 /** A virtual service on port 80 of an address, over one pool without a monitor. */

@@ -17,7 +17,10 @@ const packageOf: Readonly<Record<string, string>> = {
   runc: 'runc',
   nft: 'nftables',
   conntrack: 'conntrack',
-  ss: 'iproute2'
+  ss: 'iproute2',
+  'dpkg-deb': 'dpkg',
+  rpmbuild: 'rpm',
+  rpm2cpio: 'rpm'
 }
 
 /** debootstrap and runc live where an ordinary PATH does not look. */

@@ -3,12 +3,16 @@ import { createHash } from 'node:crypto'
 import { execFileSync, spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import t from 'tap'
-import { ensurePackage, installFolder } from './package.ts'
+import { engineOnHost, shippedLibraries } from '../../agent-installers/package.ts'
+import { lacking } from './needs.ts'
+import { ensurePackage, installFolder, packageFile, unpackTo } from './package.ts'
 
 t.setTimeout(0)
 await ensurePackage()
+const toolsOf = { deb: ['dpkg-deb'], rpm: ['rpmbuild', 'rpm2cpio', 'cpio'] } as const
+const missingFor = (kind: keyof typeof toolsOf): string | undefined => lacking(toolsOf[kind])
 const folder = mkdtempSync(join(tmpdir(), 'weir-package-test-'))
 t.teardown(() => rmSync(folder, { recursive: true, force: true }))
 const read = (name: string): Buffer => readFileSync(join(installFolder, name))
@@ -24,7 +28,8 @@ t.test('SHA256SUMS names every file with its checksum', async t => {
   const scripts = ['container.sh', 'install.sh', 'kubernetes.sh']
   const texts = ['compose.yaml', 'kubernetes-daemonset.yaml', 'kubernetes-deployment.yaml', 'user-data.yaml', 'weir-engine.service']
   const others = ['Containerfile', 'VERSION', ...scripts, ...texts, 'ansible.tar.gz', 'terraform.tar.gz', 'weir-engine-chart.tgz']
-  t.same(new Set(names), new Set([...archives, ...others]))
+  const packages = (['deb', 'rpm'] as const).filter(kind => missingFor(kind) === undefined).map(kind => basename(packageFile(kind)))
+  t.same(new Set(names), new Set([...archives, ...others, ...packages]))
 })
 
 t.test('the engine runs from its one file and says its version', async t => {
@@ -36,3 +41,36 @@ t.test('the engine runs from its one file and says its version', async t => {
   t.match(spawnSync(engine, ['run'], { env, encoding: 'utf8' }), { status: 2, stderr: /has not joined/ })
   t.match(spawnSync(engine, ['no-such-verb'], { env, encoding: 'utf8' }), { status: 2, stderr: /usage/ })
 })
+
+const missing = missingFor('deb') ?? missingFor('rpm')
+t.test(
+  'the packages of Debian and RPM hold the same files, and those are what install.sh puts on a host',
+  { skip: missing ?? false },
+  async t => {
+    for (const kind of ['deb', 'rpm'] as const) unpackTo(kind, packageFile(kind), join(folder, kind))
+    const listed = (tree: string): string =>
+      execFileSync('sh', ['-c', 'cd "$0" && find . -type f -printf "%m %p " -exec sha256sum {} + | sort', join(folder, tree)], {
+        encoding: 'utf8'
+      })
+    t.equal(listed('rpm'), listed('deb'))
+    const names = execFileSync('find', ['.', '-type', 'f'], { cwd: join(folder, 'deb'), encoding: 'utf8' })
+      .trim()
+      .split('\n')
+    const inPrefix = ['VERSION', 'install.sh', 'packaged', 'weir-engine', ...shippedLibraries.map(name => `shipped/${name}`)]
+    const units = engineOnHost.host.units.map(name => `./usr/lib/systemd/system/${name}`)
+    const all = [...inPrefix.map(name => `./opt/weir/${name}`), ...units, './usr/lib/sysctl.d/60-weir.conf']
+    t.same(new Set(names), new Set(all), 'no address, no token, no key')
+    const digest = (path: string): string => createHash('sha256').update(readFileSync(path)).digest('hex')
+    const at = (path: string): string => digest(join(folder, 'deb', path))
+    t.equal(at('opt/weir/weir-engine'), digest(join(folder, 'weir-engine')))
+    t.equal(at('opt/weir/install.sh'), digest(join(installFolder, 'install.sh')))
+    t.equal(at('usr/lib/systemd/system/weir-engine.service'), digest(join(installFolder, 'weir-engine.service')))
+    const scripts = execFileSync('rpm', ['-qp', '--scripts', packageFile('rpm')], { encoding: 'utf8' })
+    execFileSync('dpkg-deb', ['-e', packageFile('deb'), join(folder, 'control')])
+    for (const script of ['preinst', 'postinst', 'prerm', 'postrm']) {
+      const text = readFileSync(join(folder, 'control', script), 'utf8')
+      t.ok(scripts.includes(text.trim()), `${script} is the same`)
+      t.notMatch(text, /@[A-Z]+@/)
+    }
+  }
+)

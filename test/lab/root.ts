@@ -4,10 +4,10 @@ import { join } from 'node:path'
 import { toolPath } from './needs.ts'
 import { run } from './run.ts'
 
-const packages = ['systemd', 'systemd-sysv', 'dbus', 'iproute2', 'curl', 'ca-certificates', 'procps', 'nftables', 'conntrack']
+const packages = ['systemd', 'systemd-sysv', 'dbus', 'iproute2', 'curl', 'ca-certificates', 'procps', 'nftables', 'conntrack', 'rpm']
 
 /** What makes the root: in its name, so that another recipe makes another root. */
-const name = 'debian-bookworm-2'
+const name = 'debian-bookworm-3'
 
 const cacheFolder = process.env['WEIR_LAB_CACHE'] ?? join(import.meta.dirname, '.cache')
 

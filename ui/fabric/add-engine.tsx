@@ -17,7 +17,7 @@ interface JoinToken {
   readonly commands: Readonly<Record<Method, string>>
 }
 
-type Method = 'systemd' | 'container' | 'compose' | 'kubernetes' | 'helm' | 'cloudinit' | 'ansible' | 'terraform'
+type Method = 'systemd' | 'deb' | 'rpm' | 'container' | 'compose' | 'kubernetes' | 'helm' | 'cloudinit' | 'ansible' | 'terraform'
 
 /** What each way of running an engine needs of the host, in one sentence. */
 const methods: readonly { readonly value: Method; readonly label: string; readonly needs: string; readonly as: string }[] = [
@@ -26,6 +26,18 @@ const methods: readonly { readonly value: Method; readonly label: string; readon
     label: 'systemd host',
     needs: 'A Linux host or VM with systemd: the engine becomes a service of its own, with a user of its own.',
     as: 'Run this on the host, as root. It checks the controller’s key, installs the engine and joins.'
+  },
+  {
+    value: 'deb',
+    label: 'Debian package',
+    needs: 'Debian, Ubuntu and their like: the same service as a package, which apt upgrades and removes.',
+    as: 'Run this on the host, as root. The package comes from this controller; a repository of yours does as well.'
+  },
+  {
+    value: 'rpm',
+    label: 'RPM package',
+    needs: 'A distribution with RPM and systemd: the same service as a package.',
+    as: 'Run this on the host, as root. The package comes from this controller; a repository of yours does as well.'
   },
   {
     value: 'container',
