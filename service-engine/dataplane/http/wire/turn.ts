@@ -9,11 +9,11 @@
 
 /** Reads below it end by themselves: there was no more. TLS gives a record at a time. */
 const FULL_BYTES = 16_384
-/** So much in one piece is nobody's trouble. */
-const FREE_BYTES = 65_536
 const MAX_BYTES = 262_144
-/** Once all connections together have read so much in a turn, each gets no more than is free. */
-const BUSY_BYTES = 4_194_304
+/** Once all connections together have read so much in a turn, each rests after its first read of it. */
+const BUSY_BYTES = 6_291_456
+/** So many go on in the next turn, and the others in those after it: a read is 64 kB, so that such a turn is bounded as well. */
+const AT_ONCE = 64
 
 /** A connection whose reading may be put off. */
 export interface Turned {
@@ -54,17 +54,12 @@ export class Turn {
       return true
     }
     connection.burstBytes += size
-    if (connection.burstBytes <= FREE_BYTES) return true
-    if (!this.#isDue) {
-      this.#isDue = true
-      this.#schedule(this.#next)
-    }
     this.#bytes += size
-    if (!connection.isResting) {
-      if (connection.burstBytes < MAX_BYTES && this.#bytes < BUSY_BYTES) return true
-      connection.isResting = true
-      this.#resting.push(connection)
-    }
+    this.#nextIsDue()
+    if (connection.isResting) return false
+    if (connection.burstBytes < MAX_BYTES && this.#bytes < BUSY_BYTES) return true
+    connection.isResting = true
+    this.#resting.push(connection)
     return false
   }
 
@@ -82,12 +77,19 @@ export class Turn {
     this.#spareWriters = writers
   }
 
+  #nextIsDue(): void {
+    if (this.#isDue) return
+    this.#isDue = true
+    this.#schedule(this.#next)
+  }
+
   readonly #next = (): void => {
-    const resting = this.#resting
+    const going = this.#resting
+    this.#resting = going.splice(AT_ONCE)
     this.#isDue = false
     this.#bytes = 0
-    this.#resting = []
-    for (const connection of resting) {
+    if (this.#resting.length > 0) this.#nextIsDue()
+    for (const connection of going) {
       connection.burstBytes = 0
       connection.isResting = false
       connection.goOn()
