@@ -33,7 +33,7 @@ export interface FleetOptions {
   readonly seal: Seal
   readonly telemetry: Pick<
     TelemetryPort,
-    'scripts' | 'hedges' | 'ingest' | 'forget' | 'live' | 'liveOfEngine' | 'hostOfEngine' | 'healthScore'
+    'scripts' | 'hedges' | 'zones' | 'ingest' | 'forget' | 'live' | 'liveOfEngine' | 'hostOfEngine' | 'healthScore'
   >
   readonly planner: Planner
   readonly clock: Clock

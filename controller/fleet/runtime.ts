@@ -27,6 +27,7 @@ import type { ScoreFacts, TelemetryPort } from '#controller/telemetry/port.ts'
 import type { Planner } from './plan.ts'
 import type { StateChange } from './port.ts'
 import { snapshotVersionOf, type Engine, type Roster } from './roster.ts'
+import { zoneOf, zonesOf } from './zones.ts'
 
 /** Verdicts of many servers that arrive together are one look at the pools. */
 const REFRESH_MS = 10
@@ -54,7 +55,7 @@ export interface Runtime {
 export interface RuntimeOptions {
   readonly store: Store
   readonly clock: Clock
-  readonly telemetry: Pick<TelemetryPort, 'scripts' | 'hedges' | 'live' | 'liveOfEngine' | 'hostOfEngine' | 'healthScore'>
+  readonly telemetry: Pick<TelemetryPort, 'scripts' | 'hedges' | 'zones' | 'live' | 'liveOfEngine' | 'hostOfEngine' | 'healthScore'>
   readonly roster: Roster
   readonly planner: Planner
   readonly limitsOf: (virtualServiceUuid: string) => readonly LimitRuntime[]
@@ -361,7 +362,9 @@ export function makeRuntime(options: RuntimeOptions): Runtime {
     const verdicts = verdictsOf(pool.uuid, server.id)
     const judged = judgeServer(pool, server)
     const key = `${pool.uuid}/${server.id}`
+    const isZoned = pool.body['locality'] !== undefined
     return {
+      ...(server.zone === undefined ? {} : { zone: server.zone }),
       server: server.host,
       ip: verdicts.map(item => item.judged?.ip ?? '').find(ip => ip !== '') ?? (server.isName ? '' : server.host),
       port: server.port,
@@ -373,6 +376,7 @@ export function makeRuntime(options: RuntimeOptions): Runtime {
         engine_name: nameOf(item.engine),
         verdict: item.judged?.verdict ?? (hasMonitor(pool) ? 'unknown' : 'up'),
         weight_percent: item.judged?.weightPercent ?? 100,
+        ...(isZoned ? { own_zone: server.zone !== undefined && server.zone === zoneOf(roster.resource(item.engine.uuid)) } : {}),
         probes: (item.judged?.probes ?? []).map(probeToReport)
       })),
       live: telemetry.live(key)
@@ -434,6 +438,12 @@ export function makeRuntime(options: RuntimeOptions): Runtime {
       if (pool === undefined) return undefined
       const judged = judgePool(pool)
       const hedges = telemetry.hedges(uuid)
+      const zones = zonesOf({
+        pool,
+        servers: serversOf(pool),
+        engines: carriersOf(uuid).map(engine => ({ engine, name: nameOf(engine), resource: roster.resource(engine.uuid) })),
+        wentTo: engine => telemetry.zones(uuid, engine)
+      })
       const services = servicesOf(uuid).flatMap(service => store.get('virtualservice', service) ?? [])
       return {
         oper_status: status('pool', uuid, judged),
@@ -444,6 +454,7 @@ export function makeRuntime(options: RuntimeOptions): Runtime {
         live: telemetry.live(uuid),
         health_score: telemetry.healthScore(uuid, factsOf(judged)),
         ...(hedges === undefined ? {} : { hedges }),
+        ...(zones === undefined ? {} : { locality: zones }),
         virtualservices: services.map(service => ({ uuid: service.uuid, name: service.name }))
       }
     },

@@ -14,7 +14,7 @@ import { makeMeasurements, type Told } from './measure.ts'
 import { findMetric, metricsOf, type MetricKind } from './metrics-catalogue.ts'
 import { makeMoodKeeper, type MoodKeeper } from './mood.ts'
 import type { MetricsQuery, TelemetryPort } from './port.ts'
-import { expose, type ExposedCache, type ExposedEngine, type ExposedEntity, type ExposedHedges } from './prometheus.ts'
+import { expose, type ExposedCache, type ExposedEngine, type ExposedEntity, type ExposedHedges, type ExposedZones } from './prometheus.ts'
 import { calm, scoreOf } from './score.ts'
 import { advance, countOf, makeGrown, makeWindow, type Grown, type Window } from './window.ts'
 
@@ -69,6 +69,7 @@ interface Engine {
   scripts: readonly ScriptSample[]
   caches: readonly ExposedCache[]
   hedges: readonly ExposedHedges[]
+  zones: readonly ExposedZones[]
 }
 
 const secondsBetween = (beforeEpochMs: number, afterEpochMs: number): number =>
@@ -129,7 +130,8 @@ export function openTelemetry(options: { readonly series: SeriesStore; readonly 
         limits: [],
         scripts: [],
         caches: [],
-        hedges: []
+        hedges: [],
+        zones: []
       }
       engines.set(uuid, engine)
       return { engine, isNew: true }
@@ -222,6 +224,7 @@ export function openTelemetry(options: { readonly series: SeriesStore; readonly 
     engine.limits = sample.limits ?? []
     engine.scripts = sample.scripts ?? []
     engine.caches = sample.virtualServices.flatMap(({ id, cache }) => (cache === undefined ? [] : { virtualServiceId: id, ...cache }))
+    engine.zones = sample.pools.flatMap(({ id, zones }) => (zones === undefined ? [] : { poolId: id, ...zones }))
     engine.hedges = sample.pools.flatMap(({ id, hedges }) => (hedges === undefined ? [] : { poolId: id, ...hedges }))
     entityOf('serviceengine', engineUuid, '', '').figures = null
   }
@@ -357,7 +360,7 @@ export function openTelemetry(options: { readonly series: SeriesStore; readonly 
   const exposedEngines = function* (): Generator<ExposedEngine> {
     for (const engine of engines.values()) {
       if (!isFresh(engine.seenAtMs)) continue
-      const { uuid, host, hostSample, droppedSamples, droppedLogLines, limits, scripts, caches, hedges } = engine
+      const { uuid, host, hostSample, droppedSamples, droppedLogLines, limits, scripts, caches, hedges, zones } = engine
       const { networkReceivedBytes, networkSentBytes } = hostSample
       yield {
         uuid,
@@ -369,7 +372,8 @@ export function openTelemetry(options: { readonly series: SeriesStore; readonly 
         limits,
         scripts,
         caches,
-        hedges
+        hedges,
+        zones
       }
     }
   }
@@ -403,6 +407,10 @@ export function openTelemetry(options: { readonly series: SeriesStore; readonly 
       )
       const sum = (of: 'sent' | 'won'): number => told.reduce((total, one) => total + one[of], 0)
       return told.length === 0 ? undefined : { sent: sum('sent'), won: sum('won') }
+    },
+    zones: (uuid, engineUuid) => {
+      const engine = engines.get(engineUuid)
+      return engine !== undefined && isFresh(engine.seenAtMs) ? engine.zones.find(({ poolId }) => poolId === uuid) : undefined
     },
     measure: measurements.begin,
     metrics: query =>

@@ -1,6 +1,6 @@
 /** What the rest of the controller may ask of telemetry. Entities are uuids; a server is `<pool uuid>/<server id>`. */
 import type { SparseHistogram } from '#model/message/histogram.ts'
-import type { HedgeTotals, Sample } from '#model/message/message.ts'
+import type { HedgeTotals, ZoneTotals, Sample } from '#model/message/message.ts'
 import type { HealthScore, HostFigures, LiveFigures, MetricsAnswer, ScriptRuntime } from '#model/resource/runtime.ts'
 
 export interface TelemetryPort {
@@ -16,6 +16,8 @@ export interface TelemetryPort {
   readonly scripts: (virtualServiceUuid: string) => readonly ScriptRuntime[]
   /** Of a pool, since its engines started; undefined for one that never hedged. */
   readonly hedges: (poolUuid: string) => HedgeTotals | undefined
+  /** What one engine sent to servers of its zone and to others, since it started; undefined where zones make no difference. */
+  readonly zones: (poolUuid: string, engineUuid: string) => ZoneTotals | undefined
   readonly hostOfEngine: (engineUuid: string) => HostFigures | null
   readonly metrics: (query: MetricsQuery) => MetricsAnswer
   /** The state of the thing bounds the score: what is down scores 0. `of`: of a pool as one of its virtual services sees it. */

@@ -1,5 +1,5 @@
 /** Prometheus text exposition 0.0.4. Names are `weir_<where>_<what>_<unit>`; counters end in `_total`. */
-import type { CacheTotals, HedgeTotals, LimitSample, ScriptSample } from '#model/message/message.ts'
+import type { CacheTotals, HedgeTotals, LimitSample, ScriptSample, ZoneTotals } from '#model/message/message.ts'
 import type { HostFigures } from '#model/resource/runtime.ts'
 import type { NameOf } from './port.ts'
 import { AT, latencyBoundsS, type CounterName, type Grown } from './window.ts'
@@ -24,6 +24,7 @@ export interface ExposedEngine {
   readonly limits: readonly LimitSample[]
   readonly caches: readonly ExposedCache[]
   readonly hedges: readonly ExposedHedges[]
+  readonly zones: readonly ExposedZones[]
   readonly scripts: readonly ScriptSample[]
 }
 
@@ -32,6 +33,10 @@ export interface ExposedCache extends CacheTotals {
 }
 
 export interface ExposedHedges extends HedgeTotals {
+  readonly poolId: string
+}
+
+export interface ExposedZones extends ZoneTotals {
   readonly poolId: string
 }
 
@@ -130,13 +135,27 @@ function exposeCache(out: Exposition, cache: ExposedCache, service: Named, engin
   out.family('weir_cache_used_bytes', 'gauge', 'Memory that they take.')(labels, cache.bytes)
 }
 
+/** Labels of what an engine tells of a pool. */
+const ofPool = ({ tenant, name }: Named, uuid: string, engine: string): Labels => [
+  ['tenant', tenant],
+  ['name', name],
+  ['uuid', uuid],
+  ['serviceengine', engine]
+]
+
+function exposeZones(out: Exposition, { poolId, own, others }: ExposedZones, pool: Named, engine: string): void {
+  const labels = ofPool(pool, poolId, engine)
+  const requests = out.family(
+    'weir_pool_zone_requests_total',
+    'counter',
+    'Requests and flows that went to servers of the zone of their engine, and to others, since the engine started.'
+  )
+  requests([...labels, ['zone', 'own']], own)
+  requests([...labels, ['zone', 'other']], others)
+}
+
 function exposeHedges(out: Exposition, { poolId, sent, won }: ExposedHedges, pool: Named, engine: string): void {
-  const labels: Labels = [
-    ['tenant', pool.tenant],
-    ['name', pool.name],
-    ['uuid', poolId],
-    ['serviceengine', engine]
-  ]
+  const labels = ofPool(pool, poolId, engine)
   out.family('weir_pool_hedges_total', 'counter', 'Requests that went to a second server as well, since the engine started.')(labels, sent)
   out.family('weir_pool_hedges_won_total', 'counter', 'Those of them that the second server answered first.')(labels, won)
 }
@@ -209,6 +228,10 @@ export function expose(entities: Iterable<ExposedEntity>, engines: Iterable<Expo
     for (const hedges of engine.hedges) {
       const pool = names('pool', hedges.poolId)
       if (pool !== undefined) exposeHedges(out, hedges, pool, named.name)
+    }
+    for (const zones of engine.zones) {
+      const pool = names('pool', zones.poolId)
+      if (pool !== undefined) exposeZones(out, zones, pool, named.name)
     }
   }
   return out.toString()

@@ -11,6 +11,7 @@ import type {
   CachePurge,
   CacheTotals,
   HedgeTotals,
+  ZoneTotals,
   ClientBinding,
   Ejection,
   Explanation,
@@ -174,11 +175,13 @@ const cache = optional(
 
 const hedges = optional(object<HedgeTotals>({ sent: count, won: count }))
 
-const traffic = object<TrafficSample>({ id: name, totals, latency: histogram, cache, hedges })
+const zones = optional(object<ZoneTotals>({ own: count, others: count }))
 
-const pool = object<PoolSample>({ id: name, totals, latency: histogram, cache, hedges, onlyOf: optional(name) })
+const traffic = object<TrafficSample>({ id: name, totals, latency: histogram, cache, hedges, zones })
 
-const use = object<UseSample>({ id: name, poolId: name, totals, latency: histogram, cache, hedges })
+const pool = object<PoolSample>({ id: name, totals, latency: histogram, cache, hedges, zones, onlyOf: optional(name) })
+
+const use = object<UseSample>({ id: name, poolId: name, totals, latency: histogram, cache, hedges, zones })
 
 const server = object<ServerSample>({
   id: name,
@@ -187,6 +190,7 @@ const server = object<ServerSample>({
   latency: histogram,
   cache,
   hedges,
+  zones,
   ejection: optional(object<Ejection>({ reason: name, untilEpochMs: finite }))
 })
 

@@ -366,6 +366,14 @@ export interface TrafficSample {
   readonly cache?: CacheTotals
   /** Of a pool that hedges. */
   readonly hedges?: HedgeTotals
+  /** Of a pool that prefers servers of the engine's zone. */
+  readonly zones?: ZoneTotals
+}
+
+/** Requests and flows since the engine's boot, each try of one: to servers of its own zone, and to others. */
+export interface ZoneTotals {
+  readonly own: number
+  readonly others: number
 }
 
 export interface PoolSample extends TrafficSample {

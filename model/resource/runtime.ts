@@ -204,6 +204,8 @@ export interface ProbeReport {
 }
 
 export interface ServerRuntime {
+  /** As its operator says; left out: nobody said. */
+  readonly zone?: string
   /** Address or name as the operator wrote it. */
   readonly server: string
   readonly ip: string
@@ -218,9 +220,23 @@ export interface ServerRuntime {
     readonly verdict: 'up' | 'down' | 'unknown'
     /** How much of its ratio the server says that it can take; 100 when it says nothing. */
     readonly weight_percent: number
+    /** With locality: whether it is of the engine's zone. */
+    readonly own_zone?: boolean
     readonly probes: readonly ProbeReport[]
   }[]
   readonly live: LiveFigures
+}
+
+export interface ZoneRuntime {
+  readonly engine_uuid: string
+  readonly engine_name: string
+  /** '' for an engine without the label. */
+  readonly zone: string
+  /** The part of its requests that servers of its zone get now, by those that are up; null where zones make no difference to it. */
+  readonly own_percent: number | null
+  /** Requests and flows since it started, each try of one. */
+  readonly own_requests: number
+  readonly other_requests: number
 }
 
 export interface PoolRuntime {
@@ -233,6 +249,8 @@ export interface PoolRuntime {
   readonly health_score: HealthScore
   /** Requests that went to a second server as well, and those that it answered first, since the engines started. */
   readonly hedges?: { readonly sent: number; readonly won: number }
+  /** With locality: where the requests of each engine go. */
+  readonly locality?: readonly ZoneRuntime[]
   /** Virtual services that use the pool. */
   readonly virtualservices: readonly { readonly uuid: string; readonly name: string }[]
 }

@@ -74,7 +74,10 @@ export const COUNTER = {
   cacheBytes: 23,
   /** Of a pool: requests that went to a second server as well, and those that it answered first. */
   hedged: 24,
-  hedgesWon: 25
+  hedgesWon: 25,
+  /** Of a pool that prefers servers of the engine's zone: what went to those, and to the others. */
+  ownZone: 26,
+  otherZones: 27
 } as const
 /** A whole number of cache lines. */
 export const COUNTERS = 32

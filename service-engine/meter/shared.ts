@@ -59,6 +59,12 @@ export interface HedgeMeter {
   won(): void
 }
 
+/** What a pool that prefers servers of the engine's zone adds to. */
+export interface ZoneMeter {
+  /** A request or flow went to a server; `count` -1: it did not after all. */
+  went(isOwn: boolean, count: 1 | -1): void
+}
+
 /** Shared state of one server over all workers. */
 export interface ServerCell {
   /** Exchanges and flows in flight, over all workers. */
@@ -106,6 +112,7 @@ export interface WorkerMemory {
   /** Where a virtual service counts what it sends to a pool; undefined where it counts in the pool's own row. */
   readonly useMeter: (virtualServiceId: string, poolId: string) => TrafficMeter | undefined
   readonly hedgeMeter: (poolId: string) => HedgeMeter
+  readonly zoneMeter: (poolId: string) => ZoneMeter
   readonly serverMeter: (poolId: string, serverId: string) => TrafficMeter
   readonly serverCell: (poolId: string, serverId: string) => ServerCell
   readonly poolCell: (poolId: string) => PoolCell
@@ -276,6 +283,18 @@ class RowHedgeMeter implements HedgeMeter {
   }
 }
 
+class RowZoneMeter implements ZoneMeter {
+  readonly #row: Float64Array
+
+  constructor(row: Float64Array) {
+    this.#row = row
+  }
+
+  went(isOwn: boolean, count: 1 | -1): void {
+    this.#row[isOwn ? COUNTER.ownZone : COUNTER.otherZones]! += count
+  }
+}
+
 function makeGauge({ cells, row }: SlotViews, cell: number, counter: number): Gauge {
   return {
     acquire: () => {
@@ -341,6 +360,7 @@ export function attachMemory(buffer: SharedArrayBuffer, worker: number, workers:
       return Object.hasOwn(slots.uses, key) ? new RowMeter(view(slots.uses, key).row) : undefined
     },
     hedgeMeter: poolId => new RowHedgeMeter(view(slots.pools, poolId).row),
+    zoneMeter: poolId => new RowZoneMeter(view(slots.pools, poolId).row),
     serverMeter: (poolId, serverId) => new RowMeter(view(slots.servers, serverKey(poolId, serverId)).row),
     serverCell: (poolId, serverId) => makeServerCell(view(slots.servers, serverKey(poolId, serverId))),
     poolCell: poolId => {
@@ -415,13 +435,19 @@ function readTenancy(tenancy: Tenancy, rows = tenancy.rows): TrafficSample {
     connections: sum(rows, COUNTER.connections),
     openConnections: Math.max(0, sum(rows, COUNTER.openConnections))
   }
-  return { id: tenancy.id, totals, latency: readLatency(tenancy, rows), ...readCache(rows), ...readHedges(rows) }
+  return { id: tenancy.id, totals, latency: readLatency(tenancy, rows), ...readCache(rows), ...readHedges(rows), ...readZones(rows) }
 }
 
 /** Nothing of what never hedged. */
 function readHedges(rows: readonly Float64Array[]): Pick<TrafficSample, 'hedges'> {
   const sent = sum(rows, COUNTER.hedged)
   return sent === 0 ? {} : { hedges: { sent, won: sum(rows, COUNTER.hedgesWon) } }
+}
+
+/** Nothing where zones make no difference. */
+function readZones(rows: readonly Float64Array[]): Pick<TrafficSample, 'zones'> {
+  const [own, others] = [sum(rows, COUNTER.ownZone), sum(rows, COUNTER.otherZones)]
+  return own + others === 0 ? {} : { zones: { own, others } }
 }
 
 /** Nothing of one that never saw a request to what is kept. */

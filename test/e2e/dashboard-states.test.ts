@@ -235,6 +235,18 @@ t.test('the last probes of a server show what was asked and answered', { skip },
   t.same(browser.complaints, [])
 })
 
+t.test('the page of a pool says which zone a server is in, and why it gets nothing', { skip }, async t => {
+  const { browser, stub, page } = await openDashboard(t)
+  await page.goto(`${stub.url}/pools/pool-00000000-0000-4000-8000-000000000000`)
+  const row = page.getByRole('row').filter({ hasText: '10.0.0.5' })
+  await row.getByText('south').waitFor()
+  await row.getByText('stands by').waitFor()
+  t.equal(await row.getByTitle('gets nothing: edge-1 keeps to its own zone').count(), 1)
+  await page.getByText(/^north; 100 % stays there now\. Since it started .*requests stayed, 12 requests left$/u).waitFor()
+  t.same(await axeFindings(page), [])
+  t.same(browser.complaints, [])
+})
+
 t.test('everything is reached by keyboard', { skip }, async t => {
   const { stub, page } = await openDashboard(t)
   await page.goto(stub.url)

@@ -204,6 +204,7 @@ class Stub {
     return {
       oper_status: { state: 'OPER_UP', reason: [], last_changed_time: 1_790_000_000_000 },
       servers: servers.map(({ ip, enabled = true }, at) => ({
+        zone: at === 0 ? 'south' : 'north',
         server: ip.addr,
         ip: ip.addr,
         port: 8080,
@@ -220,6 +221,7 @@ class Stub {
             engine_name: 'edge-1',
             verdict: at === 2 ? 'down' : 'up',
             weight_percent: 100,
+            own_zone: at !== 0,
             probes: [
               {
                 monitor_name: 'System-HTTP',
@@ -241,6 +243,16 @@ class Stub {
       num_servers_enabled: 2,
       live: figures(260, nowMs),
       health_score: { score: 84, reasons: [{ reason: '1 of 2 enabled servers is down', points: 16 }] },
+      locality: [
+        {
+          engine_uuid: uuid('serviceengine', 1),
+          engine_name: 'edge-1',
+          zone: 'north',
+          own_percent: 100,
+          own_requests: 81_234,
+          other_requests: 12
+        }
+      ],
       virtualservices: [{ uuid: uuid('virtualservice', 0), name: 'shop' }]
     }
   }

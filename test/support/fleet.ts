@@ -148,6 +148,7 @@ export async function aFleet(t: Test, options: TestFleetOptions = {}): Promise<T
       liveOfEngine: () => noFigures,
       scripts: () => [],
       hedges: () => undefined,
+      zones: () => undefined,
       hostOfEngine: () => null,
       healthScore: (_, facts) => ({ score: facts.isDown ? 0 : 100, reasons: [] })
     },

@@ -39,6 +39,7 @@ export async function aPlacedFleet(t: Test) {
     liveOfEngine: () => noFigures,
     scripts: () => [],
     hedges: () => undefined,
+    zones: () => undefined,
     hostOfEngine: () => null,
     healthScore: () => ({ score: 100, reasons: [] })
   }

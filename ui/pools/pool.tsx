@@ -1,11 +1,12 @@
+import { Fragment } from 'react'
 import type { ReactNode } from 'react'
 import { Link, Route, Routes, useParams } from 'react-router'
-import type { PoolRuntime } from '#model/resource/runtime.ts'
+import type { PoolRuntime, ZoneRuntime } from '#model/resource/runtime.ts'
 import { ChangesOf } from '../changes/changes.tsx'
 import { useConfig, useRead, useRuntime, useWatch } from '../feed/feed.tsx'
 import type { PoolConfig } from '../feed/objects.ts'
 import { parseReference } from '../feed/reference.ts'
-import { formatCount } from '../format.ts'
+import { formatCount, formatQuantity } from '../format.ts'
 import { ThingActions } from '../part/actions.tsx'
 import { Charts } from '../part/charts.tsx'
 import { Score } from '../part/health.tsx'
@@ -58,6 +59,12 @@ export function PoolPage(): ReactNode {
   )
 }
 
+function zoneWords({ zone, own_percent: percent, own_requests: own, other_requests: others }: ZoneRuntime): string {
+  const where = zone === '' ? 'none: it has no label zone' : zone
+  if (percent === null) return `${where}; zones make no difference to it`
+  return `${where}; ${formatQuantity(percent, 'percent')} stays there now. Since it started ${formatCount(own, 'request')} stayed, ${formatCount(others, 'request')} left`
+}
+
 function Overview(props: { readonly uuid: string; readonly config: PoolConfig; readonly runtime: PoolRuntime | undefined }): ReactNode {
   const { uuid, config, runtime } = props
   const scalings = useScalingMarks('pool', uuid)
@@ -93,6 +100,12 @@ function Overview(props: { readonly uuid: string; readonly config: PoolConfig; r
                 </dd>
               </>
             )}
+            {runtime?.locality?.map(zone => (
+              <Fragment key={zone.engine_uuid}>
+                <dt>Zone of {zone.engine_name}</dt>
+                <dd>{zoneWords(zone)}</dd>
+              </Fragment>
+            ))}
             <dt>Used by</dt>
             <dd>
               {runtime?.virtualservices.map(service => (

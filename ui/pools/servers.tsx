@@ -14,9 +14,12 @@ import { Quantity } from '../part/quantity.tsx'
 import { Empty, Read } from '../part/states.tsx'
 import { DataTable } from '../part/table.tsx'
 import type { Column } from '../part/table.tsx'
+import { whyIdle } from './zones.ts'
 
 interface ServerRow extends ServerRuntime {
   readonly uuid: string
+  /** Why zones leave nothing for it; '' where they do not. */
+  readonly idle: string
   readonly onSwitch: (server: ServerRuntime) => Promise<void>
 }
 
@@ -157,6 +160,22 @@ const columns: readonly Column<ServerRow>[] = [
   { key: 'switch', title: 'Enabled', isShrunk: true, cell: row => <SwitchCell row={row} /> }
 ]
 
+/** Only where it is of any use. */
+const zoneColumn: Column<ServerRow> = {
+  key: 'zone',
+  title: 'Zone',
+  hide: 'medium',
+  cell: row => (
+    <span title={row.idle}>
+      {row.zone ?? <span className="muted">none</span>}
+      {row.idle !== '' && <span className="muted"> stands by</span>}
+    </span>
+  )
+}
+
+const columnsWith = (hasZones: boolean): readonly Column<ServerRow>[] =>
+  hasZones ? columns.flatMap(column => (column.key === 'state' ? [column, zoneColumn] : [column])) : columns
+
 /** Which element of `servers` a runtime row comes from: by address or name as written, and port. */
 function isSame(config: ServerConfig, server: ServerRuntime, defaultPort: number): boolean {
   return (config.hostname === server.server || config.ip.addr === server.server) && (config.port ?? defaultPort) === server.port
@@ -204,8 +223,8 @@ export function Servers({ poolUuid }: { readonly poolUuid: string }): ReactNode 
         ) : (
           <DataTable
             label="Servers"
-            rows={servers.map(server => ({ ...server, uuid: key(server), onSwitch }))}
-            columns={columns}
+            rows={servers.map(server => ({ ...server, uuid: key(server), idle: whyIdle(server, runtime?.locality), onSwitch }))}
+            columns={columnsWith(servers.some(({ zone }) => zone !== undefined))}
             nameOf={key}
           />
         )

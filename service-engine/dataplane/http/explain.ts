@@ -139,7 +139,7 @@ function forwarded(exchange: Exchange, poolOf: (id: string) => Pool | undefined)
   const named = { verdict: 'forward', poolId: pool.part.id, poolName: pool.part.name } as const
   if (lease === 'none') return { ...named, status: 503, reason: `no server of ${pool.part.name} is available` }
   if (lease === 'full') return { ...named, status: 503, reason: `every server of ${pool.part.name} is at its limit` }
-  lease.release()
+  lease.withdraw()
   return {
     ...named,
     serverId: lease.serverId,

@@ -2,7 +2,7 @@
 import type { Clock } from '#model/base/clock.ts'
 import type { Random } from '#model/base/random.ts'
 import type { PoolPart } from '#model/snapshot/snapshot.ts'
-import type { HedgeMeter, TrafficMeter, WorkerMemory } from '#engine/meter/shared.ts'
+import type { HedgeMeter, TrafficMeter, WorkerMemory, ZoneMeter } from '#engine/meter/shared.ts'
 import type { Balancer, Question } from '../balance/balancer.ts'
 import { makeBalancer } from '../balance/catalog.ts'
 import { consistentHash } from '../balance/consistent-hash.ts'
@@ -52,10 +52,13 @@ export interface Lease extends Cuttable {
   readonly ended: (status: number, fault: Fault | null) => void
   /** Once. */
   readonly release: () => void
+  /** Instead of `release`: nothing was asked of the server. */
+  readonly withdraw: () => void
 }
 
 /** What looks at how servers do; null: nobody. */
 interface PoolWatch {
+  readonly zones: ZoneMeter | null
   readonly outliers: Outliers | null
   readonly firstBytes: FirstBytes | null
 }
@@ -72,6 +75,7 @@ class HeldLease implements Lease {
   readonly #server: UpstreamServer
   readonly #outliers: Outliers | null
   readonly #firstBytes: FirstBytes | null
+  readonly #zones: ZoneMeter | null
   readonly #freed: () => void
   #isHeld = true
 
@@ -83,7 +87,14 @@ class HeldLease implements Lease {
     this.#server = server
     this.#outliers = watch.outliers
     this.#firstBytes = watch.firstBytes
+    this.#zones = watch.zones
     this.#freed = freed
+    this.#zones?.went(pool.isOwnZone(id) === true, 1)
+  }
+
+  withdraw(): void {
+    if (this.#isHeld) this.#zones?.went(this.pool.isOwnZone(this.serverId) === true, -1)
+    this.release()
   }
 
   responded(firstByteUs: number): void {
@@ -209,6 +220,7 @@ export class Pool {
     const suspects = this.#members.map(({ server, spec }) => ({ cells: server.cell.cells, isEnabled: spec.isEnabled }))
     const learned = previous === undefined ? null : previous.#watch.firstBytes
     this.#watch = {
+      zones: this.#zones === null ? null : memory.zoneMeter(part.id),
       outliers: part.outliers === undefined ? null : new Outliers(part.outliers, cell.cells, suspects, services.clock.nowEpochMs),
       firstBytes: (part.hedge?.percentile ?? null) === null ? null : (learned ?? new FirstBytes())
     }
@@ -289,7 +301,7 @@ export class Pool {
       this.#hedgeMeter?.hedged()
       return lease
     }
-    lease.release()
+    lease.withdraw()
     return undefined
   }
 

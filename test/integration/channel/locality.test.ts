@@ -65,6 +65,23 @@ t.test('engines of two zones keep to their own servers, and share what those can
   t.equal(await ownShare('north'), 1)
   t.equal(await ownShare('south'), 1)
 
+  t.match(running.poolRuntime(pool), {
+    servers: zones.flatMap(zone => [1, 2].map(() => ({ zone, engines: { length: 2 } }))),
+    locality: { length: 2 }
+  })
+  const zoneRuntime = (zone: string) => running.poolRuntime(pool)?.locality?.find(({ engine_name: name }) => name === zone)
+  t.match(zoneRuntime('north'), { zone: 'north', own_percent: 100 })
+  t.match(
+    running
+      .poolRuntime(pool)
+      ?.servers[0]?.engines.map(({ engine_name: name, own_zone: isOwn }) => [name, isOwn])
+      .toSorted(),
+    [
+      ['north', true],
+      ['south', false]
+    ]
+  )
+
   const relabel = (zone: string): Promise<unknown> =>
     change.apply({
       actor: controllerActor,
@@ -85,6 +102,8 @@ t.test('engines of two zones keep to their own servers, and share what those can
   servers[0]!.server.close()
   servers[0]!.server.closeAllConnections()
   await judged('one of the north is down', 3)
+  t.match(zoneRuntime('north'), { own_percent: 70 })
+  t.match(zoneRuntime('south'), { own_percent: 100 })
   const half = await ownShare('north')
   t.ok(half > 0.58 && half < 0.82, `${half} of it stays, 0.7 is meant`)
   t.equal(await ownShare('south'), 1)
@@ -92,6 +111,7 @@ t.test('engines of two zones keep to their own servers, and share what those can
   servers[1]!.server.close()
   servers[1]!.server.closeAllConnections()
   await judged('the north is down', 2)
+  t.match(zoneRuntime('north'), { own_percent: 0 })
   t.equal(await ownShare('north'), 0, 'and nobody was refused')
   t.equal(await ownShare('south'), 1)
 })

@@ -7,6 +7,8 @@ import { DEFAULT_RANGE, stepFor, windowIn } from '../../../ui/part/range.ts'
 import { sparkPaths } from '../../../ui/part/spark.ts'
 import { ROW_HEIGHT_PX, rowWindow } from '../../../ui/part/window.ts'
 import { layMacroViolations, macroOf } from '../../../ui/services/macro.ts'
+import type { ServerRuntime } from '#model/resource/runtime.ts'
+import { whyIdle } from '../../../ui/pools/zones.ts'
 import { rulesOf } from '../../../ui/services/rules.ts'
 import { parseViews, queryOfView, withView, withoutView } from '../../../ui/part/saved-views.ts'
 import { parseExplained, parseHeaders } from '../../../ui/services/explained.ts'
@@ -240,4 +242,32 @@ t.test('parseTrace reads the newest request first, with where its time went', as
     [0.1, 1, 3, 0.9]
   )
   t.same(parseTrace(null), { isRunning: false, requests: [] })
+})
+
+t.test('whyIdle names the engines that keep to their own zones, and nothing else', async t => {
+  const zones = (...percents: (number | null)[]) =>
+    percents.map((own_percent, i) => ({
+      engine_uuid: `e${i}`,
+      engine_name: `edge-${i}`,
+      zone: 'a',
+      own_percent,
+      own_requests: 0,
+      other_requests: 0
+    }))
+  const server = (state: 'OPER_UP' | 'OPER_DOWN', ...own: (boolean | undefined)[]) =>
+    ({
+      oper_status: { state, reason: [], last_changed_time: 0 },
+      engines: own.map((isOwn, i) => ({
+        engine_uuid: `e${i}`,
+        engine_name: `edge-${i}`,
+        ...(isOwn === undefined ? {} : { own_zone: isOwn })
+      }))
+    }) as unknown as ServerRuntime
+  t.equal(whyIdle(server('OPER_UP', false), zones(100)), 'gets nothing: edge-0 keeps to its own zone')
+  t.equal(whyIdle(server('OPER_UP', false, false), zones(100, 100)), 'gets nothing: edge-0, edge-1 keep to their own zones')
+  t.equal(whyIdle(server('OPER_UP', false, true), zones(100, 100)), '', 'one of them is of its zone')
+  t.equal(whyIdle(server('OPER_UP', false, false), zones(100, 70)), '', 'one of them spills over')
+  t.equal(whyIdle(server('OPER_UP', false), zones(null)), '')
+  t.equal(whyIdle(server('OPER_DOWN', false), zones(100)), '')
+  t.equal(whyIdle(server('OPER_UP', undefined), undefined), '')
 })

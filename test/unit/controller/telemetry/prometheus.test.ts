@@ -46,7 +46,8 @@ t.test('expose writes each family once, with all its samples together', async t 
         limits,
         scripts,
         caches,
-        hedges: [{ poolId: 'pool-1', sent: 6, won: 2 }]
+        hedges: [{ poolId: 'pool-1', sent: 6, won: 2 }],
+        zones: [{ poolId: 'pool-1', own: 9, others: 1 }]
       }
     ],
     (_, uuid) => (uuid === 'gone' ? undefined : { name: `the "${uuid}"`, tenant: 'admin' })
@@ -67,6 +68,8 @@ t.test('expose writes each family once, with all its samples together', async t 
     'weir_limit_share_ratio{tenant="admin",virtualservice="the \\"vs-1\\"",uuid="vs-1",limit="requests",serviceengine="the \\"se-1\\""} 0.25',
     'weir_cache_requests_total{tenant="admin",virtualservice="the \\"vs-1\\"",uuid="vs-1",serviceengine="the \\"se-1\\"",result="hits"} 3',
     'weir_pool_hedges_total{tenant="admin",name="the \\"pool-1\\"",uuid="pool-1",serviceengine="the \\"se-1\\""} 6',
+    'weir_pool_zone_requests_total{tenant="admin",name="the \\"pool-1\\"",uuid="pool-1",serviceengine="the \\"se-1\\"",zone="own"} 9',
+    'weir_pool_zone_requests_total{tenant="admin",name="the \\"pool-1\\"",uuid="pool-1",serviceengine="the \\"se-1\\"",zone="other"} 1',
     'weir_pool_hedges_won_total{tenant="admin",name="the \\"pool-1\\"",uuid="pool-1",serviceengine="the \\"se-1\\""} 2',
     'weir_script_failures_total{tenant="admin",virtualservice="the \\"vs-1\\"",uuid="vs-1",script="set/HTTP_REQ",serviceengine="the \\"se-1\\""} 2',
     'weir_script_counter_total{tenant="admin",virtualservice="the \\"vs-1\\"",uuid="vs-1",script="set/HTTP_REQ",serviceengine="the \\"se-1\\"",counter="seen"} 5',

@@ -243,3 +243,23 @@ t.test('a server of the zone that comes back starts slowly; its neighbours take 
   t.equal(partOf(counts, [11]), 0, 'all of it stays in the zone')
   t.ok(partOf(counts, [2]) < 0.1, `${partOf(counts, [2])}`)
 })
+
+t.test('what went where is counted, what was withdrawn is not; nothing is counted where zones make no difference', async t => {
+  const { memory, open, judge } = openEngine('a')
+  const pool = open(zoned({ a: [1], b: [11] }))
+  const zones = () => memory.readTotals().pools[0]?.zones
+  for (const port of [1, 11]) judge(port, 'up')
+  lease(pool, 1).withdraw()
+  t.equal(zones(), undefined)
+  const held = lease(pool, 1)
+  held.release()
+  held.withdraw()
+  judge(1, 'down')
+  lease(pool, 2).release()
+  lease(pool, 3).release()
+  t.same(zones(), { own: 1, others: 2 })
+  const plain = openEngine('a')
+  const other = plain.open(aPool([1, 2]))
+  lease(other, 1).release()
+  t.equal(plain.memory.readTotals().pools[0]?.zones, undefined)
+})
