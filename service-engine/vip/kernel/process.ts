@@ -7,7 +7,7 @@ import { statSync } from 'node:fs'
 import { networkInterfaces } from 'node:os'
 import type { Writable } from 'node:stream'
 import { systemClock } from '#model/base/clock.ts'
-import { Holder, sendFrom, serveHolder, systemSetting } from '../layer2/hold.ts'
+import { hardwareAddressOf, Holder, sendDatagram, serveHolder, systemSetting } from '../layer2/hold.ts'
 import { readOrder } from './order.ts'
 import { makeExecutor, type RunProgram } from './executor.ts'
 
@@ -95,7 +95,8 @@ async function serve(work: string, input: AsyncIterable<unknown>): Promise<void>
       nft: async (text: string) => (await runProgram('nft', ['-f', '-'], text)).code === 0,
       interfaces: networkInterfaces,
       setting: systemSetting,
-      send: sendFrom,
+      hardwareAddress: hardwareAddressOf,
+      send: sendDatagram,
       clock: systemClock
     }
     return serveHolder(new Holder(host, ownTable(work.slice(HOLD_ADDRESSES.length))), input, process.stdout)

@@ -7,17 +7,29 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { BlockList, isIP, isIPv6 } from 'node:net'
 import { networkInterfaces, type NetworkInterfaceInfo } from 'node:os'
 import type { Writable } from 'node:stream'
-import type { Clock } from '#model/base/clock.ts'
-import { dropTable } from '../kernel/ruleset.ts'
 import { LEASE_MS } from './election.ts'
+import { Teller, type Datagram, type TellHost } from './tell.ts'
 
 export type HoldOrder =
-  /** All addresses to hold from now on, for one lease. */
-  | { readonly is: 'hold'; readonly addresses: readonly string[]; readonly fallback: string }
+  /** All addresses to hold from now on, for one lease; the last words are said when the one who orders is gone before that. */
+  | {
+      readonly is: 'hold'
+      readonly addresses: readonly string[]
+      readonly fallback: string
+      readonly lastWords?: readonly LastWord[]
+    }
   /** Sockets may be bound to addresses that are not here yet. */
   | { readonly is: 'prepare' }
   /** Takes away what an engine of before left. */
   | { readonly is: 'drop'; readonly held: readonly Held[] }
+
+/** A datagram of the engine, ready to be sent. */
+export interface LastWord {
+  readonly to: string
+  readonly port: number
+  /** Base 64. */
+  readonly bytes: string
+}
 
 export interface Held {
   readonly address: string
@@ -33,12 +45,23 @@ export type HoldAnswer =
   | { readonly is: 'failed'; readonly reason: string }
 
 const MAX_ADDRESSES = 1_000
+const MAX_LAST_WORDS = 128
 const interfaceName = /^[A-Za-z0-9_.@-]{1,15}$/
 
 type Loose = Readonly<Record<string, unknown>>
 const isObject = (value: unknown): value is Loose => typeof value === 'object' && value !== null && !Array.isArray(value)
 const isAddress = (value: unknown): value is string => typeof value === 'string' && isIP(value) !== 0 && !value.includes('%')
 const isInterface = (value: unknown): value is string => typeof value === 'string' && interfaceName.test(value)
+
+const lastWord = /^[A-Za-z0-9+/=]{1,256}$/
+const isLastWord = (value: unknown): value is LastWord =>
+  isObject(value) &&
+  isAddress(value['to']) &&
+  Number.isInteger(value['port']) &&
+  Number(value['port']) > 0 &&
+  Number(value['port']) < 65_536 &&
+  typeof value['bytes'] === 'string' &&
+  lastWord.test(value['bytes'])
 
 /**
  * Reads an order.
@@ -47,12 +70,13 @@ const isInterface = (value: unknown): value is string => typeof value === 'strin
  */
 export function readHoldOrder(value: unknown): HoldOrder | undefined {
   if (!isObject(value)) return undefined
-  const { is, addresses, fallback, held } = value
+  const { is, addresses, fallback, held, lastWords = [] } = value
   if (is === 'prepare') return { is }
   if (is === 'hold') {
     if (!Array.isArray(addresses) || addresses.length > MAX_ADDRESSES || !addresses.every(isAddress)) return undefined
     if (fallback !== '' && !isInterface(fallback)) return undefined
-    return { is, addresses, fallback }
+    if (!Array.isArray(lastWords) || lastWords.length > MAX_LAST_WORDS || !lastWords.every(isLastWord)) return undefined
+    return { is, addresses, fallback, lastWords: lastWords.map(({ to, port, bytes }) => ({ to, port, bytes })) }
   }
   if (is !== 'drop' || !Array.isArray(held) || held.length > MAX_ADDRESSES) return undefined
   const sound = held.filter((one): one is Held => isObject(one) && isAddress(one['address']) && isInterface(one['interface']))
@@ -79,57 +103,53 @@ export function interfaceOf(address: string, interfaces: NodeJS.Dict<NetworkInte
   return best?.name
 }
 
-export interface HoldHost {
-  /** Runs `ip` with lines of a batch; answers what it complained of. */
-  readonly ip: (lines: readonly string[]) => Promise<{ readonly code: number; readonly stderr: string }>
+export interface HoldHost extends TellHost {
   readonly interfaces: () => NodeJS.Dict<NetworkInterfaceInfo[]>
   /** Below /proc/sys. */
   readonly setting: { readonly get: (path: string) => string; readonly set: (path: string, value: string) => void }
-  /** Loads a text of `nft`; false where that cannot be. */
-  readonly nft: (text: string) => Promise<boolean>
-  /** Sends a datagram from an address that is held. */
-  readonly send: (from: string, to: string) => Promise<void>
-  readonly clock: Clock
 }
 
-/**
- * When the network is told of an address that came: any may be lost, and without `nft` Linux overlooks what comes within a second of
- * another change.
- */
-const TELL_AT_MS = [0, 200, 500, 800, 1_100, 4_000]
 /** Until the kernel has told of an IPv6 address. */
 const TELLING_MS = 300
 
 export class Holder {
   readonly #host: HoldHost
-  readonly #table: string
+  readonly #teller: Teller
   readonly #held = new Map<string, string>()
-  /** Our table may be there. */
-  #stands = false
+  #lastWords: readonly LastWord[] = []
   #lease = (): void => undefined
-  #round = 0
   #queue: Promise<unknown> = Promise.resolve()
 
   /** `table`: the name of what is ours in nftables. */
   constructor(host: HoldHost, table: string) {
     this.#host = host
-    this.#table = table
+    this.#teller = new Teller(host, table)
   }
 
-  /** Takes away the table that a process before left. */
+  /** Takes away the tables that a process before left. */
   start(): Promise<void> {
-    this.#stands = true
-    return this.#inTurn(() => this.#announce())
+    return this.#inTurn(() => this.#teller.prepare(this.#held))
   }
 
   carryOut(order: HoldOrder): Promise<HoldAnswer> {
-    if (order.is === 'hold') this.#renew(order.addresses.length > 0)
+    if (order.is === 'hold') {
+      this.#renew(order.addresses.length > 0)
+      this.#lastWords = order.lastWords ?? []
+    }
     return this.#inTurn(() => this.#carryOut(order))
   }
 
+  /** Nobody orders any more: nothing is held, then the last words are said. */
   async close(): Promise<void> {
     this.#lease()
     await this.#inTurn(() => this.#remove([...this.#held.keys()]))
+    const datagrams = this.#lastWords.map(({ to, port, bytes }): Datagram => ({
+      from: null,
+      to,
+      port,
+      bytes: Buffer.from(bytes, 'base64')
+    }))
+    await Promise.all(datagrams.map(datagram => this.#host.send(datagram)))
   }
 
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
@@ -163,34 +183,30 @@ export class Holder {
     await this.#remove([...this.#held.keys()].filter(address => !wanted.has(address)))
     const failed: { address: string; reason: string }[] = []
     const added = order.addresses.filter(address => !this.#held.has(address))
-    const interfaces = added.length === 0 ? {} : this.#host.interfaces()
+    if (added.length === 0) return this.#answer(failed)
+    const interfaces = this.#host.interfaces()
     const own = new Set(Object.values(interfaces).flatMap(list => (list ?? []).map(({ address }) => address)))
+    const coming = new Map<string, string>()
     for (const address of added) {
       const on = interfaceOf(address, interfaces) ?? order.fallback
-      const reason = own.has(address)
-        ? 'is an address of this host itself'
-        : on === ''
-          ? 'is in no network of this host, and no interface is set for such'
-          : await this.#add(address, on)
+      if (own.has(address)) failed.push({ address, reason: 'is an address of this host itself' })
+      else if (on === '') failed.push({ address, reason: 'is in no network of this host, and no interface is set for such' })
+      else coming.set(address, on)
+    }
+    await this.#teller.prepare(new Map([...this.#held, ...coming]))
+    for (const [address, on] of coming) {
+      const reason = await this.#add(address, on)
       if (reason === undefined) this.#held.set(address, on)
       else failed.push({ address, reason })
     }
-    const came = added.filter(address => this.#held.has(address))
-    if (came.length > 0) await this.#announce()
-    this.#tell(came)
+    for (const address of coming.keys())
+      if (this.#held.has(address))
+        this.#teller.tell(
+          address,
+          work => this.#inTurn(work),
+          () => this.#held.get(address)
+        )
     return this.#answer(failed)
-  }
-
-  /**
-   * Makes of requests of ARP that tell the network of an address (see below) requests for that address itself: gratuitous ones, which
-   * Linux takes at once, even when the entry of its neighbour has just changed (`locktime` in arp(7)).
-   */
-  async #announce(): Promise<void> {
-    const addresses = [...this.#held.keys()].filter(address => !isIPv6(address))
-    if (addresses.length === 0 && !this.#stands) return
-    const next = addresses.length === 0 ? '' : tellingTable(this.#table, addresses)
-    // All of it or nothing: what cannot be loaded leaves the table as it was.
-    if (await this.#host.nft(dropTable('arp', this.#table) + next)) this.#stands = addresses.length > 0
   }
 
   /** What is so already need not be writable. */
@@ -204,23 +220,34 @@ export class Holder {
   }
 
   async #add(address: string, on: string): Promise<string | undefined> {
-    const { setting, ip, clock } = this.#host
+    const { ip } = this.#host
+    let options = ''
     if (isIPv6(address)) {
-      // Without a search for doubles, which takes a second, the kernel tells all neighbours at once.
-      const path = `net/ipv6/conf/${on}`
-      try {
-        this.#need(`${path}/ndisc_notify`, '1')
-        const before = setting.get(`${path}/accept_dad`)
-        if (before !== '0') {
-          setting.set(`${path}/accept_dad`, '0')
-          clock.after(TELLING_MS, () => setting.set(`${path}/accept_dad`, before))
-        }
-      } catch (error) {
-        return `cannot be told to neighbours: ${String(error)}`
-      }
+      // No search for doubles, which takes a second.
+      const isTold = this.#teller.announces(address)
+      const reason = isTold ? undefined : this.#letKernelTell(on)
+      if (reason !== undefined) return reason
+      // Nobody calls from it by itself.
+      options = isTold ? ' nodad preferred_lft 0' : ' preferred_lft 0'
     }
-    const { code, stderr } = await ip([`address add ${address}/${lengthOf(address)} dev ${on}${isIPv6(address) ? ' preferred_lft 0' : ''}`])
+    const { code, stderr } = await ip([`address add ${address}/${lengthOf(address)} dev ${on}${options}`])
     return code === 0 ? undefined : `cannot be added to ${on}: ${stderr.split('\n')[0] ?? ''}`
+  }
+
+  /** Without `nft`: the kernel tells all neighbours, once, of an address that is not searched for doubles though it might be. */
+  #letKernelTell(on: string): string | undefined {
+    const { setting, clock } = this.#host
+    const path = `net/ipv6/conf/${on}`
+    try {
+      this.#need(`${path}/ndisc_notify`, '1')
+      const before = setting.get(`${path}/accept_dad`)
+      if (before === '0') return undefined
+      setting.set(`${path}/accept_dad`, '0')
+      clock.after(TELLING_MS, () => setting.set(`${path}/accept_dad`, before))
+      return undefined
+    } catch (error) {
+      return `cannot be told to neighbours: ${String(error)}`
+    }
   }
 
   async #remove(addresses: readonly string[]): Promise<void> {
@@ -231,46 +258,9 @@ export class Holder {
     if (lines.length === 0) return
     await this.#host.ip(lines)
     for (const address of addresses) this.#held.delete(address)
-    await this.#announce()
-  }
-
-  /**
-   * Every host that knows an IPv4 address learns who has it now from any request of ARP that comes from it (RFC 826, "merge"). The kernel
-   * sends one when something leaves from the address for a neighbour that it does not know: one of TEST-NET-1, which nobody is. Our table
-   * makes a gratuitous one of it.
-   */
-  #tell(addresses: readonly string[]): void {
-    for (const delayMs of TELL_AT_MS)
-      for (const address of addresses.filter(one => !isIPv6(one))) {
-        const tell = (): void => void this.#inTurn(() => this.#tellOnce(address))
-        if (delayMs === 0) tell()
-        else this.#host.clock.after(delayMs, tell)
-      }
-  }
-
-  async #tellOnce(address: string): Promise<void> {
-    const on = this.#held.get(address)
-    if (on === undefined) return
-    this.#round = (this.#round % 254) + 1
-    const nobody = `${NOBODY}.${this.#round}`
-    const { code } = await this.#host.ip([`route replace ${nobody}/32 dev ${on} scope link`])
-    if (code !== 0) return
-    await this.#host.send(address, nobody)
-    await this.#host.ip([`route del ${nobody}/32 dev ${on} scope link`])
+    await this.#teller.prepare(this.#held)
   }
 }
-
-/** TEST-NET-1 (RFC 5737), its first three bytes. */
-const NOBODY = '192.0.2'
-
-const tellingTable = (table: string, addresses: readonly string[]): string =>
-  `table arp ${table} {
-  chain out {
-    type filter hook output priority 0; policy accept;
-    arp operation request arp daddr ip ${NOBODY}.0/24 arp daddr ip set arp saddr ip map { ${addresses.map(one => `${one} : ${one}`).join(', ')} }
-  }
-}
-`
 
 const lengthOf = (address: string): number => (isIPv6(address) ? 128 : 32)
 
@@ -279,21 +269,26 @@ export const systemSetting: HoldHost['setting'] = {
   set: (path, value) => writeFileSync(`/proc/sys/${path}`, value)
 }
 
-/** Discard (RFC 863): nobody gets to see it anyway. */
-const DISCARD_PORT = 9
+export const hardwareAddressOf: HoldHost['hardwareAddress'] = name => {
+  try {
+    return readFileSync(`/sys/class/net/${name}/address`, 'utf8').trim()
+  } catch {
+    return ''
+  }
+}
 
-export const sendFrom: HoldHost['send'] = (from, to) =>
+export const sendDatagram: HoldHost['send'] = ({ from, to, port, bytes }) =>
   new Promise(done => {
-    const socket = createSocket('udp4')
+    const socket = createSocket(isIPv6(to) ? 'udp6' : 'udp4')
     const end = (): void => {
       socket.close()
       done()
     }
     socket.once('error', end)
-    socket.bind({ address: from, port: 0, exclusive: true }, () => socket.send('', DISCARD_PORT, to, end))
+    socket.bind({ ...(from === null ? {} : { address: from }), port: 0, exclusive: true }, () => socket.send(bytes, port, to, end))
   })
 
-/** Serves until the input ends; then nothing is held any more. */
+/** Serves until the input ends; then nothing is held any more, and the others are told. */
 export async function serveHolder(holder: Holder, input: AsyncIterable<unknown>, output: Writable): Promise<void> {
   output.on('error', () => undefined)
   // Not waited for: what is ordered comes after it.

@@ -13,7 +13,7 @@ import type { Layer2Peer, Layer2Spec, Layer2Vip } from '#model/snapshot/snapshot
 import type { KernelLink } from '../kernel/forwarding.ts'
 import { Election, SILENT_MS, type Change } from './election.ts'
 import { Correspondent, decodeHeartbeat, encodeHeartbeat, MAX_CLAIMS, MAX_PEERS, shortId, type Heartbeat } from './heartbeat.ts'
-import { interfaceOf, type Held, type HoldAnswer, type HoldOrder } from './hold.ts'
+import { interfaceOf, type Held, type HoldAnswer, type HoldOrder, type LastWord } from './hold.ts'
 
 export interface HoldLink extends KernelLink<HoldOrder, HoldAnswer> {
   /** Kept on disk, so that the next start can take away what this one left. */
@@ -192,8 +192,9 @@ class RunningLayer2 implements Layer2 {
     this.#feelContact(election, now)
     const changes = election.tick(now)
     for (const change of changes) this.#log(change)
-    this.#hold()
+    // What is said last comes after all that was said.
     this.#say(false)
+    this.#hold()
     this.#ask(election, now)
     this.#tell()
   }
@@ -227,7 +228,18 @@ class RunningLayer2 implements Layer2 {
       const coming = addresses.map(address => ({ address, interface: interfaceOf(address) ?? this.#options.fallback }))
       holder.remember([...this.#held, ...coming.filter(one => one.interface !== '')])
     }
-    void holder.order({ is: 'hold', addresses, fallback: this.#options.fallback }).then(answer => this.#heldNow(answer))
+    const order = { is: 'hold', addresses, fallback: this.#options.fallback, lastWords: this.#lastWords() } as const
+    void holder.order(order).then(answer => this.#heldNow(answer))
+  }
+
+  /** What the holder tells the peers if this engine ends from one moment to the next: nobody needs to wait for its silence. */
+  #lastWords(): readonly LastWord[] {
+    const beat = { sender: this.#self, life: this.#life, isLeaving: true, peers: [], claims: [] }
+    return [...this.#peers.values()].flatMap(({ spec, correspondent: { echo } }) => {
+      const sequence = ++this.#sequence
+      const bytes = encodeHeartbeat({ ...beat, sequence, echo }, this.#key).toString('base64')
+      return spec.addresses.slice(0, ADDRESSES_PER_PEER).map(to => ({ to, port: spec.port, bytes }))
+    })
   }
 
   #heldNow(answer: Awaited<ReturnType<HoldLink['order']>>): void {

@@ -5,7 +5,7 @@ import { systemClock } from '#model/base/clock.ts'
 import { silentLog } from '#model/base/log.ts'
 import type { OwnedVip } from '#model/message/message.ts'
 import type { Layer2Spec } from '#model/snapshot/snapshot.ts'
-import type { HoldAnswer, HoldOrder } from '#engine/vip/layer2/hold.ts'
+import { sendDatagram, type HoldAnswer, type HoldOrder } from '#engine/vip/layer2/hold.ts'
 import { openLayer2, type Layer2 } from '#engine/vip/layer2/watch.ts'
 import { freePorts } from '#test/support/ports.ts'
 import { until } from '#test/support/wait.ts'
@@ -20,6 +20,8 @@ interface Member {
   told: readonly OwnedVip[]
   /** What the holder cannot hold, and why. */
   failing: string
+  /** Does nothing any more by itself. */
+  isKilled: boolean
   readonly holds: () => boolean
 }
 
@@ -42,7 +44,7 @@ async function engines(t: Test, ids: readonly string[], { secret = 'c2VjcmV0', i
       return { is: 'done', held: held.map(address => ({ address, interface: 'eth0' })), failed: what.is === 'hold' ? failed : [] }
     }
     const layer2 = openLayer2({
-      clock: systemClock,
+      clock: { ...systemClock, every: (ms, work) => systemClock.every(ms, () => member.isKilled || work()) },
       log: silentLog,
       port: ports[i]!,
       fallback: '',
@@ -60,6 +62,7 @@ async function engines(t: Test, ids: readonly string[], { secret = 'c2VjcmV0', i
       orders: [],
       told: [],
       failing: '',
+      isKilled: false,
       holds: () => layer2.isHeld(VIP)
     }
     t.teardown(() => layer2.stop())
@@ -87,6 +90,19 @@ t.test('the first holds the address; when it ends the second does, and tells', a
   await until('b holds it', () => b.holds())
   t.notOk(a.holds() || c.holds())
   t.ok(b.told[0]!.term > 1)
+})
+
+t.test('the last words of one that was killed make the second take it, whatever the controller still believes', async t => {
+  const [a, b] = (await engines(t, ['a', 'b', 'c'], { heard: new Set(['a', 'b', 'c']) })) as [Member, Member]
+  await until('a holds it', () => a.holds())
+  const since = performance.now()
+  await until('they hear each other', () => performance.now() - since > 1_000)
+  a.isKilled = true
+  const order = a.orders.at(-1)
+  const words = order?.is === 'hold' ? (order.lastWords ?? []) : []
+  t.equal(words.length, 2, 'one for each other')
+  for (const { to, port, bytes } of words) await sendDatagram({ from: null, to, port, bytes: Buffer.from(bytes, 'base64') })
+  await until('b holds it', () => b.holds())
 })
 
 t.test('what cannot be held is left to the next', async t => {

@@ -34,9 +34,10 @@ function aHost() {
       return { code: batch[0]!.includes('eth9') ? 1 : 0, stderr: 'Cannot find device "eth9"\nmore' }
     },
     interfaces: () => interfaces,
+    hardwareAddress: () => '02:00:00:00:00:01',
     setting: { get: path => settings.get(path) ?? '0', set: (path, value) => void settings.set(path, value) },
     nft: async what => loaded.push(what) > 0,
-    send: async (from, to) => void sent.push(`${from} ${to}`),
+    send: async ({ from, to, port, bytes }) => void sent.push(`${from} ${to} ${port} ${Buffer.from(bytes).toString()}`.trim()),
     clock
   }
   const settle = async (): Promise<void> => {
@@ -47,7 +48,9 @@ function aHost() {
 const hold = (...addresses: string[]) => ({ is: 'hold', addresses, fallback: '' }) as const
 
 t.test('readHoldOrder takes what is sound and nothing else', async t => {
-  t.same(readHoldOrder({ ...hold('10.0.0.9', 'fd00::9'), more: 1 }), hold('10.0.0.9', 'fd00::9'))
+  t.same(readHoldOrder({ ...hold('10.0.0.9', 'fd00::9'), more: 1 }), { ...hold('10.0.0.9', 'fd00::9'), lastWords: [] })
+  const lastWords = [{ to: '10.0.0.2', port: 9445, bytes: 'Ynll' }]
+  t.same(readHoldOrder({ ...hold(), lastWords }), { ...hold(), lastWords })
   t.same(readHoldOrder({ is: 'prepare' }), { is: 'prepare' })
   t.same(readHoldOrder({ is: 'drop', held: [{ address: '10.0.0.9', interface: 'eth0', x: 1 }] }), {
     is: 'drop',
@@ -62,6 +65,10 @@ t.test('readHoldOrder takes what is sound and nothing else', async t => {
     { is: 'hold', addresses: [], fallback: 'eth0\nlink del eth0' },
     { is: 'hold', addresses: Array.from({ length: 1_001 }, () => '10.0.0.1'), fallback: '' },
     { is: 'hold', addresses: [] },
+    { ...hold(), lastWords: [{ to: 'host', port: 9445, bytes: 'Ynll' }] },
+    { ...hold(), lastWords: [{ to: '10.0.0.2', port: 0, bytes: 'Ynll' }] },
+    { ...hold(), lastWords: [{ to: '10.0.0.2', port: 9445, bytes: 'A'.repeat(257) }] },
+    { ...hold(), lastWords: Array.from({ length: 129 }, () => lastWords[0]) },
     { is: 'drop', held: [{ address: '10.0.0.9', interface: '../x y' }] },
     { is: 'drop', held: [null] }
   ])
@@ -90,18 +97,38 @@ t.test('an address is put onto its interface and told to the network', async t =
   await settle()
   t.same(lines, [
     'address add 10.0.0.9/32 dev eth0',
-    'address add fd00::9/128 dev eth0 preferred_lft 0',
+    'address add fd00::9/128 dev eth0 nodad preferred_lft 0',
     'route replace 192.0.2.1/32 dev eth0 scope link',
-    'route del 192.0.2.1/32 dev eth0 scope link'
+    'route del 192.0.2.1/32 dev eth0 scope link',
+    'route replace 2001:db8::2/128 dev eth0 scope link',
+    'route del 2001:db8::2/128 dev eth0 scope link'
   ])
-  t.same(sent, ['10.0.0.9 192.0.2.1'])
-  t.match(loaded, [/^add table arp weir_e\ndelete table arp weir_e\ntable arp weir_e .*map \{ 10\.0\.0\.9 : 10\.0\.0\.9 \}/s])
+  t.same(sent, ['10.0.0.9 192.0.2.1 9', 'fd00::9 2001:db8::2 9'])
+  t.match(loaded, [
+    /^add table arp weir_e\ndelete table arp weir_e\ntable arp weir_e .*map \{ 10\.0\.0\.9 : 10\.0\.0\.9 \}/s,
+    /^add table ip6 weir_e\ndelete table ip6 weir_e\ntable ip6 weir_e .*ip6 saddr fd00::9 .* ip6 daddr set ff02::1/s
+  ])
+  t.equal(settings.get('net/ipv6/conf/eth0/accept_dad'), '1', 'a setting of the host is left alone')
+  for (let i = 0; i < 10; i++) {
+    clock.advance(500)
+    await holder.carryOut(hold('10.0.0.9', 'fd00::9'))
+    await settle()
+  }
+  for (const address of ['10.0.0.9', 'fd00::9'])
+    t.equal(sent.filter(one => one.startsWith(address)).length, 6, `${address} is told as often as the other`)
+})
+
+t.test('without nft the kernel tells of an IPv6 address, once', async t => {
+  const { host, lines, sent, settings, clock, settle } = aHost()
+  const holder = new Holder({ ...host, nft: async () => false }, 'weir_e')
+  await holder.carryOut(hold('fd00::9'))
+  t.same(lines, ['address add fd00::9/128 dev eth0 preferred_lft 0'])
   t.equal(settings.get('net/ipv6/conf/eth0/ndisc_notify'), '1')
   t.equal(settings.get('net/ipv6/conf/eth0/accept_dad'), '0')
-  clock.advance(400)
+  clock.advance(5_000)
   await settle()
   t.equal(settings.get('net/ipv6/conf/eth0/accept_dad'), '1', 'as it was before')
-  t.equal(sent.length, 2, 'told again')
+  t.same(sent, [])
 })
 
 t.test('what the word is not repeated for goes at the end of the lease', async t => {
@@ -151,11 +178,13 @@ t.test('what cannot be held is told, the rest is held', async t => {
 })
 
 t.test('the process answers each line, and takes everything away when its input ends', async t => {
-  const { holder, lines, loaded, settings } = aHost()
+  const { holder, lines, sent, loaded, settings } = aHost()
   const [input, output] = [new PassThrough(), new PassThrough()]
   const served = serveHolder(holder, input, output)
   input.write(`{"sequence":1,"order":{"is":"prepare"}}\n{"sequence":2,"order":{"is":"exec"}}\nnot json\n`)
-  input.write(`${JSON.stringify({ sequence: 4, order: hold('10.0.0.9') })}\n`)
+  input.write(
+    `${JSON.stringify({ sequence: 4, order: { ...hold('10.0.0.9'), lastWords: [{ to: '10.0.0.2', port: 9445, bytes: 'Ynll' }] } })}\n`
+  )
   input.end()
   await served
   output.end()
@@ -165,9 +194,10 @@ t.test('the process answers each line, and takes everything away when its input 
     .map(line => JSON.parse(line) as { sequence: number; is: string })
   t.same(answers.map(({ sequence, is }) => `${sequence} ${is}`).toSorted(), ['0 failed', '1 done', '2 failed', '4 done'])
   t.equal(settings.get('net/ipv4/ip_nonlocal_bind'), '1')
-  t.equal(lines.at(-1), 'address del 10.0.0.9/32 dev eth0')
-  const empty = 'add table arp weir_e\ndelete table arp weir_e\n'
-  t.equal(loaded.length, 3)
-  t.equal(loaded[0], empty, 'what a process before left')
-  t.equal(loaded.at(-1), empty)
+  t.equal(lines.filter(line => line.startsWith('address')).at(-1), 'address del 10.0.0.9/32 dev eth0')
+  const empty = (family: string): string => `add table ${family} weir_e\ndelete table ${family} weir_e\n`
+  t.same(loaded.slice(0, 2), [empty('arp'), empty('ip6')], 'what a process before left')
+  t.equal(loaded.length, 4)
+  t.equal(loaded.at(-1), empty('arp'))
+  t.equal(sent.at(-1), 'null 10.0.0.2 9445 bye', 'the last words')
 })
