@@ -5,7 +5,7 @@ import { connect } from 'node:tls'
 import { parseArgs } from 'node:util'
 import { aCertificate } from '#test/support/certificates.ts'
 import { freePorts } from '#test/support/ports.ts'
-import { cases, SMALL_BODY, type Case } from './case.ts'
+import { cases, findCases, SMALL_BODY, type Case } from './case.ts'
 import type { EngineReady } from './engine.ts'
 import { holdIdle, runLoad, type LoadPlace } from './load.ts'
 import { machineLine, readMachine } from './machine.ts'
@@ -49,6 +49,8 @@ interface Stage {
 }
 
 const WARM_UP_MAX_S = 3
+/** What costs of features are compared with. */
+const BARE = 'without it'
 /** Descriptors that a proxy needs beside its clients' connections. */
 const SPARE_FILES = 1_500
 const REFUSED_EXIT = 2
@@ -74,10 +76,10 @@ function readOptions(): Options | 'list' {
   })
   if (values.list) return 'list'
   const names = values.case?.flatMap(text => text.split(','))
-  const unknown = names?.find(name => !cases.some(one => one.name === name))
+  const unknown = names?.find(name => findCases(name).length === 0)
   if (unknown !== undefined) throw new Error(`there is no case "${unknown}": ${cases.map(one => one.name).join(' ')}`)
   return {
-    cases: names === undefined ? cases : cases.filter(one => names.includes(one.name)),
+    cases: names === undefined ? cases : names.flatMap(findCases),
     seconds: positive(values.seconds, 'seconds', 120),
     rounds: positive(values.rounds, 'rounds', 50),
     forwarders: values.forwarder.split(',').filter(one => one !== 'none'),
@@ -135,7 +137,14 @@ async function startPeer(peer: Peer, path: string, one: Case, stage: Stage): Pro
   return { name: peer.name, isOurs: false, program, fronts, readyMs: performance.now() - startMs, rounds: [], bytesPerUnit: null }
 }
 
-async function startEngine(name: string, forwarder: string, one: Case, stage: Stage): Promise<Contender> {
+interface EngineOrder {
+  readonly name: string
+  readonly forwarder: string
+  /** The service that has the feature of the case. */
+  readonly featureAt?: number | null
+}
+
+async function startEngine({ name, forwarder, featureAt = null }: EngineOrder, one: Case, stage: Stage): Promise<Contender> {
   const { programs, folder, proxyCore, upstreamPort, certificate } = stage
   const own = join(folder, name)
   mkdirSync(own)
@@ -144,7 +153,8 @@ async function startEngine(name: string, forwarder: string, one: Case, stage: St
   const certificatePem = readFileSync(certificate.certificatePath, 'utf8')
   const keyPem = readFileSync(certificate.keyPath, 'utf8')
   const snapshotPath = join(own, 'snapshot.json')
-  writeFileSync(snapshotPath, JSON.stringify(snapshotOf({ scene: one.scene, fronts, upstreamPort, certificatePem, keyPem })))
+  const feature = one.feature === undefined ? {} : { feature: { is: one.feature, at: featureAt } }
+  writeFileSync(snapshotPath, JSON.stringify(snapshotOf({ scene: one.scene, fronts, upstreamPort, certificatePem, keyPem, ...feature })))
   const stderrPath = join(own, 'stderr.log')
   const stdoutPath = join(own, 'stdout.log')
   const env = {
@@ -162,7 +172,7 @@ async function startEngine(name: string, forwarder: string, one: Case, stage: St
   await untilAccepting(program, last.address, last.port, stderrPath)
   const readyMs = performance.now() - startMs
   const line = readFileSync(stdoutPath, 'utf8')
-  if (one.scene.services > 1 && line !== '')
+  if (one.feature === undefined && one.scene.services > 1 && line !== '')
     stage.tell(
       `  ${name}: the snapshot of ${one.scene.services} services was running ${Math.round((JSON.parse(line) as EngineReady).loadMs)} ms after it came`
     )
@@ -227,9 +237,19 @@ async function startAll(one: Case, stage: Stage, options: Options): Promise<Cont
       stage.tell(`  ${name} has no part: ${error instanceof Error ? error.message : String(error)}`)
     }
   }
+  const [firstForwarder = 'wire'] = options.forwarders
+  if (one.feature !== undefined) {
+    const places = [[BARE, null], ...(one.feature.isPoolShared === true ? [] : ([['another has it', 1]] as const)), ['has it', 0]] as const
+    for (const [name, featureAt] of places)
+      await attempt(name, async () => ({
+        ...(await startEngine({ name, forwarder: firstForwarder, featureAt }, one, stage)),
+        isOurs: name !== BARE
+      }))
+    return contenders
+  }
   for (const forwarder of options.forwarders) {
     const name = options.forwarders.length === 1 ? 'weir' : `weir-${forwarder}`
-    await attempt(name, () => startEngine(name, forwarder, one, stage))
+    await attempt(name, () => startEngine({ name, forwarder }, one, stage))
   }
   for (const peer of peers) {
     const path = findProgram(peer.name)
@@ -257,7 +277,8 @@ async function runCase(one: Case, stage: Stage, options: Options): Promise<Measu
   })
   await startUpstream(one, stage)
   const contenders = await startAll(one, stage, options)
-  if (contenders.filter(({ isOurs }) => isOurs).length < options.forwarders.length) process.exitCode = 1
+  if (one.feature === undefined ? contenders.filter(({ isOurs }) => isOurs).length < options.forwarders.length : contenders.length < 2)
+    process.exitCode = 1
   for (const contender of contenders.filter(({ isOurs }) => isOurs)) {
     const reason = await engineCannot(one, contender, place)
     if (reason !== undefined) return reason

@@ -1,4 +1,5 @@
 /** What is measured: a scene that every proxy is put into, and the load on it. */
+import { features, type Feature } from './feature.ts'
 
 export interface Scene {
   readonly mode: 'http' | 'tcp'
@@ -24,6 +25,8 @@ export interface Case {
   readonly unit: 'request' | 'handshake' | 'message' | 'connection'
   readonly scene: Scene
   readonly load: Load
+  /** Nobody is compared with peers: two services without it, with it on the one that gets no load, and with it on the other. */
+  readonly feature?: Feature
   /** Why it cannot be measured with this build at all. */
   readonly skipped?: string
 }
@@ -32,6 +35,8 @@ const plain: Scene = { mode: 'http', tls: null, isHttp2: false, upstream: 'stati
 const tcp: Scene = { ...plain, mode: 'tcp' }
 const wrk = (path: string, connections = 64, threads = 1): Load => ({ by: 'wrk', path, connections, threads })
 const handshakes = (isResumed: boolean): Load => ({ by: 'handshakes', isResumed, lanes: 16 })
+
+const FEATURE = 'feature'
 
 /** 65 bytes, as in the figures of the design. */
 export const SMALL_BODY = `${'x'.repeat(64)}\n`
@@ -110,5 +115,18 @@ export const cases: readonly Case[] = [
     unit: 'request',
     scene: { ...plain, services: 1_000 },
     load: wrk('/small', 64, 8)
-  }
+  },
+  ...features.map((feature): Case => ({
+    name: `${FEATURE}-${feature.name}`,
+    title: feature.title,
+    unit: 'request',
+    scene: { ...plain, services: 2 },
+    load: wrk('/small'),
+    feature
+  }))
 ]
+
+/** Cases by name; `feature` is all of those. */
+export function findCases(name: string): readonly Case[] {
+  return cases.filter(one => one.name === name || (name === FEATURE && one.feature !== undefined))
+}
