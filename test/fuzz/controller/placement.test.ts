@@ -118,7 +118,8 @@ t.test('no engine is above its limit, of another group, down, or bound twice', a
         const limit = input.groups.find(({ uuid }) => uuid === engine.group)!.maxServicesPerEngine
         const isFree = here.every((a, i) => here.every((b, j) => i >= j || !doClash(engine, a, b)))
         const isKept = engine.takes === 'all' || here.every(({ uuid }) => input.current.get(uuid)!.includes(engine.uuid))
-        const isOpen = here.length === 0 || (engine.isUp && engine.takes !== 'none')
+        // Who gives all away keeps only what nobody else can take, and it is said of each.
+        const isOpen = here.every(({ uuid }) => engine.isUp && (engine.takes !== 'none' || placement.unplaced.has(uuid)))
         return here.length <= limit && here.every(({ group }) => group === engine.group) && isFree && isKept && isOpen
       })
     }),
