@@ -193,7 +193,40 @@ function Overview(props: {
             </ul>
           )}
         </Panel>
+        {runtime.bgp && (
+          <Panel title="Announced addresses">
+            <Announced bgp={runtime.bgp} />
+          </Panel>
+        )}
       </div>
+    </>
+  )
+}
+
+const words = { up: 'has a session with a router', down: 'tells no router', unknown: 'cannot be asked' } as const
+
+/** Which addresses BIRD on its host tells routers of, and why not. */
+function Announced({ bgp }: { readonly bgp: NonNullable<ServiceEngineRuntime['bgp']> }): ReactNode {
+  return (
+    <>
+      <p className={bgp.state === 'down' ? 'warning' : ''}>
+        BIRD {words[bgp.state]}
+        {bgp.reason !== '' && `: ${bgp.reason}`}
+      </p>
+      <ul className="reasons">
+        {bgp.sessions.map(session => (
+          <li key={session.name}>
+            <code>{session.name}</code> {session.state}
+          </li>
+        ))}
+      </ul>
+      <ul className="reasons">
+        {bgp.vips.map(vip => (
+          <li key={vip.vsvip_uuid}>
+            {vip.vsvip_name} <span className="muted">{vip.announced ? 'announced' : `not announced: ${vip.reason}`}</span>
+          </li>
+        ))}
+      </ul>
     </>
   )
 }
