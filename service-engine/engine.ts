@@ -32,6 +32,7 @@ import { monitorViolations, startMonitors } from './monitor/schedule.ts'
 import type { Holding } from './handover.ts'
 import { LeftPorts, placesOf, portViolations, type ProbePort } from './ports.ts'
 import { findNetworkId, ownAddresses } from './vip/addresses.ts'
+import { openBgp, type BgpOptions } from './vip/bgp/announcing.ts'
 import { openForwarding, type ForwardingOptions } from './vip/kernel/forwarding.ts'
 import { openLayer2, type Layer2Options } from './vip/layer2/watch.ts'
 
@@ -52,6 +53,8 @@ export interface EngineOptions {
   readonly kernel?: Pick<ForwardingOptions, 'readHost' | 'openLink'>
   /** How addresses are owned that move between engines; left out where this process may not. */
   readonly layer2?: Pick<Layer2Options, 'openHolder' | 'port' | 'fallback'>
+  /** How addresses are announced; left out where this process may not. */
+  readonly bgp?: Pick<BgpOptions, 'openAnnouncer' | 'askBird'>
   /** Another process serves until `released`: its ports are ours as well, the kernel is not yet, and what it knows of servers holds. */
   readonly predecessor?: { readonly holding: Holding; readonly released: Promise<void> }
   /** Starts the link; called once, when everything that it may ask for stands. */
@@ -99,14 +102,15 @@ function kernelViolations(snapshot: Snapshot): Violation[] {
     }))
 }
 
-/** What only an engine that may own addresses can do cannot be done here. */
-function layer2Violations(snapshot: Snapshot, reason: string): Violation[] {
-  const moving = new Set(snapshot.engine.layer2?.vips.flatMap(vip => vip.addresses))
+/** What only an engine that may have addresses can do cannot be done here. */
+function addressViolations(snapshot: Snapshot, mode: 'L2' | 'BGP', reason: string): Violation[] {
+  const { layer2, bgp } = snapshot.engine
+  const moving = new Set((mode === 'L2' ? layer2 : bgp)?.vips.flatMap(vip => vip.addresses))
   return snapshot.virtualServices
     .filter(part => part.listeners.some(({ vip }) => moving.has(vip ?? '')))
     .map(part => ({
       pointer: `/virtual-service/${part.id}/listeners`,
-      message: `must be where an engine may own addresses (address_mode L2): ${reason}`
+      message: `must be where an engine may ${mode === 'L2' ? 'own' : 'announce'} addresses (address_mode ${mode}): ${reason}`
     }))
 }
 
@@ -195,9 +199,29 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     if (layer2 !== null && !isAlone) return undefined
     return layer2 === null ? 'that needs CAP_NET_ADMIN and the program ip' : layer2.prepare(id, spec)
   }
+  const bgp =
+    options.bgp === undefined
+      ? null
+      : openBgp({
+          clock,
+          log,
+          ...options.bgp,
+          verdictOf: (poolId, serverId) => verdicts.get(serverKey(poolId, serverId)) ?? 'unknown',
+          told: announcing => agent?.vipsAnnounced?.(announcing)
+        })
+  const bgpTrouble = (spec: Snapshot['engine']['bgp']): Promise<string | undefined> | string | undefined => {
+    if (bgp === null) return spec === undefined || spec.vips.length === 0 ? undefined : 'that needs CAP_NET_ADMIN and the program ip'
+    return isAlone ? bgp.prepare(spec) : undefined
+  }
   /** From the process before, as at a start. */
   const holdAddresses = async (): Promise<void> => {
     const engine = running?.engine
+    if (engine?.bgp !== undefined && bgp !== null) {
+      await bgp.adopt()
+      const trouble = await bgp.prepare(engine.bgp)
+      if (trouble !== undefined) log.error('addresses cannot be announced', { trouble })
+      bgp.update(running)
+    }
     if (engine?.layer2 === undefined || layer2 === null) return
     const trouble = await layer2Trouble(engine)
     if (trouble !== undefined) log.error('addresses that move cannot be owned', { trouble })
@@ -244,13 +268,15 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
 
   const heldPlaces = () => [...leftPorts.places(clock.nowMs()), ...(running === null ? (options.predecessor?.holding.places ?? []) : [])]
 
-  const applySnapshot = async (snapshot: Snapshot): Promise<readonly Violation[]> => {
+  const swap = async (snapshot: Snapshot): Promise<readonly Violation[]> => {
     if (stoodDown !== null) return [{ pointer: '', message: 'must be for an engine that is trusted' }]
     const certificates = new Map(snapshot.certificates.map(part => [part.id, part]))
     const probeServices = { certificate: (id: string) => certificates.get(id), scriptUser: options.scriptUser ?? null }
     const trouble = await layer2Trouble(snapshot.engine)
+    const unannounced = await bgpTrouble(snapshot.engine.bgp)
     const violations = [
-      ...(trouble === undefined ? [] : layer2Violations(snapshot, trouble)),
+      ...(trouble === undefined ? [] : addressViolations(snapshot, 'L2', trouble)),
+      ...(unannounced === undefined ? [] : addressViolations(snapshot, 'BGP', unannounced)),
       ...monitorViolations(snapshot.pools, probeServices, makeProbe),
       ...(forwarding === null ? kernelViolations(snapshot) : []),
       ...(await portViolations(snapshot, running, options.probePort, heldPlaces()))
@@ -265,6 +291,8 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
             const verdict = seeds.get(serverKey(pool.id, server.id))
             if (verdict !== undefined) memory.judge(pool.id, server.id, verdict)
           }
+      // Clients go elsewhere before the ports close.
+      await bgp?.withdraw(snapshot.engine.bgp)
       const refused = await crew.load({ snapshot, slots })
       if (refused.length > 0) {
         memory.assign(tenantsOf(running, knownUses))
@@ -291,6 +319,13 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     return []
   }
 
+  const applySnapshot = async (snapshot: Snapshot): Promise<readonly Violation[]> => {
+    const violations = await swap(snapshot)
+    // Also when it was refused: what was made ready for it is of no use.
+    if (isAlone) bgp?.update(running)
+    return violations
+  }
+
   const networkId = findNetworkId()
   const engineSide: EngineSide = {
     applySnapshot,
@@ -300,13 +335,19 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       bootId,
       hostname: hostname(),
       // What is held moves: it is no address of this host.
-      addresses: ownAddresses().filter(address => layer2?.isHeld(address) !== true),
+      addresses: ownAddresses().filter(address => layer2?.isHeld(address) !== true && bgp?.isHeld(address) !== true),
       ...(options.layer2 === undefined ? {} : { peerPort: options.layer2.port }),
       ...(networkId === undefined ? {} : { networkId }),
       cpuCount: availableParallelism(),
       memoryBytes: totalmem(),
       workers,
-      abilities: [`http-${forwarder}`, ...ABILITIES, ...(forwarding === null ? [] : ['l4-kernel']), ...(layer2 === null ? [] : ['layer2'])]
+      abilities: [
+        `http-${forwarder}`,
+        ...ABILITIES,
+        ...(forwarding === null ? [] : ['l4-kernel']),
+        ...(layer2 === null ? [] : ['layer2']),
+        ...(bgp === null ? [] : ['bgp'])
+      ]
     }),
     explain: crew.explain,
     trace: crew.trace,
@@ -314,15 +355,18 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     purge: crew.purge,
     quotasLeft: limits.quotasLeft,
     ...(layer2 === null ? {} : { peersSeen: layer2.peersSeen.bind(layer2), ownedVips: layer2.owned.bind(layer2) }),
+    ...(bgp === null ? {} : { announcing: bgp.announcing.bind(bgp) }),
     bindClients: exceptions.take,
     connected: () => exceptions.connected(),
     standDown: async reason => {
       stoodDown = reason
       await layer2?.stop()
+      await bgp?.withdraw(undefined)
       monitors.stop()
       names.stop()
       sampler.stop()
       await crew.stop((running?.engine.drainTimeoutS ?? 0) * 1_000)
+      await bgp?.stop()
       await forwarding?.stop()
     }
   }
@@ -368,6 +412,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     sampler.stop()
     monitors.stop()
     await layer2?.stop()
+    await bgp?.leave()
     await link.handOver()
     await forwarding?.stop()
   }
@@ -396,9 +441,12 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       sampler.stop()
       monitors.stop()
       // First the addresses: others take over while the last exchanges end.
-      if (stoodDown === null && !isReleased) await layer2?.stop()
+      const isOurs = stoodDown === null && !isReleased
+      if (isOurs) await layer2?.stop()
+      if (isOurs) await bgp?.withdraw(undefined)
       await link.stop()
       if (stoodDown === null) await crew.stop(deadlineMs)
+      if (isOurs) await bgp?.stop()
       if (!isReleased) await forwarding?.stop()
       await scope.close()
     }

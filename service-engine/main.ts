@@ -17,6 +17,7 @@ import { systemLookUp } from './monitor/resolve.ts'
 import { readOrder, readSettings, Refused, type Order, type Settings } from './settings.ts'
 import { makeKernelStarter, type KernelStarter } from './start-kernel.ts'
 import { startWorker } from './start-worker.ts'
+import { askBird } from './vip/bgp/bird.ts'
 import { hasNetAdmin, hasProgram, readHostForwarding } from './vip/kernel/host.ts'
 import { runKernelForPeer, runKernelProcess } from './vip/kernel/process.ts'
 
@@ -152,7 +153,10 @@ async function run(settings: Settings, mode: 'run' | 'takeover'): Promise<void> 
     ...(kernel === null || !hasProgram('nft') ? {} : { kernel: { readHost: readHostForwarding, openLink: kernel.openLink } }),
     ...(kernel === null || !hasProgram('ip')
       ? {}
-      : { layer2: { openHolder: kernel.openHolder, port: settings.peerPort, fallback: settings.vipInterface } }),
+      : {
+          layer2: { openHolder: kernel.openHolder, port: settings.peerPort, fallback: settings.vipInterface },
+          bgp: { openAnnouncer: kernel.openAnnouncer, askBird: () => askBird(settings.birdSocket) }
+        }),
     ...(predecessor === undefined ? {} : { predecessor: { holding: predecessor.holding, released: released.promise } }),
     openAgent: engineSide =>
       openAgent({

@@ -27,6 +27,8 @@ export interface Settings {
   readonly scriptUser: ScriptUser | null
   /** UDP, where engines of a group hear each other; opened only for addresses that move (`address_mode` L2). */
   readonly peerPort: number
+  /** Where the BIRD of this host takes questions; asked only where addresses are announced (`address_mode` BGP). */
+  readonly birdSocket: string
   /** Which interface has such an address when it is in no network of this host; '' for none. */
   readonly vipInterface: string
 }
@@ -148,7 +150,8 @@ export function readSettings(env: NodeJS.ProcessEnv, hostname: string): Settings
     name,
     scriptUser: scriptUserOf(env['WEIR_EXTERNAL_MONITORS'] ?? '', readAccounts(), process.getuid?.() ?? 0),
     peerPort: peerPortOf(env['WEIR_PEER_PORT'] ?? ''),
-    vipInterface: interfaceOf(env['WEIR_VIP_INTERFACE'] ?? '')
+    vipInterface: interfaceOf(env['WEIR_VIP_INTERFACE'] ?? ''),
+    birdSocket: env['WEIR_BIRD_SOCKET'] || '/run/bird/bird.ctl'
   }
 }
 

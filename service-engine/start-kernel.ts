@@ -9,10 +9,12 @@ import { join } from 'node:path'
 import { isSea } from 'node:sea'
 import { fileURLToPath } from 'node:url'
 import type { Clock } from '#model/base/clock.ts'
+import { readAnnounceOrder, type AnnounceAnswer, type Announced, type AnnounceOrder } from './vip/bgp/announce.ts'
+import type { AnnounceLink } from './vip/bgp/announcing.ts'
 import type { KernelLink } from './vip/kernel/forwarding.ts'
 import { tableOf } from './vip/kernel/host.ts'
 import { openKernelLink, type KernelChild } from './vip/kernel/link.ts'
-import { holdAddresses } from './vip/kernel/process.ts'
+import { ANNOUNCE_ADDRESSES, holdAddresses } from './vip/kernel/process.ts'
 import type { Held, HoldAnswer, HoldOrder } from './vip/layer2/hold.ts'
 import type { HoldLink } from './vip/layer2/watch.ts'
 
@@ -20,10 +22,13 @@ import type { HoldLink } from './vip/layer2/watch.ts'
 const MARK = 'kernel-table'
 /** Names the addresses that are held, and the table that tells of them, for the same reason. */
 const HELD = 'held-addresses'
+/** Names those that are announced, also for a process that takes over. */
+const ANNOUNCED = 'announced-addresses'
 
 export interface KernelStarter {
   readonly openLink: (engineId: string) => KernelLink
   readonly openHolder: (engineId: string) => HoldLink
+  readonly openAnnouncer: () => AnnounceLink
   /** Removes what an engine of this data folder left in the kernel. */
   readonly clearLeftOver: () => Promise<void>
 }
@@ -68,8 +73,32 @@ export function makeKernelStarter(dataFolder: string, clock: Clock, socketPath: 
       else rmSync(heldFile, { force: true })
     }
   })
+  const announcedFile = join(dataFolder, ANNOUNCED)
+  const openAnnouncer = (): AnnounceLink => ({
+    ...openKernelLink<AnnounceOrder, AnnounceAnswer>(start(ANNOUNCE_ADDRESSES), clock),
+    remember: there => {
+      if (there.addresses.length > 0) writeFileSync(announcedFile, JSON.stringify(there), { mode: 0o600 })
+      else rmSync(announcedFile, { force: true })
+    },
+    remembered: () => announcedIn(announcedFile)
+  })
+  const dropHeld = async (): Promise<void> => {
+    const { table, held } = leftIn(readFileSync(heldFile, 'utf8'))
+    const holder = openHolder(table)
+    const { is } = await holder.order({ is: 'drop', held })
+    await holder.close()
+    // What could not be taken away is tried again at the next start.
+    if (is === 'done') holder.remember([])
+  }
+  const dropAnnounced = async (): Promise<void> => {
+    const announcer = openAnnouncer()
+    const { is } = await announcer.order({ is: 'drop', addresses: announcer.remembered().addresses })
+    await announcer.close()
+    if (is === 'done') announcer.remember({ addresses: [], announced: [] })
+  }
   return {
     openHolder: engineId => openHolder(tableOf(engineId)),
+    openAnnouncer,
     openLink: engineId => {
       const table = tableOf(engineId)
       writeFileSync(mark, table, { mode: 0o600 })
@@ -77,13 +106,8 @@ export function makeKernelStarter(dataFolder: string, clock: Clock, socketPath: 
     },
     clearLeftOver: async () => {
       if (existsSync(mark)) await open(readFileSync(mark, 'utf8').trim()).close()
-      if (!existsSync(heldFile)) return
-      const { table, held } = leftIn(readFileSync(heldFile, 'utf8'))
-      const holder = openHolder(table)
-      const { is } = await holder.order({ is: 'drop', held })
-      await holder.close()
-      // What could not be taken away is tried again at the next start.
-      if (is === 'done') holder.remember([])
+      if (existsSync(announcedFile)) await dropAnnounced()
+      if (existsSync(heldFile)) await dropHeld()
     }
   }
 }
@@ -97,4 +121,14 @@ function leftIn(text: string): { readonly table: string; readonly held: readonly
   } catch {
     return none
   }
+}
+
+function announcedIn(path: string): Announced {
+  try {
+    const order = readAnnounceOrder({ ...(JSON.parse(readFileSync(path, 'utf8')) as object), is: 'adopt' })
+    if (order?.is === 'adopt') return { addresses: order.addresses, announced: order.announced }
+  } catch {
+    // Half a file is none.
+  }
+  return { addresses: [], announced: [] }
 }

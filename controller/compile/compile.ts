@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import { canonicalJson, manifestText } from '#model/snapshot/canonical.ts'
 import { SNAPSHOT_VERSION } from '#model/snapshot/snapshot.ts'
-import type { Layer2Spec, Manifest, Part, PartEntry, StapleSpec, VirtualServicePart } from '#model/snapshot/snapshot.ts'
+import type { BgpSpec, Layer2Spec, Manifest, Part, PartEntry, StapleSpec, VirtualServicePart } from '#model/snapshot/snapshot.ts'
 import { PartCache } from './cache.ts'
 import type { Made, NotMade } from './cache.ts'
 import { addressesOf as vipsOf, protocolOf } from '#model/resource/conflict.ts'
@@ -35,6 +35,8 @@ export interface CompileInput {
     readonly ticketKeys?: readonly string[]
     /** Where addresses move between engines: which, and who they are. Each is bound as it is. */
     readonly layer2?: Layer2Spec
+    /** Where it announces addresses: which. Each is bound as it is. */
+    readonly bgp?: BgpSpec
   }
   /** Uuids of the virtual services that are placed on it. */
   readonly virtualServices: readonly string[]
@@ -81,8 +83,8 @@ export function compile(input: CompileInput): Compiled {
   const build: Build = { input, cache, madeOf: new Set() }
   const add = (made: Made): void => void entries.set(`${made.part.kind} ${made.part.id}`, made)
 
-  const { uuid, name, group = '', zone = '', ticketKeys = [], layer2 } = input.engine
-  const moving = layer2 === undefined ? '' : sha256(canonicalJson(layer2))
+  const { uuid, name, group = '', zone = '', ticketKeys = [], layer2, bgp } = input.engine
+  const moving = layer2 === undefined && bgp === undefined ? '' : sha256(canonicalJson({ layer2, bgp }))
   const engine = remember(build, `engine ${uuid} ${name} ${group} ${zone} ${ticketKeys.join(' ')} ${moving}`, reader =>
     enginePart(reader, input.engine)
   )
@@ -131,7 +133,7 @@ interface Build {
 const compareText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex')
 
-function enginePart(reader: Reader, { uuid, name, group, zone, ticketKeys, layer2 }: CompileInput['engine']): Part {
+function enginePart(reader: Reader, { uuid, name, group, zone, ticketKeys, layer2, bgp }: CompileInput['engine']): Part {
   const settings = reader.orSystem('serviceenginegroup', group, 'Default-Group')?.body
   return {
     kind: 'engine',
@@ -140,7 +142,8 @@ function enginePart(reader: Reader, { uuid, name, group, zone, ticketKeys, layer
     drainTimeoutS: settings?.vs_scalein_timeout ?? 30,
     ...(zone === undefined ? {} : { zone }),
     ...(ticketKeys === undefined ? {} : { ticketKeys }),
-    ...(layer2 === undefined ? {} : { layer2 })
+    ...(layer2 === undefined ? {} : { layer2 }),
+    ...(bgp === undefined ? {} : { bgp })
   }
 }
 
@@ -176,7 +179,8 @@ function attempt(make: () => Made): Made | NotMade {
 /** A virtual service with every part that it points to: all of it or nothing. */
 function buildService(build: Build, uuid: string, own: ReadonlySet<string>): { readonly all: readonly Made[] } | NotMade {
   const { input } = build
-  const addresses = input.engine.layer2 === undefined ? own : vipsOfService(input, uuid)
+  const { layer2, bgp } = input.engine
+  const addresses = layer2 === undefined && bgp === undefined ? own : vipsOfService(input, uuid)
   const children = input.childrenOf?.(uuid) ?? []
   const engines = enginesOf(input, uuid)
   const service = remember(build, `${serviceKey(input, uuid, addresses)} ${engines} ${children.join(' ')}`, reader => {

@@ -90,6 +90,8 @@ export function makeActions({ store, planner, nameOf, planNow }: ActionOptions):
     switchOver: uuid => {
       const before = mustBePlaced(uuid)
       if (before.length < 2) throw new ActionRefused('it is on one engine: scale it out, or migrate it')
+      if (store.get('serviceenginegroup', placer.service(uuid)?.group ?? '')?.body['address_mode'] === 'BGP')
+        throw new ActionRefused('its engines announce its addresses side by side: none is the primary')
       placer.switchOver(uuid)
       return done(uuid, before)
     },

@@ -1,7 +1,7 @@
 /** The fleet: engines join, connect, are told what to run, and are watched. */
 import type { Clock } from '#model/base/clock.ts'
 import type { Log } from '#model/base/log.ts'
-import type { AgentMessage, Hello, OwnedVip, ServerSample, QuotaLeft, QuotaUse } from '#model/message/message.ts'
+import type { AgentMessage, Announcing, Hello, OwnedVip, ServerSample, QuotaLeft, QuotaUse } from '#model/message/message.ts'
 import { PROTOCOL } from '#model/message/message.ts'
 import type { ChangeOrder, ChangeResult } from '#controller/change/order.ts'
 import type { AuthorityPort, Seal } from '#controller/pki/port.ts'
@@ -188,6 +188,7 @@ export async function openFleet(options: FleetOptions): Promise<Fleet> {
     engine.refusals.clear()
     engine.judgements.clear()
     engine.ejections = new Map()
+    engine.announcing = undefined
     limits.connected(engine.uuid)
     roster.setRow(engine, {
       facts,
@@ -239,6 +240,8 @@ export async function openFleet(options: FleetOptions): Promise<Fleet> {
         return runtime.judged(engine, message.servers)
       case 'AddressesOwned':
         return owned(engine, message.vips)
+      case 'AddressesAnnounced':
+        return announces(engine, message)
       case 'AskPeers': {
         const groupOf = (uuid: string): unknown => roster.resource(uuid)?.body['se_group_ref']
         return session.send({ type: 'PeersSeen', peers: planner.owners.seen(engine, message.engineIds, groupOf, clock.nowMs()) })
@@ -263,6 +266,15 @@ export async function openFleet(options: FleetOptions): Promise<Fleet> {
         announce({ kind: 'virtualservice', uuid: fromUuid })
       }
     }
+  }
+
+  function announces(engine: Engine, { vips, bird }: Announcing): void {
+    const before = engine.announcing
+    engine.announcing = { vips, bird }
+    announce({ kind: 'serviceengine', uuid: engine.uuid })
+    const reasons = new Map(before?.bird.is === bird.is ? before.vips.map(({ id, reason }) => [id, reason]) : [])
+    for (const { id, reason } of vips)
+      if (reasons.get(id) !== reason) for (const { fromUuid } of store.referrersOf(id)) announce({ kind: 'virtualservice', uuid: fromUuid })
   }
 
   /** Sessions whose engine was told what is left of the quotas that it runs. */
@@ -308,6 +320,7 @@ export async function openFleet(options: FleetOptions): Promise<Fleet> {
     engine.session = undefined
     engine.judgements.clear()
     engine.ejections = new Map()
+    engine.announcing = undefined
     engine.runningIds = new Set()
     engine.runningIdsOf = ''
     pusher.disconnected(engine)

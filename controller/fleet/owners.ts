@@ -2,6 +2,7 @@
  * Addresses that move between engines (`address_mode` L2): who owns them now, as engines tell it, and under which term the first engine of
  * an assignment is to. Engines decide by themselves; the controller follows, and asks for another owner by a higher term.
  */
+import type { JsonObject } from '#model/resource/kind.ts'
 import { PEERS_MAX, type OwnedVip, type SeenPeer } from '#model/message/message.ts'
 import { addressesOf } from '#model/resource/conflict.ts'
 import { isLoopback, parseAddress } from '#model/resource/address.ts'
@@ -19,6 +20,10 @@ const ADDRESSES_PER_PEER = 4
 /** Engines of a group that share nothing with one, and that it hears all the same: so many before it and after it in order. */
 const WITNESSES = 2
 const SECRET = 'heartbeats of engine group '
+
+/** Addresses of a vsvip that can be on another host: those of every host go nowhere. */
+export const travelling = (vsvip: JsonObject | undefined): readonly string[] =>
+  addressesOf(vsvip).filter(address => !isLoopback(parseAddress(address)!))
 
 export interface OwnersOptions {
   readonly store: Pick<Store, 'table' | 'get'>
@@ -101,9 +106,7 @@ export class Owners {
       if (typeof ref !== 'string' || first === undefined) continue
       for (const engine of engines) sharing.add(engine)
       if (vips.has(ref)) continue
-      // Those of every host move nowhere.
-      const addresses = addressesOf(store.get('vsvip', ref)?.body).filter(address => !isLoopback(parseAddress(address)!))
-      vips.set(ref, { id: ref, addresses, engines, term: this.#termOf(ref, first) })
+      vips.set(ref, { id: ref, addresses: travelling(store.get('vsvip', ref)?.body), engines, term: this.#termOf(ref, first) })
     }
     const ordered = group.engines.toSorted()
     const at = ordered.indexOf(engineUuid)

@@ -1,7 +1,7 @@
 /** The planner of a real controller: placement, then compile, over the store as it is now. */
 import { systemClock } from '#model/base/clock.ts'
 import type { Log } from '#model/base/log.ts'
-import type { Layer2Spec } from '#model/snapshot/snapshot.ts'
+import type { BgpSpec, Layer2Spec } from '#model/snapshot/snapshot.ts'
 import { ADMIN_TENANT } from '#controller/access/permission.ts'
 import { compile, PartCache, type Problem, type Resources } from '#controller/compile/compile.ts'
 import type { EngineToPlace } from '#controller/placement/place.ts'
@@ -9,6 +9,7 @@ import type { Seal } from '#controller/pki/port.ts'
 import type { Stapling } from '#controller/pki/stapling.ts'
 import type { Store, Touched } from '#controller/store/store.ts'
 import type { Planner, ServicePlan } from './plan.ts'
+import { announcedBy } from './announced.ts'
 import { Owners } from './owners.ts'
 import { Placer } from './placer.ts'
 import type { Engine, Wanted } from './roster.ts'
@@ -105,6 +106,16 @@ export function makePlanner({
     return owners.specFor(uuid, services, { uuid: group, engines }, placer.placement.assignments)
   }
 
+  const addressingOf = (
+    uuid: string,
+    group: string,
+    services: readonly string[]
+  ): { readonly layer2?: Layer2Spec; readonly bgp?: BgpSpec } => {
+    const mode = store.get('serviceenginegroup', group)?.body['address_mode']
+    if (mode === 'L2') return { layer2: layer2Of(uuid, group, services) }
+    return mode === 'BGP' ? { bgp: announcedBy(store, services) } : {}
+  }
+
   /** What an engine should run: what was compiled before, with the new number, when nothing of it has changed. */
   const compileFor = (
     { uuid, name, group, zone, addresses, refuses }: EngineToPlace,
@@ -119,8 +130,7 @@ export function makePlanner({
       })
     )
     const enginesOf = (service: string): number => placer.placement.assignments.get(service)?.length ?? 1
-    const movesAddresses = store.get('serviceenginegroup', group)?.body['address_mode'] === 'L2'
-    const layer2 = movesAddresses ? { layer2: layer2Of(uuid, group, virtualServices) } : {}
+    const addressing = addressingOf(uuid, group, virtualServices)
     const where = zone === undefined || zone === '' ? {} : { zone }
     const tickets = ticketKeys === undefined ? {} : { ticketKeys: ticketKeys.of(group) }
     const key = JSON.stringify([
@@ -132,7 +142,7 @@ export function makePlanner({
       virtualServices.map(enginesOf),
       [...childrenHere],
       tickets,
-      layer2,
+      addressing,
       stapling?.version()
     ])
     const before = kept.get(uuid)
@@ -143,7 +153,7 @@ export function makePlanner({
     const { manifest, parts, problems, madeOf } = compile({
       revision,
       resources,
-      engine: { uuid, name, group, addresses, ...where, ...tickets, ...layer2 },
+      engine: { uuid, name, group, addresses, ...where, ...tickets, ...addressing },
       virtualServices,
       childrenOf: service => childrenHere.get(service) ?? [],
       enginesOf,

@@ -12,7 +12,7 @@
  * there before, and for one whose process handed over to another that connects next. An engine whose trust ended is DOWN for good.
  */
 import type { Clock } from '#model/base/clock.ts'
-import type { Ejection, Hello, ServerJudgement } from '#model/message/message.ts'
+import type { Announcing, Ejection, Hello, ServerJudgement } from '#model/message/message.ts'
 import type { OperState } from '#model/resource/runtime.ts'
 import type { Violation } from '#model/resource/violation.ts'
 import { SNAPSHOT_VERSION, type Manifest, type Part } from '#model/snapshot/snapshot.ts'
@@ -84,6 +84,8 @@ export class Engine {
   readonly judgements = new Map<string, ServerJudgement>()
   /** `<pool uuid>/<server id>` -> why it leaves the server out now, and until when. */
   ejections: ReadonlyMap<string, Ejection> = new Map()
+  /** What it announces, and what its BIRD says (`address_mode` BGP). */
+  announcing: Announcing | undefined
   /** It runs what we never made: nothing is pushed to it and nothing new placed on it. */
   held: Held | undefined
   /** What follows of its state by itself, when nothing happens. */

@@ -24,6 +24,7 @@ import { SNAPSHOT_VERSION, type ServerSpec } from '#model/snapshot/snapshot.ts'
 import { serverSpecs } from '#controller/compile/pool.ts'
 import type { Store, StoredResource } from '#controller/store/store.ts'
 import type { ScoreFacts, TelemetryPort } from '#controller/telemetry/port.ts'
+import { bgpRuntime, whyUnannounced } from './announced.ts'
 import type { Planner } from './plan.ts'
 import type { StateChange } from './port.ts'
 import { snapshotVersionOf, type Engine, type Roster } from './roster.ts'
@@ -335,16 +336,21 @@ export function makeRuntime(options: RuntimeOptions): Runtime {
     const on = planner.service(uuid)?.engineUuids ?? []
     const vsvip = store.get('virtualservice', uuid)?.body['vsvip_ref']
     const owner = typeof vsvip === 'string' ? planner.owners.ownerOf(vsvip) : undefined
+    const group = store.get('serviceenginegroup', planner.placer.service(uuid)?.group ?? '')
+    const isAnnounced = typeof vsvip === 'string' && group?.body['address_mode'] === 'BGP'
     return [...on, ...planner.placer.leavingOf(uuid)].flatMap((engineUuid, i) => {
       const engine = roster.get(engineUuid)
       if (engine === undefined) return []
       const isRunning = engine.runningIds.has(uuid)
+      const reason = isAnnounced ? whyUnannounced(engine, vsvip) : ''
       return {
         engine_uuid: engineUuid,
         engine_name: nameOf(engine),
         state: engine.state,
-        primary: i === 0,
+        primary: i === 0 && !isAnnounced,
         owns_addresses: engineUuid === owner,
+        announces_addresses: isAnnounced && reason === '',
+        announce_reason: reason,
         phase: i >= on.length ? 'leaving' : isRunning ? 'running' : 'starting',
         wanted_revision: engine.wanted?.manifest.revision ?? store.revision(),
         running_revision: engine.row.runningRevision
@@ -466,6 +472,7 @@ export function makeRuntime(options: RuntimeOptions): Runtime {
       const services = (engine.wanted?.manifest.parts ?? []).flatMap(part =>
         part.kind === 'virtual-service' ? (store.get('virtualservice', part.id) ?? []) : []
       )
+      const bgp = bgpRuntime(engine, vsvip => store.get('vsvip', vsvip)?.name)
       const isDisabled = engine.isLive && roster.resource(uuid)?.body['enable_state'] === 'SE_STATE_DISABLED'
       return {
         oper_status: {
@@ -487,6 +494,7 @@ export function makeRuntime(options: RuntimeOptions): Runtime {
         addresses: facts?.addresses ?? [],
         workers: facts?.workers ?? 0,
         abilities: facts?.abilities ?? [],
+        ...(bgp === undefined ? {} : { bgp }),
         host: telemetry.hostOfEngine(uuid),
         live: telemetry.liveOfEngine(uuid),
         health_score: telemetry.healthScore(uuid, {

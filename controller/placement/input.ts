@@ -25,7 +25,7 @@ export function groupsToPlace(resources: PlaceableResources): GroupToPlace[] {
   return resources.list('serviceenginegroup').map(({ uuid, name, body }) => {
     const { max_vs_per_se: maxServicesPerEngine, algo, address_mode: mode } = filled('serviceenginegroup', body)
     const order = algo === 'PLACEMENT_ALGO_PACKED' ? 'packed' : 'distributed'
-    return { uuid, name, maxServicesPerEngine, order, ...(mode === 'L2' ? { movesAddresses: true } : {}) }
+    return { uuid, name, maxServicesPerEngine, order, ...(mode === 'L2' || mode === 'BGP' ? { movesAddresses: true } : {}) }
   })
 }
 

@@ -10,7 +10,7 @@ export interface GroupToPlace {
   readonly maxServicesPerEngine: number
   /** `packed` fills engines one after another, so that few are needed; `distributed`, the default, takes the least loaded first. */
   readonly order?: 'distributed' | 'packed'
-  /** Addresses move between its engines (`address_mode` L2): each is bound as it is, and has one owner for all services that share it. */
+  /** Addresses travel (`address_mode` L2, BGP): each is bound as it is, and all services that share it are on the same engines. */
   readonly movesAddresses?: boolean
 }
 
@@ -549,7 +549,7 @@ export function place(input: PlacementInput): Placement {
   return { assignments, unplaced }
 }
 
-/** Services that share an address, as one: an address that moves has one owner. */
+/** Services that share an address, as one: an address that travels leads to all of them. */
 function together(services: readonly ServiceToPlace[]): {
   readonly leaders: readonly ServiceToPlace[]
   readonly leaderOf: ReadonlyMap<string, string>

@@ -8,6 +8,9 @@ import { BUCKETS } from './histogram.ts'
 import { BINDINGS_TOLD_MAX, LIMIT_USES_MAX, OWNED_VIPS_MAX, PEERS_MAX } from './message.ts'
 import type {
   AgentMessage,
+  AnnouncedVip,
+  BirdSession,
+  BirdState,
   CachePurge,
   CacheTotals,
   HedgeTotals,
@@ -407,6 +410,15 @@ const agentShapes: Shapes<AgentMessage> = {
     )
   }),
   AddressesOwned: object({ type: one('AddressesOwned'), vips: list(ownedVip, OWNED_VIPS_MAX) }),
+  AddressesAnnounced: object({
+    type: one('AddressesAnnounced'),
+    vips: list(object<AnnouncedVip>({ id: name, reason: name }), OWNED_VIPS_MAX),
+    bird: object<BirdState>({
+      is: one('up', 'down', 'unknown'),
+      reason: name,
+      sessions: list(object<BirdSession>({ name, isUp: flag, state: name }), 100)
+    })
+  }),
   AskPeers: object({ type: one('AskPeers'), engineIds: list(name, PEERS_MAX) })
 }
 

@@ -205,6 +205,7 @@ export type AgentMessage =
   | CachePurged
   | QuotasUsed
   | AddressesOwned
+  | AddressesAnnounced
   | AskPeers
   | ClientsBound
 
@@ -240,6 +241,38 @@ export interface Hello {
 export interface AddressesOwned {
   readonly type: 'AddressesOwned'
   readonly vips: readonly OwnedVip[]
+}
+
+/** The vsvips of its services where they are announced (`address_mode` BGP); at each change and after each Welcome. */
+export interface AddressesAnnounced extends Announcing {
+  readonly type: 'AddressesAnnounced'
+}
+
+export interface Announcing {
+  readonly vips: readonly AnnouncedVip[]
+  readonly bird: BirdState
+}
+
+/** What the host's BIRD says of its sessions with routers. */
+export interface BirdState {
+  /** `unknown`: it cannot be asked. */
+  readonly is: 'up' | 'down' | 'unknown'
+  /** Why it is not up, in words. */
+  readonly reason: string
+  readonly sessions: readonly BirdSession[]
+}
+
+export interface BirdSession {
+  readonly name: string
+  readonly isUp: boolean
+  /** As BIRD writes it, with its last error. */
+  readonly state: string
+}
+
+export interface AnnouncedVip {
+  readonly id: string
+  /** Why it is not announced, in words; '': it is. */
+  readonly reason: string
 }
 
 /** Engines of its group that it does not hear: does the controller? */

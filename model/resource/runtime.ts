@@ -66,10 +66,14 @@ export interface PlacedOn {
   readonly engine_uuid: string
   readonly engine_name: string
   readonly state: OperState
-  /** The first of its engines: it owns the addresses where one engine has to. */
+  /** The first of its engines: it owns the addresses where one engine has to; none where all announce them (`address_mode` BGP). */
   readonly primary: boolean
-  /** It has the addresses on its interface now; false where they do not move (`address_mode` HOST). */
+  /** It alone has the addresses on its interface now (`address_mode` L2). */
   readonly owns_addresses: boolean
+  /** Routers learn of the addresses from its host's BIRD (`address_mode` BGP), or so it seems where BIRD cannot be asked. */
+  readonly announces_addresses: boolean
+  /** Why they do not, where they should; else ''. */
+  readonly announce_reason: string
   /** `leaving`: it goes on here until it runs where it moves to. */
   readonly phase: 'starting' | 'running' | 'leaving'
   readonly wanted_revision: number
@@ -264,6 +268,21 @@ export interface HostFigures {
   readonly network_sent_bytes_per_s: number
 }
 
+/** What an engine announces by its host's BIRD. */
+export interface BgpRuntime {
+  /** Of BIRD's sessions with routers: `down` without any; `unknown`: BIRD cannot be asked. */
+  readonly state: 'up' | 'down' | 'unknown'
+  readonly reason: string
+  readonly sessions: readonly { readonly name: string; readonly up: boolean; readonly state: string }[]
+  readonly vips: readonly {
+    readonly vsvip_uuid: string
+    readonly vsvip_name: string
+    readonly announced: boolean
+    /** Why it is not. */
+    readonly reason: string
+  }[]
+}
+
 export interface ServiceEngineRuntime {
   readonly oper_status: OperStatus
   readonly connected: boolean
@@ -286,6 +305,8 @@ export interface ServiceEngineRuntime {
   readonly workers: number
   /** What this build and its host can do: `http-wire`, `udp`, `l4-kernel` ...; empty before it said hello. */
   readonly abilities: readonly string[]
+  /** Left out where nothing is to be announced (`address_mode` BGP). */
+  readonly bgp?: BgpRuntime
   readonly host: HostFigures | null
   readonly live: LiveFigures
   readonly health_score: HealthScore

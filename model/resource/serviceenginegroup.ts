@@ -58,9 +58,9 @@ export const serviceenginegroup = defineKind({
     max_scaleout_per_vs: integer('Engines that one virtual service runs on at most.', { default: 4, min: 1, max: 64, first: true }),
     max_vs_per_se: integer('Virtual services that one engine carries at most.', { default: 10, min: 1, max: 1000, first: true }),
     address_mode: oneOf(
-      ['HOST', 'L2'],
-      'How an address reaches its engines. HOST: an address that an engine has is bound there; any other is listened for on all addresses of the engines that carry it. L2: the address is on the interface of one of these engines, and moves to the next when that one fails.',
-      { default: 'HOST', first: true, unsupported: ['BGP', 'DNS'] }
+      ['HOST', 'L2', 'BGP'],
+      'How an address reaches its engines. HOST: an address that an engine has is bound there; any other is listened for on all addresses of the engines that carry it. L2: the address is on the interface of one of these engines, and moves to the next when that one fails. BGP: each of these engines has it, and the BIRD of its host announces it.',
+      { default: 'HOST', first: true, unsupported: ['DNS'] }
     ),
     algo: oneOf(
       ['PLACEMENT_ALGO_DISTRIBUTED', 'PLACEMENT_ALGO_PACKED'],

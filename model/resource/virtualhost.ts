@@ -32,6 +32,7 @@ export interface VirtualHost {
   readonly services: readonly unknown[]
   readonly vsvip_ref?: string
   readonly connections_rate_limit?: unknown
+  readonly advertise_down_vs: boolean
 }
 
 const CHILD = 'VS_TYPE_VH_CHILD'
@@ -51,6 +52,7 @@ export function virtualHostViolations(body: VirtualHost, context: CheckContext):
   if (body.vsvip_ref !== undefined) say('/vsvip_ref', 'must not be there: a child has the addresses of its parent')
   if (body.services.length > 0) say('/services', 'must not be there: a child has the ports of its parent')
   if (body.connections_rate_limit !== undefined) say('/connections_rate_limit', 'must not be there: connections are those of its parent')
+  if (body.advertise_down_vs) say('/advertise_down_vs', 'must be false: a child has the addresses of its parent')
   const isSni = body.vh_type === 'VS_TYPE_VH_SNI'
   const [needed, other] = isSni ? (['vh_domain_name', 'vh_matches'] as const) : (['vh_matches', 'vh_domain_name'] as const)
   if ((body[needed] ?? []).length === 0) say(`/${needed}`, `is required, because vh_type is ${body.vh_type}`)

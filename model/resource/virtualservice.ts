@@ -128,6 +128,13 @@ const fields = {
   analytics_policy: nested(analyticsPolicy, 'What is logged.', {}),
   analytics_profile_ref: ref('analyticsprofile', 'What is logged; System-Analytics-Profile when left out.', {}),
   se_group_ref: ref('serviceenginegroup', 'Engines that carry it; Default-Group when left out.', {}),
+  enable_rhi: flag(
+    'Its addresses are announced where address_mode of its group is BGP; of a child that of its parent counts. Unlike Avi true is the default.',
+    {
+      default: true
+    }
+  ),
+  advertise_down_vs: flag('They are announced also by engines on which none of its servers is up.', { default: false }),
   placement: nested(placementWish, 'What it asks of its engines. Not a field of Avi.', {}),
   cloud_ref: cloudRef,
   type: oneOf(
@@ -157,7 +164,6 @@ export const virtualservice = defineKind({
   fields,
   unsupported: {
     active_standby_se_tag: 'ACTIVE_STANDBY_SE_1',
-    advertise_down_vs: false,
     allow_invalid_client_cert: false,
     azure_availability_set: '',
     bgp_local_preference: 0,
@@ -173,7 +179,6 @@ export const virtualservice = defineKind({
     dns_policies: [],
     east_west_placement: false,
     enable_autogw: true,
-    enable_rhi: false,
     enable_rhi_snat: false,
     enable_session: false,
     flow_dist: 'LOAD_AWARE',

@@ -56,6 +56,20 @@ export interface EnginePart {
   readonly ticketKeys?: readonly string[]
   /** Addresses that move between engines (`address_mode` L2); left out by all other modes. */
   readonly layer2?: Layer2Spec
+  /** Addresses that it announces beside others (`address_mode` BGP); left out by all other modes. */
+  readonly bgp?: BgpSpec
+}
+
+export interface BgpSpec {
+  readonly vips: readonly BgpVip[]
+}
+
+/** The addresses of one vsvip: announced as long as one of its services is to be reached here. */
+export interface BgpVip {
+  readonly id: string
+  readonly addresses: readonly string[]
+  /** Those that want it to be announced; `whenDown`: also without a server that is up. */
+  readonly services: readonly { readonly id: string; readonly whenDown: boolean }[]
 }
 
 export interface Layer2Spec {

@@ -9,7 +9,7 @@ import type { Log } from '#model/base/log.ts'
 import { backoffMs } from '#model/base/random.ts'
 import type { Random } from '#model/base/random.ts'
 import { HANDED_OVER, PROTOCOL } from '#model/message/message.ts'
-import type { ClientBinding, Hello, HubMessage, QuotaUse, Sample, RequestTrace } from '#model/message/message.ts'
+import type { Announcing, ClientBinding, Hello, HubMessage, QuotaUse, Sample, RequestTrace } from '#model/message/message.ts'
 import type { Violation } from '#model/resource/violation.ts'
 import { manifestText } from '#model/snapshot/canonical.ts'
 import { SNAPSHOT_VERSION } from '#model/snapshot/snapshot.ts'
@@ -152,6 +152,10 @@ class Agent implements AgentSide {
     if (this.#link?.isLive) this.#link.send({ type: 'AddressesOwned', vips })
   }
 
+  vipsAnnounced(announcing: Announcing): void {
+    if (this.#link?.isLive) this.#link.send({ type: 'AddressesAnnounced', ...announcing })
+  }
+
   askPeers(engineIds: readonly string[]): void {
     if (this.#link?.isLive) this.#link.send({ type: 'AskPeers', engineIds })
   }
@@ -207,9 +211,11 @@ class Agent implements AgentSide {
         this.#liveSinceMs = clock.nowMs()
         this.#lastFailure = ''
         link.send({ type: 'ServersJudged', servers: this.#options.engineSide.judgements() })
-        // An older controller does not know the message: it ignores it.
+        // An older controller does not know these messages: it ignores them.
         const vips = this.#options.engineSide.ownedVips?.()
         if (vips !== undefined) link.send({ type: 'AddressesOwned', vips })
+        const announcing = this.#options.engineSide.announcing?.()
+        if (announcing !== undefined) link.send({ type: 'AddressesAnnounced', ...announcing })
         this.#options.engineSide.connected?.()
         this.#flushSamples()
         void this.#renewIfDue()

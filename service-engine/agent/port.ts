@@ -3,6 +3,7 @@
  * that traffic flows on when the controller is gone.
  */
 import type {
+  Announcing,
   CachePurge,
   ClientBinding,
   Explanation,
@@ -43,6 +44,8 @@ export interface EngineSide {
   readonly peersSeen?: (peers: readonly SeenPeer[]) => void
   /** Addresses that the engine owns now. */
   readonly ownedVips?: () => readonly OwnedVip[]
+  /** Whether addresses are announced that are to be, and what BIRD says; undefined where none are. */
+  readonly announcing?: () => Announcing | undefined
   /** Clients that other engines have given to servers. */
   readonly bindClients?: (bindings: readonly ClientBinding[]) => void
   /** The link stands: whoever is at its other end may know nothing. */
@@ -63,6 +66,8 @@ export interface AgentSide {
   readonly tellQuotas: (used: () => readonly QuotaUse[]) => void
   /** Told now when there is a link; else with the next Welcome. */
   readonly vipsOwned?: (vips: readonly OwnedVip[]) => void
+  /** As `vipsOwned`. */
+  readonly vipsAnnounced?: (announcing: Announcing) => void
   readonly askPeers?: (engineIds: readonly string[]) => void
   /** Asks which clients the other engines must know of and tells it, when there is a link. */
   readonly tellBindings?: (made: () => readonly ClientBinding[]) => void

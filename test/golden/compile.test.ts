@@ -6,14 +6,14 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { compile } from '#controller/compile/compile.ts'
-import type { Compiled } from '#controller/compile/compile.ts'
+import type { Compiled, CompileInput } from '#controller/compile/compile.ts'
 import type { JsonObject, KindName } from '#model/resource/kind.ts'
 import { compileInput } from '#test/support/compile.ts'
 import { contextOf, defaultDocuments, document, pointersOf } from '#test/support/resources.ts'
 
 interface Case {
   readonly about: string
-  readonly engine: { readonly addresses: readonly string[]; readonly group?: string; readonly zone?: string }
+  readonly engine: Pick<CompileInput['engine'], 'addresses' | 'zone' | 'bgp'> & { readonly group?: string }
   readonly virtualServices: readonly string[]
   readonly documents: readonly { readonly kind: KindName; readonly body: JsonObject }[]
 }

@@ -10,7 +10,7 @@ export function openSecret(sealed: string): string {
 export function compileInput(
   documents: readonly StoredDocument[],
   more: Omit<Partial<CompileInput>, 'engine'> & {
-    readonly engine?: { readonly addresses: readonly string[]; readonly group?: string; readonly zone?: string }
+    readonly engine?: Pick<CompileInput['engine'], 'addresses' | 'zone' | 'bgp'> & { readonly group?: string }
   } = {}
 ): CompileInput {
   const byUuid = new Map(documents.map(one => [`${one.kind} ${one.uuid}`, one]))
@@ -21,13 +21,7 @@ export function compileInput(
       get: (kind, uuid) => byUuid.get(`${kind} ${uuid}`),
       system: (kind, name) => byUuid.get(`${kind} ${kind}-${name}`)
     },
-    engine: {
-      uuid: 'serviceengine-1',
-      name: 'engine-1',
-      group: engine?.group,
-      addresses: engine?.addresses ?? [],
-      ...(engine?.zone === undefined ? {} : { zone: engine.zone })
-    },
+    engine: { uuid: 'serviceengine-1', name: 'engine-1', group: undefined, addresses: [], ...engine },
     virtualServices: documents
       .filter(({ kind, body }) => kind === 'virtualservice' && body['type'] !== 'VS_TYPE_VH_CHILD')
       .map(({ uuid }) => uuid),

@@ -193,6 +193,8 @@ class Stub {
       state: 'OPER_UP',
       primary: at === 1,
       owns_addresses: at === 1,
+      announces_addresses: false,
+      announce_reason: '',
       phase: 'running',
       wanted_revision: this.#last,
       running_revision: this.#last - (at - 1)

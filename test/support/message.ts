@@ -211,6 +211,11 @@ export const agentMessages: readonly AgentMessage[] = [
   },
   { type: 'CachePurged', sequence: 4, objects: 12 },
   { type: 'AddressesOwned', vips: [{ id: 'vsvip-1', term: 3 }] },
+  {
+    type: 'AddressesAnnounced',
+    vips: [{ id: 'vsvip-1', reason: 'enable_rhi is false' }],
+    bird: { is: 'up', reason: '', sessions: [{ name: 'router_v4', isUp: true, state: 'up Established' }] }
+  },
   { type: 'AskPeers', engineIds: ['serviceengine-2'] },
   {
     type: 'RequestExplained',

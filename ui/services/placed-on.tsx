@@ -47,6 +47,8 @@ export function PlacedOn({ uuid, runtime }: { readonly uuid: string; readonly ru
               <RevisionPair wanted={place.wanted_revision} running={place.running_revision} />
               {places.length > 1 && place.primary && <span className="muted">primary</span>}
               {place.owns_addresses && <span className="muted">owns the address</span>}
+              {place.announces_addresses && <span className="muted">announces the address</span>}
+              {place.announce_reason !== '' && <span className="muted">does not announce the address: {place.announce_reason}</span>}
               {place.phase !== 'running' && <span className="muted">{phases[place.phase]}</span>}
               {place.phase !== 'leaving' && (
                 <Button size="compact-xs" variant="default" onClick={() => setAsked({ is: 'migrate', from: place })}>

@@ -7,6 +7,7 @@ import { statSync } from 'node:fs'
 import { networkInterfaces } from 'node:os'
 import type { Writable } from 'node:stream'
 import { systemClock } from '#model/base/clock.ts'
+import { Announcer } from '../bgp/announce.ts'
 import { hardwareAddressOf, Holder, sendDatagram, serveHolder, systemSetting } from '../layer2/hold.ts'
 import { readOrder } from './order.ts'
 import { makeExecutor, type RunProgram } from './executor.ts'
@@ -15,6 +16,8 @@ const HOLD_ADDRESSES = 'addresses '
 
 /** Instead of a table's name alone: the process holds addresses, and nothing else. */
 export const holdAddresses = (table: string): string => `${HOLD_ADDRESSES}${table}`
+/** It announces addresses, and nothing else. */
+export const ANNOUNCE_ADDRESSES = 'routes'
 
 /** Every name that is asked for; nothing of others is ever touched. */
 const tableName = /^weir_[a-z0-9_]{1,64}$/
@@ -88,10 +91,13 @@ function ignoreSignals(): void {
 }
 
 async function serve(work: string, input: AsyncIterable<unknown>): Promise<void> {
+  // What is there already, or gone, hinders nothing after it.
+  const ip = (lines: readonly string[]): ReturnType<RunProgram> => runProgram('ip', ['-force', '-batch', '-'], `${lines.join('\n')}\n`)
+  if (work === ANNOUNCE_ADDRESSES)
+    return serveHolder(new Announcer({ ip, interfaces: networkInterfaces, clock: systemClock }), input, process.stdout)
   if (work.startsWith(HOLD_ADDRESSES)) {
     const host = {
-      // What is there already, or gone, hinders nothing after it.
-      ip: (lines: readonly string[]) => runProgram('ip', ['-force', '-batch', '-'], `${lines.join('\n')}\n`),
+      ip,
       nft: async (text: string) => (await runProgram('nft', ['-f', '-'], text)).code === 0,
       interfaces: networkInterfaces,
       setting: systemSetting,

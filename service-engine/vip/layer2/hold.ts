@@ -44,13 +44,13 @@ export type HoldAnswer =
     }
   | { readonly is: 'failed'; readonly reason: string }
 
-const MAX_ADDRESSES = 1_000
+export const MAX_ADDRESSES = 1_000
 const MAX_LAST_WORDS = 128
 const interfaceName = /^[A-Za-z0-9_.@-]{1,15}$/
 
 type Loose = Readonly<Record<string, unknown>>
-const isObject = (value: unknown): value is Loose => typeof value === 'object' && value !== null && !Array.isArray(value)
-const isAddress = (value: unknown): value is string => typeof value === 'string' && isIP(value) !== 0 && !value.includes('%')
+export const isObject = (value: unknown): value is Loose => typeof value === 'object' && value !== null && !Array.isArray(value)
+export const isAddress = (value: unknown): value is string => typeof value === 'string' && isIP(value) !== 0 && !value.includes('%')
 const isInterface = (value: unknown): value is string => typeof value === 'string' && interfaceName.test(value)
 
 const lastWord = /^[A-Za-z0-9+/=]{1,256}$/
@@ -113,6 +113,7 @@ export interface HoldHost extends TellHost {
 const TELLING_MS = 300
 
 export class Holder {
+  readonly read = readHoldOrder
   readonly #host: HoldHost
   readonly #teller: Teller
   readonly #held = new Map<string, string>()
@@ -262,7 +263,8 @@ export class Holder {
   }
 }
 
-const lengthOf = (address: string): number => (isIPv6(address) ? 128 : 32)
+/** Of the prefix of a single host. */
+export const lengthOf = (address: string): number => (isIPv6(address) ? 128 : 32)
 
 export const systemSetting: HoldHost['setting'] = {
   get: path => readFileSync(`/proc/sys/${path}`, 'utf8').trim(),
@@ -288,11 +290,20 @@ export const sendDatagram: HoldHost['send'] = ({ from, to, port, bytes }) =>
     socket.bind({ ...(from === null ? {} : { address: from }), port: 0, exclusive: true }, () => socket.send(bytes, port, to, end))
   })
 
+/** Who carries out orders that come as lines. */
+export interface OrderTaker<Order> {
+  readonly read: (value: unknown) => Order | undefined
+  readonly carryOut: (order: Order) => Promise<object>
+  readonly close: () => Promise<void>
+  /** Takes away what a process before left. */
+  readonly start?: () => Promise<unknown>
+}
+
 /** Serves until the input ends; then nothing is held any more, and the others are told. */
-export async function serveHolder(holder: Holder, input: AsyncIterable<unknown>, output: Writable): Promise<void> {
+export async function serveHolder<Order>(holder: OrderTaker<Order>, input: AsyncIterable<unknown>, output: Writable): Promise<void> {
   output.on('error', () => undefined)
   // Not waited for: what is ordered comes after it.
-  void holder.start()
+  void holder.start?.()
   let seen = ''
   for await (const chunk of input) {
     seen += String(chunk)
@@ -309,14 +320,14 @@ export async function serveHolder(holder: Holder, input: AsyncIterable<unknown>,
 
 const MAX_INPUT = 1 << 20
 
-async function answer(holder: Holder, line: string): Promise<string> {
+async function answer<Order>(holder: OrderTaker<Order>, line: string): Promise<string> {
   let message: unknown
   try {
     message = JSON.parse(line)
   } catch {
     message = undefined
   }
-  const order = isObject(message) ? readHoldOrder(message['order']) : undefined
+  const order = isObject(message) ? holder.read(message['order']) : undefined
   const result = order === undefined ? { is: 'failed', reason: 'not an order' } : await holder.carryOut(order)
   return `${JSON.stringify({ sequence: isObject(message) ? Number(message['sequence']) : 0, ...result })}\n`
 }

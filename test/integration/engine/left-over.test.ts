@@ -20,3 +20,15 @@ for (const [what, text] of [
     await makeKernelStarter(folder, systemClock, null).clearLeftOver()
     t.notOk(existsSync(join(folder, 'held-addresses')))
   })
+
+for (const [what, text] of [
+  ['addresses that were announced', JSON.stringify({ addresses: ['192.0.2.77', 'fd92::77'], announced: ['192.0.2.77'] })],
+  ['addresses that were announced, of which half was written', '{"addresses":["192.0']
+] as const)
+  t.test(`a list of ${what} is carried out, and then forgotten`, async t => {
+    const folder = mkdtempSync(join(tmpdir(), 'weir-left-'))
+    t.teardown(() => rmSync(folder, { recursive: true }))
+    writeFileSync(join(folder, 'announced-addresses'), text)
+    await makeKernelStarter(folder, systemClock, null).clearLeftOver()
+    t.notOk(existsSync(join(folder, 'announced-addresses')))
+  })

@@ -27,7 +27,8 @@ t.test('readSettings takes what it is told', async t => {
   t.equal(readSettings({ WEIR_FORWARDER: 'stock' }, 'h').forwarder, 'stock')
   t.equal(readSettings({ WEIR_ACCESS_LOG: '' }, 'h').accessLogPath, '')
   t.equal(readSettings({ WEIR_ACCESS_LOG: '/log/a' }, 'h').accessLogPath, '/log/a')
-  t.match(readSettings({}, 'h'), { peerPort: 9445, vipInterface: '' })
+  t.match(readSettings({}, 'h'), { peerPort: 9445, vipInterface: '', birdSocket: '/run/bird/bird.ctl' })
+  t.match(readSettings({ WEIR_BIRD_SOCKET: '/var/run/bird.ctl' }, 'h'), { birdSocket: '/var/run/bird.ctl' })
   t.match(readSettings({ WEIR_PEER_PORT: '9500', WEIR_VIP_INTERFACE: 'eth0.7' }, 'h'), { peerPort: 9500, vipInterface: 'eth0.7' })
 })
 

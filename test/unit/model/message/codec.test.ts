@@ -39,6 +39,7 @@ t.test('the samples above are of every type', async t => {
     'RequestTraced',
     'QuotasUsed',
     'ClientsBound',
+    'AddressesAnnounced',
     'AddressesOwned',
     'AskPeers'
   ]
