@@ -17,6 +17,9 @@ import { restore, RestoreRefused } from './backup/restore.ts'
 import { makeChange, type Change } from './change/apply.ts'
 import { firstStart } from './change/first-start.ts'
 import { demoRow, demoTable, demoWrites, type DemoSettings } from './demo.ts'
+import { makeDriver } from './driver/catalog.ts'
+import { openDrivers } from './driver/drivers.ts'
+import type { DriversPort } from './driver/port.ts'
 import { openFleet } from './fleet/fleet.ts'
 import { markRestored } from './fleet/holds.ts'
 import { makePlanner } from './fleet/planner.ts'
@@ -139,6 +142,10 @@ async function start(
       log
     })
     scope.add(releases.stop)
+    // Each asks the other: how many are wanted, how many are on their way.
+    const comingTo: DriversPort['comingTo'] = group => drivers.comingTo(group)
+    const isOnOneHost: DriversPort['isOnOneHost'] = group => drivers.isOnOneHost(group)
+    const sites = () => planner.placer.sites.filter(({ isUp, takes }) => isUp && takes === 'all')
     const scale = openScale({
       store,
       change,
@@ -148,7 +155,9 @@ async function start(
       actions: fleet.actions,
       enginesOf: uuid => planner.service(uuid)?.engineUuids ?? [],
       groups: {
-        sites: () => planner.placer.sites.filter(({ isUp, takes }) => isUp && takes === 'all'),
+        sites,
+        comingTo,
+        isOnOneHost,
         services: () => planner.placer.services,
         isMoving: () => planner.placer.isMoving
       },
@@ -157,6 +166,29 @@ async function start(
       log
     })
     scope.add(scale.stop)
+    let ownPort = settings.port
+    const driverOptions = {
+      dataFolder: settings.dataFolder,
+      engineCommand: [process.execPath, join(root, 'service-engine/main.ts')],
+      env: process.env
+    } as const
+    const drivers = openDrivers({
+      store,
+      change,
+      actor: controllerActor,
+      authority,
+      seal,
+      randomBytes: systemRandom,
+      fleet,
+      sites,
+      wantedOf: scale.enginesWanted,
+      note: scale.note,
+      makeDriver: of => makeDriver(of, driverOptions),
+      ownUrl: () => `https://${ownHost(settings.host)}:${ownPort}`,
+      clock,
+      log
+    })
+    scope.add(drivers.stop)
     const rest = await openRest({
       store,
       change,
@@ -166,6 +198,7 @@ async function start(
       releases,
       backups: openBackups({ dataFolder: settings.dataFolder, copyStore: store.copyTo, version, nowEpochMs: clock.nowEpochMs }),
       scale,
+      drivers,
       telemetry,
       clock,
       log,
@@ -184,6 +217,7 @@ async function start(
       })
     )
     const { port } = await rest.start({ host: settings.host, port: settings.port })
+    ownPort = port
     log.info('the controller is up', { port, enginePort: fleet.port, version, revision: store.revision() })
 
     const announce = (tell: (message: object) => void): void => {
@@ -203,6 +237,12 @@ async function start(
     await scope.close()
     throw error
   }
+}
+
+/** How this host reaches an address that we listen on. */
+const ownHost = (host: string): string => {
+  if (host === '::' || host === '0.0.0.0') return '127.0.0.1'
+  return host.includes(':') ? `[${host}]` : host
 }
 
 const defaultCertificate = ({ certificatePem, keyPem }: { readonly certificatePem: string; readonly keyPem: string }) => ({

@@ -5,6 +5,7 @@ import { Link, Route, Routes } from 'react-router'
 import { ChangesPage } from './changes/changes.tsx'
 import { FabricPage } from './fabric/fabric.tsx'
 import { EnginePage } from './fabric/engine.tsx'
+import { GroupPage } from './fabric/group.tsx'
 import { useSession } from './feed/use-session.ts'
 import { Frame } from './frame/frame.tsx'
 import { NowProvider } from './part/now.tsx'
@@ -67,6 +68,7 @@ export function App(): ReactNode {
             <Route path="/addresses/:uuid" element={<EditorPage kind="vsvip" />} />
             <Route path="/addresses/:uuid/clone" element={<EditorPage kind="vsvip" isClone />} />
             <Route path="/fabric" element={<FabricPage />} />
+            <Route path="/fabric/group/:uuid" element={<GroupPage />} />
             <Route path="/fabric/:uuid/*" element={<EnginePage />} />
             <Route path="/changes" element={<ChangesPage />} />
             <Route path="/changes/:revision" element={<ChangesPage />} />

@@ -29,12 +29,17 @@ export function mintJoinToken(options: {
   readonly randomBytes: RandomBytes
 }): MintedJoinToken {
   const secret = Buffer.from(options.randomBytes(SECRET_BYTES)).toString('base64url')
-  return {
-    token: makeJoinToken({ caFingerprint: options.caFingerprint, secret }),
-    serverFields: {
-      token_hash: hashJoinSecret(secret).toString('base64url'),
-      uses_left: options.uses,
-      expires_at: new Date(options.expiresAtEpochMs).toISOString()
-    }
-  }
+  const token = makeJoinToken({ caFingerprint: options.caFingerprint, secret })
+  return { token, serverFields: joinTokenFields({ ...options, secret }) }
 }
+
+/** What `change` sets on the `jointoken` resource of a secret. */
+export const joinTokenFields = (options: {
+  readonly secret: string
+  readonly expiresAtEpochMs: number
+  readonly uses: number
+}): JsonObject => ({
+  token_hash: hashJoinSecret(options.secret).toString('base64url'),
+  uses_left: options.uses,
+  expires_at: new Date(options.expiresAtEpochMs).toISOString()
+})

@@ -25,7 +25,15 @@ import type { ResourceChange, ResourceWrite, Store, StoredResource } from '#cont
 import { diffOf } from './diff.ts'
 import { nameOf, operatorPart, SENSITIVE, serverPart, takenPart, valueAt } from './draft.ts'
 import type { Draft } from './draft.ts'
-import { mustBeAllowed, mustBeRemovable, mustBeThere, mustLeaveSuperuser, ownUserViolations, renameViolations } from './guard.ts'
+import {
+  driverViolations,
+  mustBeAllowed,
+  mustBeRemovable,
+  mustBeThere,
+  mustLeaveSuperuser,
+  ownUserViolations,
+  renameViolations
+} from './guard.ts'
 import { isEqualJson, isList, segment, unsafeParts } from './json.ts'
 import { Listening } from './listening.ts'
 import { ChangeRefused } from './order.ts'
@@ -345,7 +353,12 @@ class Work {
         this.warnings.push(...checked.unsupported)
         if (checked.unsupported.length > 0) this.#draft({ ...draft, body: withoutUnsupported(kind, draft.body) })
       } else this.#say(write, checked.unsupported)
-      this.#say(write, [...this.#secrets.check(draft), ...this.#userRules(draft), ...renameViolations(draft)])
+      this.#say(write, [
+        ...this.#secrets.check(draft),
+        ...this.#userRules(draft),
+        ...renameViolations(draft),
+        ...driverViolations(this.#order.actor, draft, draft.before)
+      ])
       this.#checkName(draft, tenant)
     }
     this.#refuseIfWrong()

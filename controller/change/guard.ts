@@ -52,6 +52,14 @@ export function ownUserViolations(actor: Actor, draft: Draft, before: StoredReso
     .map(name => ({ pointer: `/${name}`, message: 'may be changed by a superuser only' }))
 }
 
+/** Who may say what the controller starts, and where, may do more than look after engines. */
+export function driverViolations(actor: Actor, draft: Draft, before: StoredResource | undefined): Violation[] {
+  if (actor.isSuperuser || draft.kind !== 'cloud') return []
+  const [now, then] = [draft.body, before?.body ?? {}].map(body => withDefaults('cloud', body)['engine_driver'] ?? null)
+  const isSame = isEqualJson(now, then)
+  return isSame ? [] : [{ pointer: '/engine_driver', message: 'may be changed by a superuser only' }]
+}
+
 /** What must never go: the tenant and the one object that everything else rests on. */
 export function mustBeRemovable(resource: StoredResource): void {
   if (isDefaultObject(resource)) {

@@ -111,6 +111,7 @@ export function makeEnrol(options: EnrolOptions): (request: EnrolRequest) => Pro
         .slice(0, 200) || 'engine'
     const group = token.body['se_group_ref']
     const labels = token.body['labels']
+    const intent = token.body['engine_intent']
     for (let i = 1; i <= NAMES_TRIED; i++) {
       const name = i === 1 ? base : `${base}-${i}`
       if (store.findByName('serviceengine', token.tenant, name) !== undefined) continue
@@ -119,8 +120,9 @@ export function makeEnrol(options: EnrolOptions): (request: EnrolRequest) => Pro
         ...(group === undefined ? {} : { se_group_ref: group }),
         ...(labels === undefined ? {} : { labels })
       }
+      const serverFields = { hostname, controller_created: true, ...(intent === undefined ? {} : { engine_intent: intent }) }
       try {
-        const write = { op: 'create', kind: 'serviceengine', body, serverFields: { hostname, controller_created: true } } as const
+        const write = { op: 'create', kind: 'serviceengine', body, serverFields } as const
         const order = { actor: controllerActor, tenant: token.tenant, writes: [write], reason: `${name} joined` }
         return (await options.change.apply(order)).resources[0]!
       } catch (error) {

@@ -12,7 +12,7 @@ interface ById {
   readonly Params: { readonly uuid: string }
 }
 
-export function useAutoscale(app: FastifyInstance, { store, scale }: RestServices): void {
+export function useAutoscale(app: FastifyInstance, { store, scale, drivers }: RestServices): void {
   const doc = (summary: string, tag: string, body?: JsonObject) => ({
     summary,
     tag,
@@ -29,7 +29,22 @@ export function useAutoscale(app: FastifyInstance, { store, scale }: RestService
   app.get<ById>(
     '/api/serviceenginegroup/:uuid/autoscale',
     { config: { doc: doc('Engines that a group should have, and when its services were spread anew', 'serviceenginegroup') } },
-    async request => scale.ofGroup(findSeen(store, callerOf(request), 'serviceenginegroup', request.params.uuid).uuid)
+    async request => {
+      const { uuid } = findSeen(store, callerOf(request), 'serviceenginegroup', request.params.uuid)
+      return { ...scale.ofGroup(uuid), ...drivers.ofGroup(uuid) }
+    }
+  )
+  app.post<ById>(
+    '/api/serviceenginegroup/:uuid/retry',
+    { config: { doc: doc('Try at once what a driver would try again later', 'serviceenginegroup') } },
+    async request => {
+      const caller = callerOf(request)
+      const group = findSeen(store, caller, 'serviceenginegroup', request.params.uuid)
+      if (!caller.actor.may('write', 'serviceenginegroup', group.tenant))
+        throw new Problem(403, 'FORBIDDEN', `${caller.actor.name} may not change engine groups`)
+      drivers.retry(group.uuid)
+      return { ...scale.ofGroup(group.uuid), ...drivers.ofGroup(group.uuid) }
+    }
   )
   app.get<ById>(
     '/api/pool/:uuid/autoscale',

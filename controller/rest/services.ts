@@ -2,6 +2,7 @@ import type { Clock } from '#model/base/clock.ts'
 import type { Log } from '#model/base/log.ts'
 import type { Access } from '#controller/access/access.ts'
 import type { ChangeOrder, ChangeResult } from '#controller/change/order.ts'
+import type { DriversPort } from '#controller/driver/port.ts'
 import type { FleetPort } from '#controller/fleet/port.ts'
 import type { ReleasePort } from '#controller/release/port.ts'
 import type { ScalePort } from '#controller/scale/port.ts'
@@ -20,6 +21,7 @@ export interface RestServices {
   readonly releases: ReleasePort
   readonly backups: Backups
   readonly scale: ScalePort
+  readonly drivers: DriversPort
   readonly telemetry: Pick<TelemetryPort, 'live' | 'metrics' | 'healthScore' | 'prometheus'>
   readonly clock: Clock
   readonly log: Log

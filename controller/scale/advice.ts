@@ -13,8 +13,8 @@ export interface GroupLoad {
   readonly placesWanted: number
   /** Most engines that one service asks for. */
   readonly widest: number
-  /** Sum over its engines, 1 for each full one. */
-  readonly cpuSum: number
+  /** Sum over its engines, 1 for each full one; undefined where more of them would not take CPU off the others. */
+  readonly cpuSum: number | undefined
 }
 
 export interface EngineAdvice {
@@ -32,12 +32,13 @@ export interface EngineAdvice {
  */
 export function engineAdvice(group: AdvisedGroup, load: GroupLoad, nowMs: number, fewerSinceMs?: number): EngineAdvice {
   const byPlaces = Math.ceil(load.placesWanted / group.max_vs_per_se)
-  const byCpu = Math.ceil(load.cpuSum / (group.max_cpu_usage / 100) - 1e-9)
+  const byCpu = Math.ceil((load.cpuSum ?? 0) / (group.max_cpu_usage / 100) - 1e-9)
+  const cpuWords = load.cpuSum === undefined ? 'CPU is not asked (all its engines are on one host)' : `CPU asks for ${byCpu}`
   const needed = Math.max(byPlaces, byCpu, load.widest)
   const spare = load.placesWanted > 0 ? group.buffer_se : 0
   const wanted = Math.min(group.max_se, Math.max(group.min_se, needed + spare))
   const reasons = [
-    `${load.placesWanted} places of services at ${group.max_vs_per_se} an engine ask for ${byPlaces}, CPU asks for ${byCpu}, the widest service for ${load.widest}`,
+    `${load.placesWanted} places of services at ${group.max_vs_per_se} an engine ask for ${byPlaces}, ${cpuWords}, the widest service for ${load.widest}`,
     ...(spare > 0 ? [`${spare} more may fail (buffer_se)`] : []),
     ...(needed + spare > group.max_se ? [`no more than max_se ${group.max_se}`] : []),
     ...(needed + spare < group.min_se ? [`no fewer than min_se ${group.min_se}`] : [])
@@ -45,7 +46,7 @@ export function engineAdvice(group: AdvisedGroup, load: GroupLoad, nowMs: number
   if (wanted >= load.engines) return { engines: wanted, reasons, fewerSinceMs: undefined }
   const since = fewerSinceMs ?? nowMs
   const leftMs = group.se_deprovision_delay * 60_000 - (nowMs - since)
-  const isBusy = load.engines > 0 && load.cpuSum / load.engines > group.min_cpu_usage / 100
+  const isBusy = load.engines > 0 && (load.cpuSum ?? 0) / load.engines > group.min_cpu_usage / 100
   if (load.engines <= group.max_se && (leftMs > 0 || isBusy)) {
     const why = isBusy
       ? `engines are busier than min_cpu_usage ${group.min_cpu_usage} %`

@@ -1,5 +1,5 @@
 /** What the rest of the controller may ask of scaling by load. */
-import type { AutoscaleView, GroupAutoscaleView } from '#model/resource/autoscale.ts'
+import type { AutoscaleDecision, AutoscaleView, GroupAutoscaleView } from '#model/resource/autoscale.ts'
 
 export interface ScalePort {
   readonly ofService: (uuid: string) => AutoscaleView
@@ -7,6 +7,10 @@ export interface ScalePort {
   /** One server more, or one less, as the policy of the pool carries it out. Throws ScaleRefused; ChangeRefused of what it writes. */
   readonly scalePool: (uuid: string, way: 'out' | 'in', by: string, reason?: string) => Promise<AutoscaleView>
   readonly ofGroup: (uuid: string) => GroupAutoscaleView
+  /** Engines that a group should have; undefined before the first look. */
+  readonly enginesWanted: (group: string) => number | undefined
+  /** Writes down what somebody else decided, and tells it as its own. */
+  readonly note: (subject: ScaleSubject & { readonly name: string }, decision: Omit<AutoscaleDecision, 'at'>) => void
   /** Called when something was decided; returns the way to stop. */
   readonly onDecision: (listener: (subject: ScaleSubject) => void) => () => void
 }

@@ -41,6 +41,8 @@ export function openScale(options: ScaleOptions): ScalePort & { readonly stop: (
     ofPool: uuid => pools.ofPool(uuid),
     scalePool: (uuid, way, by, reason) => pools.scale(uuid, way, by, reason),
     ofGroup: uuid => services.ofGroup(uuid),
+    enginesWanted: uuid => services.enginesWanted(uuid),
+    note: journal.add,
     onDecision: journal.onDecision,
     stop: () => {
       for (const stop of stops) stop()

@@ -32,6 +32,10 @@ export interface GroupsPort {
   readonly sites: () => readonly { readonly uuid: string; readonly name: string; readonly group: string }[]
   /** Services that are placed by themselves, and how many engines each asks for. */
   readonly services: () => Iterable<{ readonly uuid: string; readonly group: string; readonly enginesWanted: number }>
+  /** Engines of a group that a driver makes, and that are not up yet. */
+  readonly comingTo?: (group: string) => number
+  /** All its engines are on one host, whose CPU is no less busy with one more. */
+  readonly isOnOneHost?: (group: string) => boolean
   /** Something is on its way from one engine to another. */
   readonly isMoving: () => boolean
 }
@@ -101,6 +105,10 @@ export class ServiceScaling {
       reasons: advice?.reasons ?? [],
       decisions: this.#options.journal.of(uuid)
     }
+  }
+
+  enginesWanted(group: string): number | undefined {
+    return this.#advice.get(group)?.engines
   }
 
   #lookAt(service: StoredResource, settings: ScaleSettings, group: FilledServiceEngineGroup): void {
@@ -222,8 +230,10 @@ export class ServiceScaling {
     for (const [uuid, group] of settings) {
       const here = sites.get(uuid) ?? []
       const { places = 0, widest = 0 } = asked.get(uuid) ?? {}
-      const cpuSum = here.reduce((sum, site) => sum + (telemetry.hostOfEngine(site.uuid)?.cpu_ratio ?? 0), 0)
-      const told = engineAdvice(group, { engines: here.length, placesWanted: places, widest, cpuSum }, now, this.#fewerSinceMs.get(uuid))
+      const cpu = here.reduce((sum, site) => sum + (telemetry.hostOfEngine(site.uuid)?.cpu_ratio ?? 0), 0)
+      const cpuSum = groups.isOnOneHost?.(uuid) === true ? undefined : cpu
+      const engines = here.length + (groups.comingTo?.(uuid) ?? 0)
+      const told = engineAdvice(group, { engines, placesWanted: places, widest, cpuSum }, now, this.#fewerSinceMs.get(uuid))
       if (told.fewerSinceMs === undefined) this.#fewerSinceMs.delete(uuid)
       else this.#fewerSinceMs.set(uuid, told.fewerSinceMs)
       advice.set(uuid, { ...told, have: here.length })

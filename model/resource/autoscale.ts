@@ -53,6 +53,41 @@ export interface AutoscaleView {
   readonly decisions: readonly AutoscaleDecision[]
 }
 
+/**
+ * Life of an engine that a driver makes; the row is stored before anything is done.
+ *
+ *   WANTED --made--> JOINING --joined--> JOINED --too many--> DRAINING --empty--> DESTROYING --gone--> (no row)
+ *      ^                |                   ^                    |
+ *      +----in vain-----+                   +--wanted after all--+
+ */
+export type EngineMakingState = 'WANTED' | 'JOINING' | 'JOINED' | 'DRAINING' | 'DESTROYING'
+
+/** One engine that a driver makes, keeps or takes away. */
+export interface EngineMaking {
+  readonly name: string
+  readonly state: EngineMakingState
+  readonly since: number
+  /** Failures in a row. */
+  readonly failures: number
+  /** Not tried before; null: nothing waits. */
+  readonly next_try: number | null
+  readonly last_failure: { readonly at: number; readonly reason: string } | null
+  /** Null until it joined. */
+  readonly engine_uuid: string | null
+  /** Where it runs; null where the driver has one place only. */
+  readonly host: string | null
+}
+
+export interface GroupDriverView {
+  /** Type of the driver of its cloud; null: none, and how many engines there should be is advice. */
+  readonly driver: string | null
+  /** Why the driver does nothing now. */
+  readonly problem: string | null
+  readonly making: readonly EngineMaking[]
+  /** What the driver runs for this controller though nothing is known of it: made after the backup that it was restored from. */
+  readonly strangers: readonly string[]
+}
+
 export interface GroupAutoscaleView {
   readonly engines: number
   readonly engines_wanted: number

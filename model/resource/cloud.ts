@@ -1,6 +1,37 @@
-import type { Filled, Written } from './field.ts'
+import type { Filled, FilledShape, Written } from './field.ts'
 import { defineKind } from './define.ts'
-import { inTenant, oneOf } from './common.ts'
+import { inTenant, integer, nested, oneOf, shape, text } from './common.ts'
+import type { Violation } from './violation.ts'
+
+const processDriver = shape('process', {
+  workers: integer('Data-plane workers of each engine.', { default: 1, min: 1, max: 64 })
+})
+
+/** Who makes the engines that the groups of a cloud want, and takes them away. Not a field of Avi. */
+export const engineDriver = shape('engine driver', {
+  type: oneOf(['PROCESS'], "PROCESS: processes on the controller's own host.", { required: true, first: true }),
+  controller_url: text('Where engines reach the controller; for PROCESS its own port on 127.0.0.1 when left out.', {
+    first: true,
+    maxLength: 1024
+  }),
+  max_engines: integer('Engines that it makes at most, over all groups of the cloud.', { default: 16, min: 1, max: 1000, first: true }),
+  join_timeout: integer('An engine that did not join, or was away, for so long is given up and made anew.', {
+    default: 300,
+    min: 10,
+    max: 86400,
+    unit: 's'
+  }),
+  process: nested(processDriver, 'Of type PROCESS.', {})
+})
+
+/** An https address with nothing but host and port: what engines are told. */
+function controllerUrlViolations(url: string | undefined): Violation[] {
+  if (url === undefined || url === '') return []
+  const parsed = URL.parse(url)
+  const isPlain =
+    parsed !== null && parsed.protocol === 'https:' && parsed.username === '' && parsed.pathname === '/' && parsed.search === ''
+  return isPlain ? [] : [{ pointer: '/engine_driver/controller_url', message: 'must look like https://controller:9443' }]
+}
 
 export const cloud = defineKind({
   kind: 'cloud',
@@ -28,7 +59,12 @@ export const cloud = defineKind({
         'CLOUD_GCP',
         'CLOUD_NSXT'
       ]
-    })
+    }),
+    engine_driver: nested(
+      engineDriver,
+      'Makes the engines that groups want by min_se, max_se, buffer_se and load, and takes them away; none are made when left out. Only a superuser may change it. Not a field of Avi.',
+      {}
+    )
   },
   unsupported: {
     autoscale_polling_interval: 60,
@@ -69,7 +105,9 @@ export const cloud = defineKind({
     vca_configuration: {},
     vcenter_configuration: {},
     vmc_deployment: false
-  }
+  },
+  check: ({ engine_driver: driver }) => controllerUrlViolations(driver?.controller_url)
 })
 export type Cloud = Written<typeof cloud.fields>
+export type EngineDriverSettings = FilledShape<typeof engineDriver>
 export type FilledCloud = Filled<typeof cloud.fields>

@@ -20,6 +20,7 @@ export const jointoken = defineKind({
     uses_left: integer('How many may still join.', { readOnly: true }),
     expires_at: text('When it ends (RFC 3339).', { readOnly: true }),
     revoked: flag('Taken back: nobody can join with it any more.', { default: false }),
+    engine_intent: text('Name of the engine that a driver makes, which joins with it.', { readOnly: true }),
     token_hash: text('SHA-256 of the token; the token itself is not kept.', { readOnly: true, secret: true })
   }
 })

@@ -19,6 +19,7 @@ export const serviceengine = defineKind({
     labels: textByName('Labels of the host, from its join token.', {}),
     cloud_ref: cloudRef,
     hostname: text('Name of the host when it joined.', { readOnly: true }),
+    engine_intent: text('Name under which a driver made it; left out for hosts that joined by hand.', { readOnly: true }),
     controller_created: flag('Made by the controller; set when an engine joins.', { readOnly: true })
   },
   unsupported: {

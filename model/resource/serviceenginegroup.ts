@@ -109,10 +109,10 @@ export const serviceenginegroup = defineKind({
       { maxItems: 4 }
     ),
     auto_rebalance_interval: integer('Time between two looks.', { default: 300, min: 10, max: 86400, unit: 's' }),
-    min_se: integer('Engines that are advised at least.', { default: 1, min: 0, max: 1000 }),
-    max_se: integer('Engines that are advised at most.', { default: 10, min: 0, max: 1000 }),
-    buffer_se: integer('Engines that are advised beyond what the services need: so many may fail.', { default: 1, min: 0, max: 1000 }),
-    se_deprovision_delay: integer('Fewer engines are advised only when fewer would do for so long.', {
+    min_se: integer('Engines at least: made by the driver of its cloud, advised where that has none.', { default: 1, min: 0, max: 1000 }),
+    max_se: integer('Engines at most.', { default: 10, min: 0, max: 1000 }),
+    buffer_se: integer('Engines beyond what the services need: so many may fail.', { default: 1, min: 0, max: 1000 }),
+    se_deprovision_delay: integer('Engines are taken away only when fewer would do for so long.', {
       default: 120,
       min: 0,
       max: 525600,

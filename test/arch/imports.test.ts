@@ -47,6 +47,16 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     'controller/webhook',
     'controller/fleet/port.ts'
   ],
+  'controller/driver': [
+    ...model,
+    'controller/store',
+    'controller/access',
+    'controller/pki',
+    'controller/change',
+    'controller/webhook',
+    'controller/fleet/port.ts',
+    'controller/scale/port.ts'
+  ],
   'controller/rest': [
     ...model,
     'controller/store',
@@ -60,6 +70,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     'controller/backup/envelope.ts',
     'controller/release/port.ts',
     'controller/scale/port.ts',
+    'controller/driver/port.ts',
     'controller/fleet/port.ts'
   ],
   controller: [...model, 'controller'],

@@ -13,6 +13,8 @@ import { ADMIN_TENANT } from '#controller/access/permission.ts'
 import { makeChange } from '#controller/change/apply.ts'
 import type { Change } from '#controller/change/apply.ts'
 import { makeSeal } from '#controller/pki/seal.ts'
+import { openDrivers } from '#controller/driver/drivers.ts'
+import { DriverFailed } from '#controller/driver/port.ts'
 import { openReleases } from '#controller/release/release.ts'
 import { openScale } from '#controller/scale/scale.ts'
 import { openRest } from '#controller/rest/server.ts'
@@ -116,6 +118,25 @@ export async function aRest(
     log: silentLog
   })
   t.teardown(scale.stop)
+  const drivers = openDrivers({
+    store,
+    change,
+    actor: controllerActor,
+    authority: standIn,
+    seal: makeSeal(Buffer.alloc(32, 1)),
+    randomBytes,
+    fleet,
+    sites: () => [],
+    wantedOf: scale.enginesWanted,
+    note: scale.note,
+    makeDriver: () => {
+      throw new DriverFailed('no driver works here')
+    },
+    ownUrl: () => 'https://127.0.0.1:9443',
+    clock,
+    log: silentLog
+  })
+  t.teardown(drivers.stop)
   const errors: string[] = []
   const rest = await openRest({
     store,
@@ -126,6 +147,7 @@ export async function aRest(
     releases,
     backups: { make: () => undefined },
     scale,
+    drivers,
     telemetry,
     clock,
     log: makeLog(line => errors.push(line), { level: 'error' }),

@@ -1,13 +1,13 @@
 /** The engines: how each is, what it carries, and whether it runs what is wanted. */
-import { Button } from '@mantine/core'
+import { Button, Menu } from '@mantine/core'
 import { Plus } from 'lucide-react'
 import { useMemo, useState } from 'react'
 import type { ReactNode } from 'react'
 import { Link, useSearchParams } from 'react-router'
 import type { HostFigures, ServiceEngineRuntime } from '#model/resource/runtime.ts'
-import { useFeed, useInventory, usePace, useWatch } from '../feed/feed.tsx'
+import { useFeed, useInventory, useObjects, usePace, useWatch } from '../feed/feed.tsx'
 import type { LiveFeed } from '../feed/live.ts'
-import type { Row } from '../feed/objects.ts'
+import type { AnyObject, Row } from '../feed/objects.ts'
 import { parseReference } from '../feed/reference.ts'
 import type { FieldsOf } from '../filter/filter.ts'
 import { stateWords } from '../part/band.ts'
@@ -135,6 +135,29 @@ const columnsOf = (isSeeded: boolean): readonly Column<Engine>[] => [
   }
 ]
 
+/** How many engines each group wants and has is a page of its own. */
+function Groups(): ReactNode {
+  const groups = useObjects<AnyObject>('serviceenginegroup')
+  return (
+    <Menu>
+      <Menu.Target>
+        <Button variant="default">Engine groups</Button>
+      </Menu.Target>
+      <Menu.Dropdown>
+        {(groups.data ?? []).map(({ uuid, name }) => (
+          <Menu.Item key={uuid} component={Link} to={`/fabric/group/${uuid}`}>
+            {name ?? uuid}
+          </Menu.Item>
+        ))}
+        <Menu.Divider />
+        <Menu.Item component={Link} to="/settings/objects/serviceenginegroup">
+          Settings of all groups
+        </Menu.Item>
+      </Menu.Dropdown>
+    </Menu>
+  )
+}
+
 function engineFields(live: LiveFeed): FieldsOf<Engine> {
   const at = (row: Engine): ServiceEngineRuntime => runtimeOf('serviceengine', live, row)
   return {
@@ -182,9 +205,7 @@ export function FabricPage(): ReactNode {
         title="Fabric"
         actions={
           <>
-            <Button component={Link} to="/settings/objects/serviceenginegroup" variant="default">
-              Engine groups
-            </Button>
+            <Groups />
             <Button variant="default" onClick={() => setIsRedistributing(true)}>
               Redistribute…
             </Button>

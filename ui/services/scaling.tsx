@@ -8,16 +8,17 @@ import { Panel } from '../part/page.tsx'
 
 const SHOWN = 10
 const REFETCH_MS = 5_000
-const titles: Readonly<Record<AutoscaleDecision['kind'], string>> = {
-  SCALE_OUT: 'Scaled out',
-  SCALE_IN: 'Scaled in',
-  HELD: 'Held',
-  REBALANCE: 'Spread anew',
-  ASKED: 'Asked for servers',
-  DRAINING: 'Draining',
-  REMOVED: 'Servers removed',
-  COMPLETED: 'Servers came',
-  FAILED: 'No servers came'
+type Noun = 'servers' | 'engines'
+const titles: Readonly<Record<AutoscaleDecision['kind'], (noun: Noun) => string>> = {
+  SCALE_OUT: () => 'Scaled out',
+  SCALE_IN: () => 'Scaled in',
+  HELD: () => 'Held',
+  REBALANCE: () => 'Spread anew',
+  ASKED: noun => (noun === 'servers' ? 'Asked for servers' : 'Asked for an engine'),
+  DRAINING: () => 'Draining',
+  REMOVED: noun => (noun === 'servers' ? 'Servers removed' : 'Removed'),
+  COMPLETED: noun => (noun === 'servers' ? 'Servers came' : 'Joined'),
+  FAILED: noun => (noun === 'servers' ? 'No servers came' : 'Failed')
 }
 
 type Kind = 'virtualservice' | 'pool'
@@ -74,23 +75,27 @@ export function Scaling({ kind, uuid }: { readonly kind: Kind; readonly uuid: st
           Learnt from {forecast.days} days; {forecast.is_usable ? 'its forecasts are used' : 'no better than the load of now, so not used'}
         </p>
       )}
-      {view.decisions.length === 0 ? (
-        <p className="muted">Nothing was decided yet.</p>
-      ) : (
-        <ul className="reasons" aria-label="Decisions">
-          {view.decisions
-            .slice(-SHOWN)
-            .toReversed()
-            .map(decision => (
-              <li key={`${decision.at} ${decision.kind}`}>{inWords(decision)}</li>
-            ))}
-        </ul>
-      )}
+      <Decisions decisions={view.decisions} noun={noun} />
     </Panel>
   )
 }
 
-function inWords({ kind, at, before, after, reasons }: AutoscaleDecision): string {
+/** The newest first, in words. */
+export function Decisions({ decisions, noun }: { readonly decisions: readonly AutoscaleDecision[]; readonly noun: Noun }): ReactNode {
+  if (decisions.length === 0) return <p className="muted">Nothing was decided yet.</p>
+  return (
+    <ul className="reasons" aria-label="Decisions">
+      {decisions
+        .slice(-SHOWN)
+        .toReversed()
+        .map((decision, at) => (
+          <li key={`${decision.at} ${decision.kind} ${at}`}>{inWords(decision, noun)}</li>
+        ))}
+    </ul>
+  )
+}
+
+function inWords({ kind, at, before, after, reasons }: AutoscaleDecision, noun: Noun): string {
   const change = before === after ? '' : ` ${before} → ${after}`
-  return `${new Date(at).toLocaleString()} ${titles[kind]}${change}: ${reasons.join('; ')}`
+  return `${new Date(at).toLocaleString()} ${titles[kind](noun)}${change}: ${reasons.join('; ')}`
 }

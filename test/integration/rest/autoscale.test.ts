@@ -49,3 +49,47 @@ t.test('scaling by load is read by who may read, and a pool is scaled by who may
   t.match(await eve.call('POST', out), { status: 403 })
   t.match(await eve.call('GET', `/api/virtualservice/${service}/autoscale`), { status: 404 })
 })
+
+t.test('only a superuser says who makes engines; who may read a group sees what is made', async t => {
+  const { admin, signIn, store } = await aRest(t)
+  const cloud = `/api/cloud/${store.findByName('cloud', 'admin', 'Default-Cloud')!.uuid}`
+  const group = `/api/serviceenginegroup/${store.list('serviceenginegroup')[0]!.uuid}`
+  const patch = (engine_driver: object) => ({ replace: { engine_driver } })
+  const wrong = await admin.call('PATCH', cloud, patch({ type: 'HUMANS', max_engines: 0, join_timeout: 1, rack: 7 }))
+  t.equal(wrong.status, 422)
+  t.same(
+    new Set(wrong.violations.map(({ pointer }) => pointer)),
+    new Set(['type', 'max_engines', 'join_timeout', 'rack'].map(name => `/engine_driver/${name}`))
+  )
+  for (const url of ['http://c:9443', 'https://c:9443/path', 'https://me@c:9443', 'c:9443'])
+    t.match(
+      await admin.call('PATCH', cloud, patch({ type: 'PROCESS', controller_url: url })),
+      { status: 422, violations: [{ pointer: '/engine_driver/controller_url' }] },
+      url
+    )
+  await admin.call('POST', '/api/role', {
+    name: 'infra',
+    privileges: ['PERMISSION_CLOUD', 'PERMISSION_SERVICEENGINEGROUP'].map(resource => ({ resource, type: 'WRITE_ACCESS' }))
+  })
+  const password = 'correct horse battery'
+  const access = [{ tenant_ref: '/api/tenant?name=admin', role_ref: '/api/role?name=infra' }]
+  t.match(await admin.call('POST', '/api/user', { name: 'eve', password, access }), { status: 201 })
+  const eve = await signIn('eve', password)
+  const refused = { status: 422, violations: [{ pointer: '/engine_driver', message: /superuser/ }] }
+  t.match(await eve.call('PATCH', cloud, patch({ type: 'PROCESS' })), refused)
+  t.match(await eve.call('POST', '/api/cloud', { name: 'mine', engine_driver: { type: 'PROCESS' } }), refused)
+  t.match(await eve.call('GET', `${group}/autoscale`), { status: 200, body: { driver: null, problem: null, making: [], strangers: [] } })
+
+  t.match(await admin.call('PATCH', cloud, patch({ type: 'PROCESS' })), { status: 200 })
+  t.match(await eve.call('PATCH', cloud, { replace: { description: 'ours' } }), { status: 200 }, 'the rest of a cloud may be changed')
+  const whole = (await eve.call('GET', cloud)).body
+  t.match(await eve.call('PUT', cloud, { ...whole, description: 'theirs' }), { status: 200 })
+  const { engine_driver: _, ...without } = (await eve.call('GET', cloud)).body
+  t.match(await eve.call('PUT', cloud, without), refused, 'to take it away is to change it')
+  t.match(await eve.call('POST', `${group}/retry`, {}), { status: 200, body: { making: [] } })
+  t.match(await eve.call('POST', '/api/serviceenginegroup/none/retry', {}), { status: 404 })
+  await admin.call('POST', '/api/role', { name: 'looks', privileges: [{ resource: 'PERMISSION_SERVICEENGINEGROUP', type: 'READ_ACCESS' }] })
+  const looks = [{ tenant_ref: '/api/tenant?name=admin', role_ref: '/api/role?name=looks' }]
+  await admin.call('POST', '/api/user', { name: 'tom', password, access: looks })
+  t.match(await (await signIn('tom', password)).call('POST', `${group}/retry`, {}), { status: 403 })
+})

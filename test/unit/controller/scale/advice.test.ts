@@ -14,6 +14,7 @@ t.test('engineAdvice is what the services need and the buffer', async t => {
   t.match(engineAdvice(group, load(), 0), { engines: 2, reasons: [/10 places .* ask for 1/, /1 more may fail/] })
   t.equal(engineAdvice(group, load({ placesWanted: 35 }), 0).engines, 5)
   t.equal(engineAdvice(group, load({ cpuSum: 2.5 }), 0).engines, 5, '2.5 of CPU at 80 % are 4')
+  t.match(engineAdvice(group, load({ cpuSum: undefined }), 0), { engines: 2, reasons: [/CPU is not asked/, /1 more/] })
   t.equal(engineAdvice(group, load({ widest: 4 }), 0).engines, 5, 'a service wants four different ones')
   t.equal(engineAdvice(group, load({ engines: 0, placesWanted: 0 }), 0).engines, 1, 'min_se')
   t.match(engineAdvice(group, load({ placesWanted: 500 }), 0), { engines: 10, reasons: [/./, /./, /max_se 10/] })
