@@ -2,7 +2,7 @@
 import type { FilledShape } from '#model/resource/field.ts'
 import type { Matched } from '#model/resource/match.ts'
 import { groupMatchOf, type locationAction, type redirectAction, type uriParam } from '#model/resource/redirect.ts'
-import type { LocationSpec, PairToken, RuleAction, TokenString } from '#model/snapshot/snapshot.ts'
+import type { LocationSpec, PairToken, RuleAction, StringMatch, TokenString } from '#model/snapshot/snapshot.ts'
 import { textMatch } from './match.ts'
 import { statusNumber } from './pool.ts'
 import type { Reader } from './resources.ts'
@@ -86,8 +86,12 @@ function pairsOf({ reader, match }: PieceRule): PairToken | { readonly literal: 
   if (part === undefined) return { literal: '' }
   const groups = (part.string_group_refs ?? []).map(ref => reader.need('stringgroup', ref).body)
   const { operator, isCaseSensitive } = textMatch(reader, part)
+  if (!isPositive(operator)) return { literal: '' }
   const pairs = groups.flatMap(({ kv = [] }) => kv.map(({ key, value = '' }) => [key, value] as const))
   const sign = groups[0]?.longest_match === true ? -1 : 1
   const sorted = operator === 'regex' ? pairs : pairs.toSorted(([a], [b]) => sign * (a.length - b.length))
   return { from: 'pair', of: part === match?.path ? 'path' : 'query', operator, isCaseSensitive, pairs: sorted }
 }
+
+const isPositive = (operator: StringMatch['operator']): operator is PairToken['operator'] =>
+  !operator.startsWith('not-') && operator !== 'exists'

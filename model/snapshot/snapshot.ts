@@ -474,7 +474,7 @@ export interface CaughtToken {
 export interface PairToken {
   readonly from: 'pair'
   readonly of: 'path' | 'query'
-  readonly operator: StringMatch['operator']
+  readonly operator: 'begins-with' | 'contains' | 'ends-with' | 'equals' | 'regex'
   readonly isCaseSensitive: boolean
   readonly pairs: readonly (readonly [key: string, value: string])[]
 }

@@ -26,6 +26,7 @@ import { Listener } from '../dataplane/listen/listener.ts'
 import type { Site } from '../dataplane/http/site.ts'
 import type { TicketKeys } from '../dataplane/listen/tickets.ts'
 import type { Terminator } from '../dataplane/listen/tls.ts'
+import { Automata } from '../dataplane/route/automata.ts'
 import { Pool, type PoolServices } from '../dataplane/upstream/pool.ts'
 import type { UpstreamServer } from '../dataplane/upstream/server.ts'
 import { Targets } from '../dataplane/upstream/targets.ts'
@@ -134,6 +135,7 @@ class RunningDataPlane implements DataPlane {
   readonly #tracer: Tracer
   readonly #ticketKeys: TicketKeys
   readonly #scriptSets: ScriptSets
+  readonly #automata = new Automata()
   #current: Generation = nothing
   /** Of what runs; null as long as nothing does. */
   #memory: WorkerMemory | null = null
@@ -363,7 +365,8 @@ class RunningDataPlane implements DataPlane {
         memoryNow: () => this.#memory ?? memory,
         storeOf: (id, maxBytes) => this.#storeOf(id, maxBytes),
         invalidated: this.#services.invalidated ?? (() => undefined),
-        scriptSets: this.#scriptSets
+        scriptSets: this.#scriptSets,
+        automata: this.#automata
       })
       return await inTurns(steps, letOthersRun)
     } catch (error) {

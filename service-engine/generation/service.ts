@@ -34,7 +34,8 @@ import { peekPreface } from '../dataplane/listen/preface.ts'
 import { makeTerminator, type Terminator } from '../dataplane/listen/tls.ts'
 import type { TicketKeys } from '../dataplane/listen/tickets.ts'
 import { compileText } from '../dataplane/route/text.ts'
-import { compileHosting, type Hosted } from '../dataplane/route/hosting.ts'
+import type { Automata } from '../dataplane/route/automata.ts'
+import { compileHosting } from '../dataplane/route/hosting.ts'
 import { compileSearch } from '../dataplane/route/pattern.ts'
 import { compileMatch, compileString } from '../dataplane/route/match.ts'
 import { normalizeTarget } from '../dataplane/route/path.ts'
@@ -59,8 +60,6 @@ export interface ServicePlan {
   readonly site: Site & FlowSite
   /** Undefined where it has none. */
   readonly scripts: Scripts | undefined
-  /** Null where it has no children. */
-  readonly hosted: ((request: RequestHead, downstream: Downstream) => Hosted) | null
   readonly denies: (clientIp: string, port: number) => string | undefined
   /** Null where connections have no limit. */
   readonly admits: ((clientIp: string) => 'take' | 'close' | 'reset') | null
@@ -102,6 +101,7 @@ export interface PlanServices {
   /** Other workers that keep answers of it hear that those of an address are out of date. */
   readonly invalidated: (virtualServiceId: string, url: string) => void
   readonly scriptSets: ScriptSets
+  readonly automata: Automata
 }
 
 /** `address|port`, with its protocol where that is not TCP: what a listener is known by. */
@@ -120,20 +120,21 @@ export function* planInSteps(
   memory: WorkerMemory,
   services: PlanServices
 ): Steps<ServicePlan> {
-  const { rates } = services
+  const { rates, automata } = services
   const { connectionLimit } = part
   const scripts = scriptsOf(part, services)
   const bandwidth = part.bandwidth === undefined ? undefined : compileBandwidth(part.bandwidth, rates, services.clock)
   const denied = yield* networkRulesInSteps(part.networkRules)
   const uses = new UseMeters(part.id, services.memoryNow)
   const own = { ...ownSteps(part, scripts, uses, services), denied, bandwidth: bandwidth && { bandwidth } }
-  const rules = yield* rulesInSteps(part, rates)
+  const rules = yield* rulesInSteps(part, automata, rates)
   const site: Site & FlowSite = {
     id: part.id,
     name: part.name,
     part,
     target: part.target,
     filters: part.application === 'http' ? filtersFor(part, rules, own) : [],
+    hosted: part.hosting === undefined ? null : compileHosting(part.hosting, automata),
     walk: makeWalk(part, denied, rules),
     meter: memory.virtualServiceMeter(part.id),
     uses,
@@ -147,7 +148,6 @@ export function* planInSteps(
     key,
     site,
     scripts,
-    hosted: part.hosting === undefined ? null : compileHosting(part.hosting),
     certificates,
     denies: denied,
     admits: connectionLimit === undefined ? null : compileConnectionLimit(connectionLimit, rates),
@@ -157,8 +157,8 @@ export function* planInSteps(
   }
 }
 
-function cacheOf(id: string, spec: CacheSpec, memory: WorkerMemory, { clock, storeOf, invalidated }: PlanServices): HttpCache {
-  const excludes = spec.excludedPaths === null ? undefined : compileString(spec.excludedPaths)
+function cacheOf(id: string, spec: CacheSpec, memory: WorkerMemory, { clock, storeOf, invalidated, automata }: PlanServices): HttpCache {
+  const excludes = spec.excludedPaths === null ? undefined : compileString(spec.excludedPaths, automata)
   const maxBytes = Math.floor(spec.maxBytes / memory.workers)
   return new HttpCache({
     spec,
@@ -185,9 +185,9 @@ function ownSteps(
   { requestLimit, fault, mirror, clientCertificate, contentRewrite }: VirtualServicePart,
   scripts: Scripts | undefined,
   uses: UseMeters,
-  { rates, random, after, poolOf }: PlanServices
+  { rates, random, after, poolOf, automata }: PlanServices
 ): OwnSteps {
-  const faultTests = fault === undefined || fault.match === null ? [] : compileMatch(fault.match, false)
+  const faultTests = fault === undefined || fault.match === null ? [] : compileMatch(fault.match, false, automata)
   return {
     clientCertificate:
       clientCertificate === undefined
@@ -196,7 +196,7 @@ function ownSteps(
             authId: clientCertificate.authId,
             headers: clientCertificate.headers.map(({ name, value }) => ({ name, text: compileText(value) }))
           },
-    requestLimit: requestLimit === undefined ? undefined : compileRateLimit(requestLimit, rates),
+    requestLimit: requestLimit === undefined ? undefined : compileRateLimit(requestLimit, rates, automata),
     fault:
       fault === undefined ? undefined : { spec: fault, matches: exchange => faultTests.every(({ test }) => test(exchange)), random, after },
     scripts,
@@ -469,7 +469,8 @@ export class RunningService {
   }
 
   #siteFor(request: RequestHead, downstream: Downstream): Site {
-    const { site, hosted } = this.#plan
+    const { site } = this.#plan
+    const { hosted } = site
     if (hosted === null) return site
     const found = hosted(request, downstream)
     if (found.is === 'parent') return site

@@ -3,8 +3,10 @@
  * stretch building them holds up a worker: `node rules.ts [--json]`.
  */
 import { parseArgs } from 'node:util'
+import { seededRandom } from '#model/base/random.ts'
 import { networkRulesInSteps } from '#engine/dataplane/exchange/network-rules.ts'
 import { inTurns, type Steps } from '#engine/dataplane/exchange/build-steps.ts'
+import { Automata } from '#engine/dataplane/route/automata.ts'
 import { rulesInSteps } from '#engine/dataplane/route/rules.ts'
 import { anExchange } from '#test/support/exchange.ts'
 import { aLargeRuleBook } from '#test/support/large-rules.ts'
@@ -39,26 +41,40 @@ async function build<T>(steps: Steps<T>): Promise<{ readonly built: T; readonly 
   return { built, tookMs: performance.now() - beganMs, longestMs }
 }
 
-const rules = await build(rulesInSteps({ requestRules, responseRules: [] }))
+const rules = await build(rulesInSteps({ requestRules, responseRules: [] }, new Automata()))
 const network = await build(networkRulesInSteps(networkRules))
 
+const random = seededRandom(1)
+/** A path that the patterns have much to do with, and another one each time. */
+const evilPath = (length: number): string => `/${Array.from({ length }, () => 'aaaaxB'[Math.floor(random() * 6)]).join('')}!`
+const evilHosts = Array.from({ length: 25 }, (_, i) => `evil${i * 400 + 399}.test`)
+const oneOf = (host: string, target: string) => ({ hosts: [host], targets: [target], rounds: ROUNDS })
+const manyOf = (length: number, rounds: number) => ({
+  hosts: evilHosts,
+  targets: Array.from({ length: rounds }, () => evilPath(length)),
+  rounds
+})
+
 const requests = [
-  { name: 'no rule matches', host: 'shop.test', target: '/products/17' },
-  { name: 'the last of the hosts', host: 'h9996.test', target: '/' },
-  { name: 'a path', host: 'shop.test', target: '/p9997' },
-  { name: 'an evil pattern, an evil path', host: 'evil1199.test', target: `/${'a'.repeat(60)}!` }
+  { name: 'no rule matches', ...oneOf('shop.test', '/products/17') },
+  { name: 'the last of the hosts', ...oneOf('h9996.test', '/') },
+  { name: 'a path', ...oneOf('shop.test', '/p9997') },
+  { name: 'an evil pattern, an evil path', ...oneOf('evil1199.test', `/${'a'.repeat(60)}!`) },
+  { name: '25 evil patterns, new paths of 60', ...manyOf(60, ROUNDS) },
+  { name: '25 evil patterns, new paths of 2,000', ...manyOf(2_000, ROUNDS / 20) }
 ]
-const figures = requests.map(({ name, host, target }) => {
-  const tookUs = new Float64Array(ROUNDS)
-  const exchange = anExchange({ target, headers: ['Host', host] }, { clientIp: '21.3.7.200' })
-  for (let i = 0; i < ROUNDS; i++) {
+const figures = requests.map(({ name, hosts, targets, rounds }) => {
+  const tookUs = new Float64Array(rounds)
+  for (let i = 0; i < rounds; i++) {
+    const headers = ['Host', hosts[i % hosts.length]!]
+    const exchange = anExchange({ target: targets[i % targets.length]!, headers }, { clientIp: '21.3.7.200' })
     const beganMs = performance.now()
     network.built(exchange.downstream.clientIp, 80)
     rules.built.decide(exchange)
     tookUs[i] = (performance.now() - beganMs) * US_PER_MS
   }
   tookUs.sort()
-  return { name, p50Us: tookUs[ROUNDS / 2]!, p99Us: tookUs[Math.floor(ROUNDS * 0.99)]! }
+  return { name, p50Us: tookUs[Math.floor(rounds / 2)]!, p99Us: tookUs[Math.floor(rounds * 0.99)]! }
 })
 
 const building = [

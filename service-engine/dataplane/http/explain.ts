@@ -7,7 +7,6 @@ import { makeExchange, type Exchange, type Verdict } from '../exchange/exchange.
 import type { Scripts } from '../filter/script/script.ts'
 import { headerOf } from '../exchange/headers.ts'
 import type { NetworkTest } from '../exchange/network-rules.ts'
-import { compileHosting } from '../route/hosting.ts'
 import type { CompiledRules } from '../route/rules.ts'
 import type { Pool } from '../upstream/pool.ts'
 import { clientKey } from '../upstream/sticky.ts'
@@ -32,13 +31,13 @@ export interface Running {
  *
  * Returns every rule that was tried, in order, and where the request would end; a server as the balancer would pick it now
  */
-export function explainRequest(question: RequestQuestion, { part, walk }: Site, running: Running): Explanation {
+export function explainRequest(question: RequestQuestion, { part, walk, hosted: choose }: Site, running: Running): Explanation {
   if (part.application !== 'http') return { ...nothing, reason: 'the virtual service relays connections: it has no rules for requests' }
   if (!part.isTrafficEnabled) return { ...nothing, reason: 'traffic is not enabled' }
   const exchange = exchangeOf(question, part)
   if (exchange instanceof Fault) return { ...nothing, status: exchange.status, reason: `not a request that is served: ${exchange.message}` }
   const { isTls } = exchange.downstream
-  const hosted = part.hosting === undefined ? undefined : compileHosting(part.hosting)(exchange.request, exchange.downstream)
+  const hosted = choose?.(exchange.request, exchange.downstream)
   if (hosted?.is === 'child') {
     const child = running.siteOf(hosted.id)
     if (child === undefined) return { ...nothing, verdict: 'answer', status: 503, reason: 'the child that it is for does not run' }

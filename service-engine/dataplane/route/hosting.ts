@@ -1,6 +1,7 @@
 /** Which child of a virtual service a request is for, by the names of its connection and of the request. */
 import type { HostingSpec } from '#model/snapshot/snapshot.ts'
 import { makeExchange, type Downstream, type Exchange, type RequestHead } from '../exchange/exchange.ts'
+import type { Automata } from './automata.ts'
 import { compileMatch, type Test } from './match.ts'
 
 /** A child's id; `parent`; `misdirected`: the connection's name is not one for that host (RFC 9110 §15.5.20). */
@@ -22,7 +23,7 @@ interface Rule {
  * Throws  SyntaxError or RangeError on a match that cannot be read
  * Cost    one look-up for each label of the name
  */
-export function compileHosting(spec: HostingSpec): (request: RequestHead, downstream: Downstream) => Hosted {
+export function compileHosting(spec: HostingSpec, automata: Automata): (request: RequestHead, downstream: Downstream) => Hosted {
   if (spec.by === 'sni') {
     const children = new Map(spec.names.map(({ name, childId }) => [name, { is: 'child', id: childId } as const]))
     return (request, { isTls, serverName }) => {
@@ -35,7 +36,7 @@ export function compileHosting(spec: HostingSpec): (request: RequestHead, downst
   const rules = new Map<string, Rule[]>()
   const inOrder = [...spec.names].toSorted((a, b) => Number(a.match === null) - Number(b.match === null))
   for (const { name, childId, match } of inOrder) {
-    const tests = match === null ? [] : compileMatch(match, false).map(part => part.test)
+    const tests = match === null ? [] : compileMatch(match, false, automata).map(part => part.test)
     const rule: Rule = { child: { is: 'child', id: childId }, tests }
     const known = rules.get(name)
     if (known === undefined) rules.set(name, [rule])

@@ -1,17 +1,22 @@
 /** URLs that clients are sent to, made from the request or from what a server answered. */
 import type { LocationSpec, RuleAction } from '#model/snapshot/snapshot.ts'
+import type { Steps } from '../exchange/build-steps.ts'
 import type { Exchange } from '../exchange/exchange.ts'
 import { headerOf, setHeader } from '../exchange/headers.ts'
-import { compilePieces } from './pieces.ts'
+import type { Automata } from './automata.ts'
+import { piecesInSteps } from './pieces.ts'
 
 /** Unsafe in a header or a target: made from a request, so it is escaped rather than trusted. */
 const unsafe = /[^\x21-\x7e]/g
 export const escaped = (text: string): string => text.replace(unsafe, found => encodeURIComponent(found.toWellFormed()))
 
 /** Where a redirect goes. */
-export function compileRedirect(action: Extract<RuleAction, { is: 'redirect' }>): (exchange: Exchange) => string {
-  const makeHost = action.host === null ? undefined : compilePieces(action.host, '.')
-  const makePath = action.path === null ? undefined : compilePieces(action.path, '/')
+export function* redirectInSteps(
+  action: Extract<RuleAction, { is: 'redirect' }>,
+  automata: Automata
+): Steps<(exchange: Exchange) => string> {
+  const makeHost = action.host === null ? undefined : yield* piecesInSteps(action.host, '.', automata)
+  const makePath = action.path === null ? undefined : yield* piecesInSteps(action.path, '/', automata)
   return ({ request, downstream }) => {
     const protocol = action.protocol ?? (downstream.isTls ? 'https' : 'http')
     const isSameProtocol = (protocol === 'https') === downstream.isTls
@@ -36,9 +41,9 @@ export const withSlash = (path: string): string => (path.startsWith('/') ? path 
 export const pathOf = (target: string): string => target.split('?', 1)[0]!
 
 /** Only a whole `http` or `https` URL is made anew: one that names no host stays on ours by itself. */
-export function compileMove(spec: LocationSpec): (exchange: Exchange, headers: string[]) => void {
-  const makeHost = spec.host === null ? undefined : compilePieces(spec.host, '.')
-  const makePath = spec.path === null ? undefined : compilePieces(spec.path, '/')
+export function* moveInSteps(spec: LocationSpec, automata: Automata): Steps<(exchange: Exchange, headers: string[]) => void> {
+  const makeHost = spec.host === null ? undefined : yield* piecesInSteps(spec.host, '.', automata)
+  const makePath = spec.path === null ? undefined : yield* piecesInSteps(spec.path, '/', automata)
   const port = spec.port === null || spec.port === (spec.protocol === 'https' ? 443 : 80) ? '' : `:${spec.port}`
   return ({ request }, headers) => {
     const given = headerOf(headers, 'location')

@@ -5,7 +5,8 @@ import { atOnce, type Steps } from '../exchange/build-steps.ts'
 import type { Exchange } from '../exchange/exchange.ts'
 import { headersOf } from '../exchange/headers.ts'
 import { withoutParameters } from './path.ts'
-import { compilePattern } from './pattern.ts'
+import { patternsInSteps } from './pattern.ts'
+import type { Automata } from './automata.ts'
 
 export type Test = (exchange: Exchange) => boolean
 /** A part of a match, with its name. */
@@ -23,11 +24,11 @@ type StringTest = (value: string | undefined) => boolean
  * Returns one test per part, named, cheapest first
  * Throws  RangeError on an address, SyntaxError on a pattern that cannot be read
  */
-export function compileMatch(match: Match, deniesAccess: boolean): NamedTest[] {
-  return atOnce(matchInSteps(match, deniesAccess))
+export function compileMatch(match: Match, deniesAccess: boolean, automata: Automata): NamedTest[] {
+  return atOnce(matchInSteps(match, deniesAccess, automata))
 }
 
-export function* matchInSteps(match: Match, deniesAccess: boolean): Steps<NamedTest[]> {
+export function* matchInSteps(match: Match, deniesAccess: boolean, automata: Automata): Steps<NamedTest[]> {
   const parts: NamedTest[] = []
   const { port, protocol, method, version, host, path, query, headers, cookie, clientAddress, sourceAddress, responseHeaders = [] } = match
   if (protocol) {
@@ -47,16 +48,16 @@ export function* matchInSteps(match: Match, deniesAccess: boolean): Steps<NamedT
     parts.push({ name: 'version', test: e => versions.has(e.request.version) !== version.isNegated })
   }
   if (host) {
-    const test = compileString({ ...host, isCaseSensitive: false })
+    const test = yield* stringInSteps({ ...host, isCaseSensitive: false }, automata)
     parts.push({ name: 'host', test: e => test(e.request.host === '' ? undefined : e.request.host) })
   }
   if (path) {
-    const test = compileString(path)
+    const test = yield* stringInSteps(path, automata)
     const either: Test = e => test(e.request.path) || (e.request.path.includes(';') && test(withoutParameters(e.request.path)))
     parts.push({ name: 'path', test: deniesAccess ? either : e => test(e.request.path) })
   }
   if (query) {
-    const test = compileString(query)
+    const test = yield* stringInSteps(query, automata)
     parts.push({ name: 'query', test: e => test(e.request.query === '' ? undefined : e.request.query) })
   }
   if (clientAddress) {
@@ -67,11 +68,15 @@ export function* matchInSteps(match: Match, deniesAccess: boolean): Steps<NamedT
     const has = yield* addressesInSteps(sourceAddress.ranges)
     parts.push({ name: 'source address', test: e => has(e.downstream.sourceIp ?? e.downstream.clientIp) !== sourceAddress.isNegated })
   }
-  for (const header of headers) parts.push({ name: `header ${header.name}`, test: compileHeader(header, headersIn(header.name)) })
-  if (cookie) parts.push({ name: `cookie ${cookie.name}`, test: compileHeader(cookie, e => cookiesOf(e.request.headers, cookie.name)) })
+  const add = function* (name: string, field: StringMatch, valuesOf: (exchange: Exchange) => readonly string[]): Steps<void> {
+    const test = yield* stringInSteps(field, automata)
+    parts.push({ name, test: anyOf(test, field.operator, valuesOf) })
+  }
+  for (const header of headers) yield* add(`header ${header.name}`, header, headersIn(header.name))
+  if (cookie) yield* add(`cookie ${cookie.name}`, cookie, e => cookiesOf(e.request.headers, cookie.name))
   for (const header of responseHeaders) {
     const name = header.name.toLowerCase()
-    parts.push({ name: `answer header ${header.name}`, test: compileHeader(header, e => headersOf(e.response?.headers ?? [], name)) })
+    yield* add(`answer header ${header.name}`, header, e => headersOf(e.response?.headers ?? [], name))
   }
   return parts
 }
@@ -89,9 +94,8 @@ function headersIn(name: string): (exchange: Exchange) => readonly string[] {
 }
 
 /** A field that came more than once matches when one of its values does; a negated operator, when none does. */
-function compileHeader(match: StringMatch, valuesOf: (exchange: Exchange) => readonly string[]): Test {
-  const test = compileString(match)
-  const isNegated = match.operator.startsWith('not-')
+function anyOf(test: StringTest, operator: StringMatch['operator'], valuesOf: (exchange: Exchange) => readonly string[]): Test {
+  const isNegated = operator.startsWith('not-')
   return exchange => {
     const values = valuesOf(exchange)
     if (values.length === 0) return test(undefined)
@@ -116,24 +120,35 @@ export function cookiesOf(headers: readonly string[], name: string): string[] {
  *
  * Shapes  value: undefined when the thing is not there at all; then only the negated operators (and `not-exists`) hold
  */
-export function compileString(match: StringMatch): StringTest {
+export function compileString(match: StringMatch, automata: Automata): StringTest {
+  return atOnce(stringInSteps(match, automata))
+}
+
+/** The same, pattern by pattern. */
+function* stringInSteps(match: StringMatch, automata: Automata): Steps<StringTest> {
   const { operator, isCaseSensitive } = match
   if (operator === 'exists') return value => value !== undefined
   if (operator === 'not-exists') return value => value === undefined
   const isNegated = operator.startsWith('not-')
-  const positive = positiveTest((isNegated ? operator.slice(4) : operator) as Positive, match.values, isCaseSensitive)
+  const bare = (isNegated ? operator.slice(4) : operator) as Positive
+  const positive = bare === 'regex' ? yield* anyInSteps(match, automata) : positiveTest(bare, match.values, isCaseSensitive)
   const fold = isCaseSensitive || operator.endsWith('regex') ? (value: string) => value : (value: string) => value.toLowerCase()
   return value => (value === undefined ? isNegated : positive(fold(value)) !== isNegated)
 }
 
 type Positive = 'begins-with' | 'contains' | 'ends-with' | 'equals' | 'regex'
 
-function positiveTest(operator: Positive, given: readonly string[], isCaseSensitive: boolean): (value: string) => boolean {
-  if (operator === 'regex') {
-    const patterns = given.map(pattern => compilePattern(pattern, isCaseSensitive))
-    if (patterns.length === 1) return patterns[0]!
-    return value => patterns.some(matches => matches(value))
-  }
+function* anyInSteps({ values, isCaseSensitive }: StringMatch, automata: Automata): Steps<(value: string) => boolean> {
+  const patterns = yield* patternsInSteps(values, isCaseSensitive, automata)
+  if (patterns.length === 1) return patterns[0]!
+  return value => patterns.some(matches => matches(value))
+}
+
+function positiveTest(
+  operator: Exclude<Positive, 'regex'>,
+  given: readonly string[],
+  isCaseSensitive: boolean
+): (value: string) => boolean {
   const values = isCaseSensitive ? given : given.map(value => value.toLowerCase())
   const only = values.length === 1 ? values[0] : undefined
   switch (operator) {

@@ -2,6 +2,8 @@
 import { setFlagsFromString } from 'node:v8'
 import { linearPattern } from '#model/base/pattern.ts'
 import { Fault } from '#engine/base/fault.ts'
+import type { Steps } from '../exchange/build-steps.ts'
+import type { Automata } from './automata.ts'
 
 /** Pattern characters times text characters; about 20 ms with the worst of patterns, far beyond what real ones need. */
 const MAX_WORK = 500_000
@@ -9,18 +11,33 @@ const MAX_WORK = 500_000
 const SEARCH_FLAGS = 'lg'
 
 /**
- * Compiles a pattern to a question.
+ * Compiles a pattern to a question. V8 reads and judges it; an automaton answers where there is one, V8 where there is not.
  *
  * Throws  SyntaxError on one that cannot run in linear time; the question throws a Fault when the text is too long for the
  *         pattern, because neither `matches` nor `does not` would be a safe answer
  */
-export function compilePattern(source: string, isCaseSensitive: boolean): (text: string) => boolean {
+export function compilePattern(source: string, isCaseSensitive: boolean, automata: Automata): (text: string) => boolean {
   const pattern = compileLinear(source, isCaseSensitive)
+  const isFound = automata.compile(pattern.source)
   const check = lengthCheck(source)
   return text => {
     check(text)
-    return pattern.test(text)
+    return isFound(text) ?? pattern.test(text)
   }
+}
+
+/** The same of many. */
+export function* patternsInSteps(
+  sources: readonly string[],
+  isCaseSensitive: boolean,
+  automata: Automata
+): Steps<((text: string) => boolean)[]> {
+  const questions: ((text: string) => boolean)[] = []
+  for (const source of sources) {
+    yield
+    questions.push(compilePattern(source, isCaseSensitive, automata))
+  }
+  return questions
 }
 
 /**

@@ -1,7 +1,8 @@
 /** Hosts and paths that rules make of pieces, compiled to closures once per generation. */
 import type { CaughtToken, PairToken, TokenString } from '#model/snapshot/snapshot.ts'
-import { compileString } from './match.ts'
-import { compileGroups } from './pattern.ts'
+import type { Steps } from '../exchange/build-steps.ts'
+import type { Automata } from './automata.ts'
+import { compileGroups, patternsInSteps } from './pattern.ts'
 
 /** To the end of the host or path, or to the last group. */
 const TO_THE_END = 65_535
@@ -29,8 +30,9 @@ export type MakeText = (from: Address, asked: Asked) => string
  *         host, whose pieces that clients can choose are joined by dots wherever they have what no host has
  * Throws  SyntaxError on a pattern that cannot be read
  */
-export function compilePieces(tokens: TokenString, separator: '.' | '/'): MakeText {
-  const pieces = tokens.map((token): string | MakeText => ('literal' in token ? token.literal : compilePiece(token, separator)))
+export function* piecesInSteps(tokens: TokenString, separator: '.' | '/', automata: Automata): Steps<MakeText> {
+  const pieces: (string | MakeText)[] = []
+  for (const token of tokens) pieces.push('literal' in token ? token.literal : yield* pieceInSteps(token, separator, automata))
   return (from, asked) => {
     let text = ''
     for (const piece of pieces) text += typeof piece === 'string' ? piece : piece(from, asked)
@@ -38,9 +40,11 @@ export function compilePieces(tokens: TokenString, separator: '.' | '/'): MakeTe
   }
 }
 
-function compilePiece(token: Exclude<TokenString[number], { readonly literal: string }>, separator: '.' | '/'): MakeText {
-  if (token.from === 'pair') return compilePairs(token)
-  const make = token.from === 'caught' ? compileCaught(token, separator) : segments(token.from, token.start, token.end)
+type Piece = Exclude<TokenString[number], { readonly literal: string }>
+
+function* pieceInSteps(token: Piece, separator: '.' | '/', automata: Automata): Steps<MakeText> {
+  if (token.from === 'pair') return yield* pairsInSteps(token, automata)
+  const make = token.from === 'caught' ? yield* caughtInSteps(token, separator, automata) : segments(token.from, token.start, token.end)
   if (separator === '/' || token.from === 'host') return make
   return (from, asked) => make(from, asked).replace(notInHost, '.')
 }
@@ -51,28 +55,36 @@ function segments(of: 'host' | 'path', start: number, end: number): MakeText {
   return from => from.path.slice(1).split('/').slice(start, after).join('/')
 }
 
-function compileCaught({ of, patterns, isCaseSensitive, start, end }: CaughtToken, separator: '.' | '/'): MakeText {
-  const all = patterns.map(pattern => compileGroups(pattern, isCaseSensitive))
+function* caughtInSteps(token: CaughtToken, separator: '.' | '/', automata: Automata): Steps<MakeText> {
+  const { of, patterns, isCaseSensitive, start, end } = token
+  const all = yield* patternsInSteps(patterns, isCaseSensitive, automata)
+  const groupsOf = patterns.map((): ((text: string) => readonly string[] | null) | undefined => undefined)
   const after = end >= TO_THE_END ? undefined : end + 1
   return (_from, asked) => {
-    for (const groupsIn of all) {
-      const groups = groupsIn(asked[of])
-      if (groups !== null) return groups.slice(start, after).join(separator)
-    }
-    return ''
+    const text = asked[of]
+    const first = all.findIndex(test => test(text))
+    if (first < 0) return ''
+    const groupsIn = (groupsOf[first] ??= compileGroups(patterns[first]!, isCaseSensitive))
+    return (groupsIn(text) ?? []).slice(start, after).join(separator)
   }
 }
 
-function compilePairs({ of, operator, isCaseSensitive, pairs }: PairToken): MakeText {
+function* pairsInSteps({ of, operator, isCaseSensitive, pairs }: PairToken, automata: Automata): Steps<MakeText> {
+  const keys = pairs.map(([key]) => (isCaseSensitive || operator === 'regex' ? key : key.toLowerCase()))
   const fold = (text: string): string => (isCaseSensitive ? text : text.toLowerCase())
-  const candidate = candidateOf[operator]
-  if (candidate === undefined) {
-    const tests = pairs.map(([key, value]) => ({ test: compileString({ operator, values: [key], isCaseSensitive }), value }))
-    return (_from, asked) => tests.find(({ test }) => test(asked[of]))?.value ?? ''
+  if (operator === 'regex') {
+    const tests = yield* patternsInSteps(keys, isCaseSensitive, automata)
+    return (_from, asked) => pairs[tests.findIndex(test => test(asked[of]))]?.[1] ?? ''
   }
+  if (operator === 'contains')
+    return (_from, asked) => {
+      const text = fold(asked[of])
+      return pairs[keys.findIndex(key => text.includes(key))]?.[1] ?? ''
+    }
+  const candidate = candidateOf[operator]
   // The first of two that are the same counts.
-  const valueByKey = new Map(pairs.toReversed().map(([key, value]) => [fold(key), value]))
-  const lengths = [...new Set(pairs.map(([key]) => fold(key).length))]
+  const valueByKey = new Map(pairs.map(([, value], i) => [keys[i]!, value] as const).toReversed())
+  const lengths = [...new Set(keys.map(key => key.length))]
   return (_from, asked) => {
     const text = fold(asked[of])
     for (const length of lengths) {
@@ -85,8 +97,9 @@ function compilePairs({ of, operator, isCaseSensitive, pairs }: PairToken): Make
 }
 
 /** The only text of that length that a key can be: one question for each length that there is, however many keys. */
-const candidateOf: { readonly [operator in PairToken['operator']]?: (text: string, length: number) => string | undefined } = {
-  equals: (text, length) => (text.length === length ? text : undefined),
-  'begins-with': (text, length) => (text.length < length ? undefined : text.slice(0, length)),
-  'ends-with': (text, length) => (text.length < length ? undefined : text.slice(text.length - length))
-}
+const candidateOf: { readonly [operator in 'begins-with' | 'ends-with' | 'equals']: (text: string, length: number) => string | undefined } =
+  {
+    equals: (text, length) => (text.length === length ? text : undefined),
+    'begins-with': (text, length) => (text.length < length ? undefined : text.slice(0, length)),
+    'ends-with': (text, length) => (text.length < length ? undefined : text.slice(text.length - length))
+  }

@@ -4,8 +4,10 @@ import type { RateLimitSpec } from '#model/snapshot/snapshot.ts'
 import type { Answer, Exchange, Verdict } from '../exchange/exchange.ts'
 import { headerOf } from '../exchange/headers.ts'
 import type { Rates } from '../exchange/rates.ts'
+import { atOnce, type Steps } from '../exchange/build-steps.ts'
+import type { Automata } from './automata.ts'
 import { claimOf } from './claim.ts'
-import { compileRedirect } from './location.ts'
+import { redirectInSteps } from './location.ts'
 import { cookiesOf } from './match.ts'
 
 const NS_PER_S = 1_000_000_000
@@ -40,7 +42,16 @@ function partOf(part: KeyPart, exchange: Exchange): string {
  *
  * Returns undefined when it may go on; `log only` limits let everything go on and say so in the access log
  */
-export function compileRateLimit(spec: RateLimitSpec, rates: Rates): (exchange: Exchange) => Verdict | undefined {
+export function compileRateLimit(spec: RateLimitSpec, rates: Rates, automata: Automata): (exchange: Exchange) => Verdict | undefined {
+  return atOnce(rateLimitInSteps(spec, rates, automata))
+}
+
+/** The same: where it sends clients may be made of many patterns. */
+export function* rateLimitInSteps(
+  spec: RateLimitSpec,
+  rates: Rates,
+  automata: Automata
+): Steps<(exchange: Exchange) => Verdict | undefined> {
   const take = rates.open(limitToCount(spec))
   const { key: parts, isLogOnly, action } = spec
   const keyOf = (exchange: Exchange): string => {
@@ -50,7 +61,7 @@ export function compileRateLimit(spec: RateLimitSpec, rates: Rates): (exchange: 
   }
   const quota = quotaToCount(spec)
   const use = quota === undefined ? undefined : rates.openQuota(quota)
-  const locationOf = action.is === 'redirect' ? compileRedirect(action) : undefined
+  const locationOf = action.is === 'redirect' ? yield* redirectInSteps(action, automata) : undefined
   return exchange => {
     const key = parts.length === 0 ? '' : keyOf(exchange)
     let waitNs = take(key)

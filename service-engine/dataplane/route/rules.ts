@@ -4,11 +4,12 @@ import { atOnce, type Steps } from '../exchange/build-steps.ts'
 import { PASS, type Exchange, type RuleBook, type Verdict } from '../exchange/exchange.ts'
 import { removeHeader, setHeader } from '../exchange/headers.ts'
 import type { Rates } from '../exchange/rates.ts'
-import { compileMove, compileRedirect, escaped, pathOf, withSlash } from './location.ts'
+import { Automata } from './automata.ts'
+import { escaped, moveInSteps, pathOf, redirectInSteps, withSlash } from './location.ts'
 import { matchInSteps, type NamedTest } from './match.ts'
 import { RuleIndex } from './rule-index.ts'
-import { compileRateLimit } from './rate-limit.ts'
-import { compilePieces } from './pieces.ts'
+import { rateLimitInSteps } from './rate-limit.ts'
+import { piecesInSteps } from './pieces.ts'
 import { compileText } from './text.ts'
 import { normalizeTarget } from './path.ts'
 
@@ -48,23 +49,27 @@ export interface CompiledRules extends RuleBook {
  * Cost    of a decision: the rules for the request's host or path, and those that no index tells apart
  */
 export function compileRules(part: Pick<VirtualServicePart, 'requestRules' | 'responseRules'>, rates?: Rates): CompiledRules {
-  return atOnce(rulesInSteps(part, rates))
+  return atOnce(rulesInSteps(part, new Automata(), rates))
 }
 
 /** The same, rule by rule. */
-export function* rulesInSteps(part: Pick<VirtualServicePart, 'requestRules' | 'responseRules'>, rates?: Rates): Steps<CompiledRules> {
+export function* rulesInSteps(
+  part: Pick<VirtualServicePart, 'requestRules' | 'responseRules'>,
+  automata: Automata,
+  rates?: Rates
+): Steps<CompiledRules> {
   const rules: CompiledRule[] = []
   const index = new RuleIndex<CompiledRule>()
   for (const rule of part.requestRules) {
     yield
-    const compiled = yield* named(rule.name, compileRequestRule(rule, rates))
+    const compiled = yield* named(rule.name, compileRequestRule(rule, automata, rates))
     rules.push(compiled)
     index.add(compiled, rule.match)
   }
   const amendments: ((exchange: Exchange) => void)[] = []
   for (const rule of part.responseRules) {
     yield
-    amendments.push(yield* named(rule.name, compileResponseRule(rule)))
+    amendments.push(yield* named(rule.name, compileResponseRule(rule, automata)))
   }
 
   return {
@@ -120,15 +125,15 @@ function enter(rule: CompiledRule, exchange: Exchange, isDry: boolean): Verdict 
   return verdict
 }
 
-function* compileRequestRule(rule: RequestRule, rates: Rates | undefined): Steps<CompiledRule> {
+function* compileRequestRule(rule: RequestRule, automata: Automata, rates: Rates | undefined): Steps<CompiledRule> {
   const change = compileHeaderActions(rule.headerActions)
-  const rewrite = rule.rewrite === null ? undefined : compileRewrite(rule.rewrite)
-  const act = rule.action === null ? undefined : compileAction(rule.action, rates)
+  const rewrite = rule.rewrite === null ? undefined : yield* rewriteInSteps(rule.rewrite, automata)
+  const act = rule.action === null ? undefined : yield* actionInSteps(rule.action, automata, rates)
   const isLimit = rule.action?.is === 'rate-limit'
   const deniesAccess = rule.action?.is === 'close' || rule.action?.is === 'respond'
   return {
     name: rule.name,
-    parts: rule.match === null ? [] : yield* matchInSteps(rule.match, deniesAccess),
+    parts: rule.match === null ? [] : yield* matchInSteps(rule.match, deniesAccess, automata),
     isLogged: rule.isLogged,
     action: rule.action?.is ?? 'continue',
     isSecurity: rule.phase === 'security',
@@ -141,13 +146,17 @@ function* compileRequestRule(rule: RequestRule, rates: Rates | undefined): Steps
   }
 }
 
-function compileAction(action: RuleAction, rates: Rates | undefined): (exchange: Exchange) => Verdict | undefined {
+function* actionInSteps(
+  action: RuleAction,
+  automata: Automata,
+  rates: Rates | undefined
+): Steps<(exchange: Exchange) => Verdict | undefined> {
   switch (action.is) {
     case 'allow':
       return () => PASS
     case 'rate-limit':
       if (rates === undefined) throw new RangeError('there is nowhere to count its requests')
-      return compileRateLimit(action.limit, rates)
+      return yield* rateLimitInSteps(action.limit, rates, automata)
     case 'close':
       return () => ({ is: 'close', reason: 'a rule closes the connection' })
     case 'switch':
@@ -163,7 +172,7 @@ function compileAction(action: RuleAction, rates: Rates | undefined): (exchange:
       return () => answer
     }
     case 'redirect': {
-      const locationOf = compileRedirect(action)
+      const locationOf = yield* redirectInSteps(action, automata)
       return exchange => ({
         is: 'answer',
         status: action.status,
@@ -175,9 +184,9 @@ function compileAction(action: RuleAction, rates: Rates | undefined): (exchange:
   }
 }
 
-function compileRewrite(spec: RewriteSpec): (exchange: Exchange) => Verdict | undefined {
-  const makeHost = spec.host === null ? undefined : compilePieces(spec.host, '.')
-  const makePath = spec.path === null ? undefined : compilePieces(spec.path, '/')
+function* rewriteInSteps(spec: RewriteSpec, automata: Automata): Steps<(exchange: Exchange) => Verdict | undefined> {
+  const makeHost = spec.host === null ? undefined : yield* piecesInSteps(spec.host, '.', automata)
+  const makePath = spec.path === null ? undefined : yield* piecesInSteps(spec.path, '/', automata)
   return exchange => {
     const { request } = exchange
     // Of pieces that were not found no host can be made.
@@ -225,10 +234,10 @@ function compileHeaderActions(actions: readonly HeaderAction[]): HeaderChange | 
   }
 }
 
-function* compileResponseRule(rule: ResponseRule): Steps<(exchange: Exchange) => void> {
-  const parts = rule.match === null ? [] : yield* matchInSteps(rule.match, false)
+function* compileResponseRule(rule: ResponseRule, automata: Automata): Steps<(exchange: Exchange) => void> {
+  const parts = rule.match === null ? [] : yield* matchInSteps(rule.match, false, automata)
   const change = compileHeaderActions(rule.headerActions)
-  const move = rule.location === undefined ? undefined : compileMove(rule.location)
+  const move = rule.location === undefined ? undefined : yield* moveInSteps(rule.location, automata)
   return exchange => {
     const { response } = exchange
     if (response === null) return

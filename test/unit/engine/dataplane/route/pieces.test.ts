@@ -1,13 +1,15 @@
 import t from 'tap'
 import type { CaughtToken, PairToken, TokenString } from '#model/snapshot/snapshot.ts'
-import { compilePieces } from '#engine/dataplane/route/pieces.ts'
+import { atOnce } from '#engine/dataplane/exchange/build-steps.ts'
+import { Automata } from '#engine/dataplane/route/automata.ts'
+import { piecesInSteps } from '#engine/dataplane/route/pieces.ts'
 import { anExchange } from '#test/support/exchange.ts'
 
 const END = 65_535
 
 const made = (tokens: TokenString, separator: '.' | '/', target: string, host = 'a.b.c'): string => {
   const { request } = anExchange({ headers: ['Host', host], target })
-  return compilePieces(tokens, separator)(request, request)
+  return atOnce(piecesInSteps(tokens, separator, new Automata()))(request, request)
 }
 const caught = (patterns: readonly string[], start: number, end: number, given: Partial<CaughtToken> = {}): CaughtToken => ({
   from: 'caught',
@@ -27,13 +29,13 @@ const pairs = (operator: PairToken['operator'], list: PairToken['pairs'], given:
   ...given
 })
 
-t.test('compilePieces takes parts of host and path, both ends included', async t => {
+t.test('piecesInSteps takes parts of host and path, both ends included', async t => {
   t.equal(made([{ from: 'path', start: 0, end: 0 }, { literal: '-' }, { from: 'path', start: 1, end: END }], '/', '/1/2/3'), '1-2/3')
   t.equal(made([{ from: 'host', start: 1, end: 2 }], '.', '/'), 'b.c')
   t.equal(made([{ from: 'host', start: 7, end: 9 }], '.', '/'), '')
 })
 
-t.test('compilePieces takes what groups of the first pattern that matches caught, as the client wrote it', async t => {
+t.test('piecesInSteps takes what groups of the first pattern that matches caught, as the client wrote it', async t => {
   const items = ['^/items/(\\d+)/([a-z]+)(/x)?', '^/(.*)$']
   t.equal(made([caught(items, 1, END)], '/', '/items/7/Blue'), '7/Blue/')
   t.equal(made([caught(items, 2, 2)], '/', '/ITEMS/7/Blue'), 'Blue')
@@ -45,7 +47,7 @@ t.test('compilePieces takes what groups of the first pattern that matches caught
   t.equal(made([caught(['(^|&)to=([^&]*)'], 2, 2, { of: 'query' })], '/', '/?a=1&to=There'), 'There')
 })
 
-t.test('compilePieces takes the value of the first pair whose key matches', async t => {
+t.test('piecesInSteps takes the value of the first pair whose key matches', async t => {
   const list = [
     ['/a', 'short'],
     ['/A/b', 'long'],
@@ -75,7 +77,7 @@ t.test('compilePieces takes the value of the first pair whose key matches', asyn
   t.equal(made([pairs('equals', [['to=1', 'one']], { of: 'query' })], '/', '/?to=1'), 'one')
 })
 
-t.test('compilePieces lets no client end the name of a host, and makes none with empty parts', async t => {
+t.test('piecesInSteps lets no client end the name of a host, and makes none with empty parts', async t => {
   const tail = [{ literal: '.' }, { literal: 'shop.test' }]
   const tenant = caught(['^/(.*)$'], 1, 1)
   for (const [target, host] of [

@@ -1,6 +1,7 @@
 import t from 'tap'
 import type { RateLimitSpec } from '#model/snapshot/snapshot.ts'
 import type { Rates } from '#engine/dataplane/exchange/rates.ts'
+import { Automata } from '#engine/dataplane/route/automata.ts'
 import { compileConnectionLimit, compileRateLimit } from '#engine/dataplane/route/rate-limit.ts'
 import { compileRules } from '#engine/dataplane/route/rules.ts'
 import { anExchange } from '#test/support/exchange.ts'
@@ -33,7 +34,7 @@ function spent(): { readonly asked: unknown[][]; readonly open: Rates['open']; r
 t.test('compileRateLimit says when to come back', async t => {
   const rates = spent()
   const exchange = anExchange()
-  const verdict = compileRateLimit(aLimit(), rates)(exchange)
+  const verdict = compileRateLimit(aLimit(), rates, new Automata())(exchange)
   t.same(rates.asked, [['limit-1', '', 2_000_000_000, 5]])
   t.match(verdict, { is: 'answer', status: 429 })
   const headers = verdict?.is === 'answer' ? verdict.headers : []
@@ -59,7 +60,8 @@ t.test('compileRateLimit counts apart what its key says', async t => {
   ] as const
   compileRateLimit(
     aLimit({ key }),
-    rates
+    rates,
+    new Automata()
   )(anExchange({ target: '/a?b', headers: ['Host', 'Shop.test', 'X-Key', 'k'.repeat(5_000), 'Cookie', 'x=1; id=7'] }))
   t.equal(rates.asked[0]?.[1], `192.0.2.1\n/a\n${'k'.repeat(1_024)}\n7\nshop.test\nGET\n\n`)
 })
@@ -68,10 +70,10 @@ t.test('compileRateLimit only reports where it is told to, and closes or redirec
   const rates = spent()
   for (const limit of [aLimit({ isLogOnly: true }), aLimit({ action: { is: 'report' } })]) {
     const exchange = anExchange()
-    t.equal(compileRateLimit(limit, rates)(exchange), undefined)
+    t.equal(compileRateLimit(limit, rates, new Automata())(exchange), undefined)
     t.match(exchange, { isLogged: true, rule: 'guard/limit (over its limit)' })
   }
-  t.match(compileRateLimit(aLimit({ action: { is: 'reset' } }), rates)(anExchange()), { is: 'close' })
+  t.match(compileRateLimit(aLimit({ action: { is: 'reset' } }), rates, new Automata())(anExchange()), { is: 'close' })
   const action = {
     is: 'redirect',
     status: 302,
@@ -81,7 +83,10 @@ t.test('compileRateLimit only reports where it is told to, and closes or redirec
     path: null,
     keepsQuery: false
   } as const
-  t.match(compileRateLimit(aLimit({ action }), rates)(anExchange()), { status: 302, headers: ['location', 'https://wait.test/'] })
+  t.match(compileRateLimit(aLimit({ action }), rates, new Automata())(anExchange()), {
+    status: 302,
+    headers: ['location', 'https://wait.test/']
+  })
 })
 
 t.test('a rule with a limit goes on within it', async t => {

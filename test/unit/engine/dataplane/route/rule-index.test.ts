@@ -1,5 +1,6 @@
 import t from 'tap'
 import type { Match, StringMatch } from '#model/snapshot/snapshot.ts'
+import { Automata } from '#engine/dataplane/route/automata.ts'
 import { RuleIndex } from '#engine/dataplane/route/rule-index.ts'
 import { compileRules, rulesInSteps } from '#engine/dataplane/route/rules.ts'
 import { anExchange } from '#test/support/exchange.ts'
@@ -92,8 +93,18 @@ t.test('of ten thousand rules only those for the host and the path are asked', a
 
 t.test('rulesInSteps may be interrupted between two rules', async t => {
   const requestRules = Array.from({ length: 500 }, (_, i) => aRule({ name: `rule ${i}`, match: { path: text('regex', [`^/r${i}`]) } }))
-  const steps = rulesInSteps({ requestRules, responseRules: [] })
+  const steps = rulesInSteps({ requestRules, responseRules: [] }, new Automata())
   let count = 0
   while (steps.next().done !== true) count++
   t.ok(count >= 500)
+})
+
+t.test('rulesInSteps may be interrupted between two patterns of one rule', async t => {
+  const patterns = Array.from({ length: 500 }, (_, i) => `^/r${i}/(.*)`)
+  const path = [{ from: 'caught', of: 'path', patterns, isCaseSensitive: false, start: 1, end: 1 }] as const
+  const rule = aRule({ match: { path: text('regex', patterns) }, rewrite: { host: null, path, query: null } })
+  const steps = rulesInSteps({ requestRules: [rule], responseRules: [] }, new Automata())
+  let count = 0
+  while (steps.next().done !== true) count++
+  t.ok(count >= 1_000)
 })

@@ -1,7 +1,8 @@
 import t from 'tap'
 import type { Match, StringMatch } from '#model/snapshot/snapshot.ts'
 import type { Downstream } from '#engine/dataplane/exchange/exchange.ts'
-import { compileMatch, compileString } from '#engine/dataplane/route/match.ts'
+import { Automata } from '#engine/dataplane/route/automata.ts'
+import { compileMatch, compileString as compile } from '#engine/dataplane/route/match.ts'
 import { compileRules } from '#engine/dataplane/route/rules.ts'
 import { compileText } from '#engine/dataplane/route/text.ts'
 import type { RawHead } from '#engine/dataplane/http/head.ts'
@@ -14,9 +15,11 @@ const string = (operator: StringMatch['operator'], values: readonly string[] = [
   isCaseSensitive
 })
 
+const compileString = (match: StringMatch) => compile(match, new Automata())
+
 function matches(match: Partial<Match>, given: Partial<RawHead> = {}, downstream: Partial<Downstream> = {}, deniesAccess = false): boolean {
   const exchange = anExchange(given, downstream)
-  return compileMatch({ ...noMatch, ...match }, deniesAccess).every(part => part.test(exchange))
+  return compileMatch({ ...noMatch, ...match }, deniesAccess, new Automata()).every(part => part.test(exchange))
 }
 
 t.test('compileString knows every operator and its negation', async t => {
