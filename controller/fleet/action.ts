@@ -92,6 +92,8 @@ export function makeActions({ store, planner, nameOf, planNow }: ActionOptions):
       if (before.length < 2) throw new ActionRefused('it is on one engine: scale it out, or migrate it')
       if (store.get('serviceenginegroup', placer.service(uuid)?.group ?? '')?.body['address_mode'] === 'BGP')
         throw new ActionRefused('its engines announce its addresses side by side: none is the primary')
+      if (store.get('serviceenginegroup', placer.service(uuid)?.group ?? '')?.body['auto_redistribute_active_standby_load'] === true)
+        throw new ActionRefused('its group redistributes by itself (auto_redistribute_active_standby_load): it would go back at once')
       placer.switchOver(uuid)
       return done(uuid, before)
     },

@@ -108,11 +108,21 @@ export class Placer {
     this.#readAgain(uuid)
   }
 
-  /** The second engine of a service becomes its primary. */
+  /** The second engine of a service becomes its primary, and that of all that have to go with it. */
   switchOver(uuid: string): void {
-    const [first, second, ...others] = this.#current.get(uuid) ?? []
-    if (first === undefined || second === undefined) return
-    this.#reorder(uuid, [second, first, ...others])
+    const second = this.#current.get(uuid)?.[1]
+    if (second !== undefined) for (const one of this.#goingWith(uuid)) this.promote(one, second)
+  }
+
+  /** Services that have one primary: of an active/standby group that distributes nothing all, else those on the same addresses. */
+  #goingWith(uuid: string): readonly string[] {
+    const { store } = this.#options
+    const group = this.#services.get(uuid)?.group ?? ''
+    const pair = groupsToPlace(this.#placeable()).find(one => one.uuid === group)?.pair
+    if (pair?.distributes === false) return [...this.#services.values()].flatMap(service => (service.group === group ? [service.uuid] : []))
+    const vsvip = store.get('virtualservice', uuid)?.body['vsvip_ref']
+    const sharing = typeof vsvip === 'string' ? store.referrersOf(vsvip).map(({ fromUuid }) => fromUuid) : []
+    return [uuid, ...sharing.filter(one => one !== uuid && this.#services.has(one))]
   }
 
   /** An engine of a service owns its address: it is the primary. Answers whether that is news. */

@@ -7,6 +7,8 @@ import type { Engine, Wanted } from './roster.ts'
 export interface ServicePlan {
   readonly engineUuids: readonly string[]
   readonly enginesWanted: number
+  /** Of an active/standby group: all but the first of its engines stand by. Left out: they all carry it. */
+  readonly hasStandby?: boolean
   /** Why it is not placed, or on fewer engines than wanted; in words. */
   readonly reasons: readonly string[]
 }

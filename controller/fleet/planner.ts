@@ -175,13 +175,15 @@ export function makePlanner({
     version += 1
     const { assignments, unplaced } = placer.placement
     plans.clear()
-    for (const { uuid, enginesWanted } of placer.services) {
+    for (const { uuid, enginesWanted, side } of placer.services) {
+      const hasStandby = side !== undefined
       const problem = problems.get(uuid)
       const on = assignments.get(uuid) ?? []
       const missing = (unplaced.get(uuid) ?? []).map(reason => (on.length === 0 ? `waiting for an engine: ${reason}` : reason))
       plans.set(uuid, {
         engineUuids: problem === undefined ? on : [],
         enginesWanted,
+        hasStandby,
         reasons: problem === undefined ? missing : [`it cannot be built: ${problem}`]
       })
       for (const child of childrenOf.get(uuid) ?? []) {
@@ -190,6 +192,7 @@ export function makePlanner({
         plans.set(child, {
           engineUuids: problem === undefined && own === undefined ? on : [],
           enginesWanted,
+          hasStandby,
           reasons: own === undefined ? why : [`it cannot be built: ${own}`]
         })
       }

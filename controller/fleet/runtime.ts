@@ -333,7 +333,7 @@ export function makeRuntime(options: RuntimeOptions): Runtime {
   // The views.
 
   function placesOf(uuid: string): PlacedOn[] {
-    const on = planner.service(uuid)?.engineUuids ?? []
+    const { engineUuids: on = [], hasStandby = false } = planner.service(uuid) ?? {}
     const vsvip = store.get('virtualservice', uuid)?.body['vsvip_ref']
     const owner = typeof vsvip === 'string' ? planner.owners.ownerOf(vsvip) : undefined
     const group = store.get('serviceenginegroup', planner.placer.service(uuid)?.group ?? '')
@@ -348,6 +348,7 @@ export function makeRuntime(options: RuntimeOptions): Runtime {
         engine_name: nameOf(engine),
         state: engine.state,
         primary: i === 0 && !isAnnounced,
+        standby: hasStandby && i > 0 && i < on.length,
         owns_addresses: engineUuid === owner,
         announces_addresses: isAnnounced && reason === '',
         announce_reason: reason,

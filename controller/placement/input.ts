@@ -1,7 +1,7 @@
 /** What placement needs, from resources. */
 import { filled } from '#model/resource/catalogue.ts'
 import type { PlacementWish } from '#model/resource/placement.ts'
-import type { FilledServiceEngineGroup } from '#model/resource/serviceenginegroup.ts'
+import { PAIR, type FilledServiceEngineGroup } from '#model/resource/serviceenginegroup.ts'
 import { listenersOf } from '#model/resource/conflict.ts'
 import type { JsonObject, KindName } from '#model/resource/kind.ts'
 import type { EngineToPlace, GroupToPlace, ServiceToPlace, Willingness } from './place.ts'
@@ -23,9 +23,18 @@ export interface PlaceableResources {
 
 export function groupsToPlace(resources: PlaceableResources): GroupToPlace[] {
   return resources.list('serviceenginegroup').map(({ uuid, name, body }) => {
-    const { max_vs_per_se: maxServicesPerEngine, algo, address_mode: mode } = filled('serviceenginegroup', body)
+    const settings = filled('serviceenginegroup', body)
+    const { max_vs_per_se: maxServicesPerEngine, algo, address_mode: mode } = settings
     const order = algo === 'PLACEMENT_ALGO_PACKED' ? 'packed' : 'distributed'
-    return { uuid, name, maxServicesPerEngine, order, ...(mode === 'L2' || mode === 'BGP' ? { movesAddresses: true } : {}) }
+    const pair = { distributes: settings.distribute_load_active_standby, returns: settings.auto_redistribute_active_standby_load }
+    return {
+      uuid,
+      name,
+      maxServicesPerEngine,
+      order,
+      ...(mode === 'L2' || mode === 'BGP' ? { movesAddresses: true } : {}),
+      ...(isPair(settings) ? { pair } : {})
+    }
   })
 }
 
@@ -60,6 +69,7 @@ export function serviceReader(
       listeners: listenersOf(body, lookup),
       enginesWanted: Math.min(least + more, most),
       rank: createdRevision,
+      ...(settings !== undefined && isPair(settings) ? { side: body['active_standby_se_tag'] === 'ACTIVE_STANDBY_SE_2' ? 1 : 0 } : {}),
       ...(apart === undefined ? {} : { apart: { by: apart, isStrict: own.anti_affinity !== undefined } }),
       ...(own.se_selector === undefined ? {} : { selector: own.se_selector }),
       ...(prefer === undefined ? {} : { prefer }),
@@ -68,11 +78,16 @@ export function serviceReader(
   }
 }
 
+/** Active/standby: the same two engines carry every service. */
+const isPair = ({ ha_mode: mode }: Pick<FilledServiceEngineGroup, 'ha_mode'>): boolean => mode === 'HA_MODE_LEGACY_ACTIVE_STANDBY'
+
 /** Engines that a service runs on at least and at most. */
 export function scaleOf(
   group: Pick<FilledServiceEngineGroup, 'min_scaleout_per_vs' | 'max_scaleout_per_vs' | 'ha_mode'> | undefined,
   own: PlacementWish
 ): { readonly least: number; readonly most: number } {
+  if (group !== undefined && isPair(group))
+    return { least: own.min_scale ?? PAIR, most: Math.max(own.min_scale ?? 0, own.max_scale ?? PAIR) }
   const pair = group?.ha_mode === 'HA_MODE_SHARED_PAIR' ? 2 : 1
   const least = own.min_scale ?? Math.max(pair, group?.min_scaleout_per_vs ?? 1)
   return { least, most: Math.max(least, own.max_scale ?? group?.max_scaleout_per_vs ?? 1) }
@@ -89,7 +104,7 @@ export function enginesToPlace(
   resources: PlaceableResources,
   live: (uuid: string) => Pick<EngineToPlace, 'isUp' | 'addresses' | 'refuses' | 'loadRatio' | 'network'>
 ): EngineToPlace[] {
-  return resources.list('serviceengine').map(({ uuid, name, body }) => {
+  return resources.list('serviceengine').map(({ uuid, name, body, createdRevision }) => {
     const engine = filled('serviceengine', body)
     const labels = engine.labels ?? {}
     const host = labels['host'] ?? engine.hostname
@@ -99,6 +114,7 @@ export function enginesToPlace(
       name,
       group: engine.se_group_ref ?? resources.defaultGroup,
       takes: takes[engine.enable_state],
+      rank: createdRevision,
       labels,
       ...(host === undefined ? {} : { host }),
       ...(zone === undefined ? {} : { zone }),

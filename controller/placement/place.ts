@@ -1,6 +1,8 @@
 /** The door: virtual services and engines in, an assignment and the reasons for what is missing out. */
 import { canonicalAddress, parseAddress } from '#model/resource/address.ts'
 import type { Listener } from '#model/resource/conflict.ts'
+import { PAIR } from '#model/resource/serviceenginegroup.ts'
+import { engineFor, pairOf, type Pair } from './pair.ts'
 import { Ports, socketInWords, socketOf } from './ports.ts'
 import type { Socket } from './ports.ts'
 
@@ -12,6 +14,8 @@ export interface GroupToPlace {
   readonly order?: 'distributed' | 'packed'
   /** Addresses travel (`address_mode` L2, BGP): each is bound as it is, and all services that share it are on the same engines. */
   readonly movesAddresses?: boolean
+  /** Active/standby: the same two engines carry every service, and one of them is active for it. Needs `movesAddresses`. */
+  readonly pair?: Pair
 }
 
 /** `all`: takes virtual services; `keeps`: goes on with what it has; `none`: gives all away. */
@@ -25,6 +29,8 @@ export interface EngineToPlace {
   readonly addresses: readonly string[]
   readonly isUp: boolean
   readonly takes: Willingness
+  /** Lower joined earlier: of a pair it is the first. */
+  readonly rank?: number
   /** Services that it said it cannot run, by uuid, with its words: they go elsewhere. */
   readonly refuses?: ReadonlyMap<string, string>
   readonly labels?: Readonly<Record<string, string>>
@@ -46,6 +52,8 @@ export interface ServiceToPlace {
   readonly enginesWanted: number
   /** Lower goes first where two want the same: the revision that created it, so that an edit changes no order. */
   readonly rank?: number
+  /** Of a pair that distributes load: which of its engines should be active for it. */
+  readonly side?: 0 | 1
   /** Its engines fail independently of each other: always, or where that is possible. */
   readonly apart?: { readonly by: 'host' | 'zone'; readonly isStrict: boolean }
   /** Labels that its engines have. */
@@ -459,6 +467,8 @@ class GroupPlacement {
     const isOwned = owners.length > 0
     const owned = isOwned ? ownedInWords(candidate, lacking[0]) : ''
     const left = [...new Set(isOwned ? owners : this.#sites)].filter(site => !candidate.placed.includes(site))
+    if (left.length === 0 && this.#group.pair !== undefined && this.#sites.length >= PAIR)
+      return [`${group} is active/standby: two engines carry its services`]
     if (left.length === 0) return [isOwned ? `${owned}, and of no other engine in ${group}` : `${group} has no more engines`]
     const rest = candidate.placed.length === 0 ? 'no' : 'no other'
     const up = left.filter(({ engine }) => engine.isUp)
@@ -526,8 +536,10 @@ export function place(input: PlacementInput): Placement {
     const group = groupOf.get(uuid)
     if (group?.movesAddresses === true) {
       const { leaders, leaderOf } = together(services)
-      const engines = (enginesOf.get(uuid) ?? []).map(engine => ({ ...engine, refuses: refusedTogether(engine, leaderOf) }))
-      new GroupPlacement(group, engines, leaders).run(input.current, assignments, unplaced, input.rebalance?.has(uuid) === true)
+      const all = (enginesOf.get(uuid) ?? []).map(engine => ({ ...engine, refuses: refusedTogether(engine, leaderOf) }))
+      const isRebalanced = input.rebalance?.has(uuid) === true
+      if (group.pair === undefined) new GroupPlacement(group, all, leaders).run(input.current, assignments, unplaced, isRebalanced)
+      else placePair({ ...group, pair: group.pair }, all, leaders, { ...input, assignments, unplaced, isRebalanced })
       for (const [follower, leader] of leaderOf) {
         assignments.set(follower, assignments.get(leader) ?? [])
         const reasons = unplaced.get(leader)
@@ -547,6 +559,36 @@ export function place(input: PlacementInput): Placement {
       }
   }
   return { assignments, unplaced }
+}
+
+interface PairInput extends Pick<PlacementInput, 'current'> {
+  readonly assignments: Map<string, readonly string[]>
+  readonly unplaced: Map<string, readonly string[]>
+  readonly isRebalanced: boolean
+}
+
+/** Every service on both engines of a pair; who is active goes first, and nothing goes back by itself unless it is to. */
+function placePair(
+  group: GroupToPlace & { readonly pair: Pair },
+  all: readonly EngineToPlace[],
+  services: readonly ServiceToPlace[],
+  { current, assignments, unplaced, isRebalanced }: PairInput
+): void {
+  const pair = pairOf(all)
+  // What nobody else can take stays on who is drained.
+  const engines = all.filter(engine => pair.includes(engine) || engine.takes === 'none')
+  const activeFor = engineFor(group.pair, pair, services, current)
+  const wishing = services.map(service => {
+    const prefer = service.prefer ?? activeFor(service)
+    return prefer === undefined ? service : { ...service, prefer }
+  })
+  new GroupPlacement(group, engines, wishing).run(current, assignments, unplaced, false)
+  if (!isRebalanced && !group.pair.returns) return
+  for (const service of services) {
+    const on = assignments.get(service.uuid) ?? []
+    const active = activeFor(service)
+    if (active !== undefined && on.includes(active)) assignments.set(service.uuid, [active, ...on.filter(uuid => uuid !== active)])
+  }
 }
 
 /** Services that share an address, as one: an address that travels leads to all of them. */

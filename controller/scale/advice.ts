@@ -1,9 +1,9 @@
 /** How many engines a group should have: the port that whoever makes engines follows. Pure. */
-import type { FilledServiceEngineGroup } from '#model/resource/serviceenginegroup.ts'
+import { PAIR, type FilledServiceEngineGroup } from '#model/resource/serviceenginegroup.ts'
 
 export interface AdvisedGroup extends Pick<
   FilledServiceEngineGroup,
-  'min_se' | 'max_se' | 'buffer_se' | 'max_vs_per_se' | 'max_cpu_usage' | 'min_cpu_usage' | 'se_deprovision_delay'
+  'ha_mode' | 'min_se' | 'max_se' | 'buffer_se' | 'max_vs_per_se' | 'max_cpu_usage' | 'min_cpu_usage' | 'se_deprovision_delay'
 > {}
 
 export interface GroupLoad {
@@ -25,12 +25,18 @@ export interface EngineAdvice {
 }
 
 /**
- * Engines that a group should have: enough for its services (N), and `buffer_se` more (M) that may fail.
+ * Engines that a group should have: enough for its services (N), and `buffer_se` more (M) that may fail; two of an active/standby group.
  *
  * Units   nowMs: monotonic
  * Returns at least min_se and at most max_se; fewer than there are only when fewer would do for se_deprovision_delay minutes
  */
 export function engineAdvice(group: AdvisedGroup, load: GroupLoad, nowMs: number, fewerSinceMs?: number): EngineAdvice {
+  if (group.ha_mode === 'HA_MODE_LEGACY_ACTIVE_STANDBY')
+    return {
+      engines: Math.min(PAIR, group.max_se),
+      reasons: ['an active/standby group has two engines, and no more than max_se'],
+      fewerSinceMs: undefined
+    }
   const byPlaces = Math.ceil(load.placesWanted / group.max_vs_per_se)
   const byCpu = Math.ceil((load.cpuSum ?? 0) / (group.max_cpu_usage / 100) - 1e-9)
   const cpuWords = load.cpuSum === undefined ? 'CPU is not asked (all its engines are on one host)' : `CPU asks for ${byCpu}`

@@ -68,6 +68,8 @@ export interface PlacedOn {
   readonly state: OperState
   /** The first of its engines: it owns the addresses where one engine has to; none where all announce them (`address_mode` BGP). */
   readonly primary: boolean
+  /** Of an active/standby group, and not active for it: ready, without its addresses. */
+  readonly standby: boolean
   /** It alone has the addresses on its interface now (`address_mode` L2). */
   readonly owns_addresses: boolean
   /** Routers learn of the addresses from its host's BIRD (`address_mode` BGP), or so it seems where BIRD cannot be asked. */

@@ -45,6 +45,42 @@ export const groupAutoscale = shape('autoscale', {
   predictive_ahead: integer('How far ahead.', { default: 15, min: 1, max: 240, unit: 'min' })
 })
 
+/** What has no meaning between two engines of which one is active is refused. */
+function pairViolations(group: PairFields): Violation[] {
+  const violations: Violation[] = []
+  const must = (isSound: boolean, name: string, message: string): void => {
+    if (!isSound) violations.push({ pointer: `/${name}`, message })
+  }
+  const { distribute_load_active_standby: distributes, auto_redistribute_active_standby_load: returns } = group
+  if (group.ha_mode !== 'HA_MODE_LEGACY_ACTIVE_STANDBY') {
+    must(!distributes, 'distribute_load_active_standby', 'needs ha_mode HA_MODE_LEGACY_ACTIVE_STANDBY')
+    must(!returns, 'auto_redistribute_active_standby_load', 'needs ha_mode HA_MODE_LEGACY_ACTIVE_STANDBY')
+    return violations
+  }
+  const why = 'with ha_mode HA_MODE_LEGACY_ACTIVE_STANDBY'
+  must(group.address_mode === 'L2', 'ha_mode', 'needs address_mode L2: who is active is who has the addresses')
+  must(group.min_scaleout_per_vs <= PAIR, 'min_scaleout_per_vs', `must not be above ${PAIR} ${why}`)
+  must(group.min_se <= PAIR, 'min_se', `must not be above ${PAIR} ${why}`)
+  must(group.autoscale === undefined, 'autoscale', `must not be there ${why}: a service is on both engines`)
+  must(!group.auto_rebalance, 'auto_rebalance', `must be false ${why}: auto_redistribute_active_standby_load is what it has instead`)
+  must(!returns || distributes, 'auto_redistribute_active_standby_load', 'needs distribute_load_active_standby: nothing is distributed')
+  return violations
+}
+
+/** Engines of an active/standby group. */
+export const PAIR = 2
+
+interface PairFields {
+  readonly ha_mode: string
+  readonly address_mode: string
+  readonly distribute_load_active_standby: boolean
+  readonly auto_redistribute_active_standby_load: boolean
+  readonly min_scaleout_per_vs: number
+  readonly min_se: number
+  readonly autoscale?: unknown
+  readonly auto_rebalance: boolean
+}
+
 export const serviceenginegroup = defineKind({
   kind: 'serviceenginegroup',
   title: 'Engine group',
@@ -68,9 +104,17 @@ export const serviceenginegroup = defineKind({
       { default: 'PLACEMENT_ALGO_DISTRIBUTED' }
     ),
     ha_mode: oneOf(
-      ['HA_MODE_SHARED', 'HA_MODE_SHARED_PAIR'],
-      'SHARED (N+M): every service on as many engines as min_scaleout_per_vs says. SHARED_PAIR (active/active): on two at least.',
-      { default: 'HA_MODE_SHARED', unsupported: ['HA_MODE_LEGACY_ACTIVE_STANDBY'] }
+      ['HA_MODE_SHARED', 'HA_MODE_SHARED_PAIR', 'HA_MODE_LEGACY_ACTIVE_STANDBY'],
+      'SHARED (N+M): every service on as many engines as min_scaleout_per_vs says. SHARED_PAIR (active/active): on two at least. LEGACY_ACTIVE_STANDBY: every service on the same two engines, of which one has its addresses; needs address_mode L2.',
+      { default: 'HA_MODE_SHARED' }
+    ),
+    distribute_load_active_standby: flag(
+      'With LEGACY_ACTIVE_STANDBY: each engine is active for the services of its active_standby_se_tag. Else one is active for all.',
+      { default: false }
+    ),
+    auto_redistribute_active_standby_load: flag(
+      'An engine that comes back is active again for the services of its tag; else it is their standby until somebody says redistribute.',
+      { default: false }
     ),
     vs_host_redundancy: flag('The engines of a virtual service are on different hosts where that is possible.', { default: true }),
     vs_scalein_timeout: integer('Time that connections may go on when a virtual service or a server is taken away.', {
@@ -132,7 +176,6 @@ export const serviceenginegroup = defineKind({
     async_ssl: false,
     async_ssl_threads: 1,
     auto_rebalance_capacity_per_se: [],
-    auto_redistribute_active_standby_load: false,
     availability_zone_refs: [],
     baremetal_dispatcher_handles_flows: false,
     bgp_peer_monitor_failover_enabled: false,
@@ -159,7 +202,6 @@ export const serviceenginegroup = defineKind({
     disable_se_memory_check: false,
     disable_tso: false,
     disk_per_se: 15,
-    distribute_load_active_standby: false,
     distribute_queues: false,
     distribute_vnics: false,
     downstream_send_timeout: 3600000,
@@ -414,7 +456,7 @@ export const serviceenginegroup = defineKind({
     notAbove('min_scaleout_per_vs', 'max_scaleout_per_vs')
     notAbove('min_cpu_usage', 'max_cpu_usage')
     notAbove('min_se', 'max_se')
-    return violations
+    return [...violations, ...pairViolations(body)]
   }
 })
 export type ServiceEngineGroup = Written<typeof serviceenginegroup.fields>

@@ -135,6 +135,11 @@ const fields = {
     }
   ),
   advertise_down_vs: flag('They are announced also by engines on which none of its servers is up.', { default: false }),
+  active_standby_se_tag: oneOf(
+    ['ACTIVE_STANDBY_SE_1', 'ACTIVE_STANDBY_SE_2'],
+    'Which engine of an active/standby group that distributes load is active for it: the one that joined first, or second. Services that share an address go with the oldest.',
+    { default: 'ACTIVE_STANDBY_SE_1' }
+  ),
   placement: nested(placementWish, 'What it asks of its engines. Not a field of Avi.', {}),
   cloud_ref: cloudRef,
   type: oneOf(
@@ -163,7 +168,6 @@ export const virtualservice = defineKind({
   scope: 'tenant',
   fields,
   unsupported: {
-    active_standby_se_tag: 'ACTIVE_STANDBY_SE_1',
     allow_invalid_client_cert: false,
     azure_availability_set: '',
     bgp_local_preference: 0,

@@ -279,7 +279,26 @@ async function scenarios(): Promise<void> {
   )
 
   await scenario(t, 'an owner that ends in order hands over', async t => {
-    const figure = await healing(t, before => signal(before, 'SIGTERM'))
+    let gone: Name | undefined
+    const figure = await healing(t, before => signal((gone = before), 'SIGTERM'))
+    start(gone!)
+    return figure
+  })
+
+  await scenario(t, 'an active/standby group: kill -9 of the active engine; it comes back as the standby', async t => {
+    const uuid = String(settings!['uuid'])
+    await must('PUT', `/api/serviceenginegroup/${uuid}`, {
+      ...settings,
+      address_mode: 'L2',
+      min_scaleout_per_vs: 2,
+      ha_mode: 'HA_MODE_LEGACY_ACTIVE_STANDBY'
+    })
+    let gone: Name | undefined
+    const figure = await healing(t, async before => signal((gone = before), 'SIGKILL'))
+    start(gone!)
+    await untilWhole()
+    t.notOk((await owners()).includes(gone!), 'it does not take it back')
+    t.equal((await placedOn()).find(place => place['standby'] === true)?.['engine_name'], gone)
     return figure
   })
 }

@@ -192,6 +192,7 @@ class Stub {
       engine_name: `edge-${at}`,
       state: 'OPER_UP',
       primary: at === 1,
+      standby: false,
       owns_addresses: at === 1,
       announces_addresses: false,
       announce_reason: '',

@@ -12,13 +12,14 @@ import { Panel } from '../part/page.tsx'
 import { RevisionPair } from '../part/revision-pair.tsx'
 
 type Place = VirtualServiceRuntime['placed_on'][number]
-type Asked = { readonly is: 'scaleout' } | { readonly is: 'scalein' | 'migrate'; readonly from: Place }
+type Asked = { readonly is: 'scaleout' | 'switchover' } | { readonly is: 'scalein' | 'migrate'; readonly from: Place }
 
 const phases = { starting: 'starting', running: '', leaving: 'goes on here until the others run it' } as const
 
 export function PlacedOn({ uuid, runtime }: { readonly uuid: string; readonly runtime: VirtualServiceRuntime }): ReactNode {
   const { placed_on: places, engines_wanted: wanted } = runtime
   const [asked, setAsked] = useState<Asked>()
+  const hasStandby = places.some(place => place.standby)
   const staying = places.filter(place => place.phase !== 'leaving')
   return (
     <Panel
@@ -28,6 +29,11 @@ export function PlacedOn({ uuid, runtime }: { readonly uuid: string; readonly ru
           <span className="muted">
             {staying.length} of {wanted} wanted
           </span>
+          {staying.length > 1 && (
+            <Button size="compact-xs" variant="default" onClick={() => setAsked({ is: 'switchover' })}>
+              Switch over…
+            </Button>
+          )}
           <Button size="compact-xs" variant="default" onClick={() => setAsked({ is: 'scaleout' })}>
             Scale out…
           </Button>
@@ -45,7 +51,8 @@ export function PlacedOn({ uuid, runtime }: { readonly uuid: string; readonly ru
               </Link>
               <State state={place.state} />
               <RevisionPair wanted={place.wanted_revision} running={place.running_revision} />
-              {places.length > 1 && place.primary && <span className="muted">primary</span>}
+              {places.length > 1 && place.primary && <span className="muted">{hasStandby ? 'active' : 'primary'}</span>}
+              {place.standby && <span className="muted">standby</span>}
               {place.owns_addresses && <span className="muted">owns the address</span>}
               {place.announces_addresses && <span className="muted">announces the address</span>}
               {place.announce_reason !== '' && <span className="muted">does not announce the address: {place.announce_reason}</span>}
@@ -69,7 +76,7 @@ export function PlacedOn({ uuid, runtime }: { readonly uuid: string; readonly ru
   )
 }
 
-const verbs = { scaleout: 'Scale out', scalein: 'Scale in', migrate: 'Migrate' } as const
+const verbs = { scaleout: 'Scale out', switchover: 'Switch over', scalein: 'Scale in', migrate: 'Migrate' } as const
 
 function Ask(props: {
   readonly uuid: string
@@ -83,28 +90,30 @@ function Ask(props: {
   const [to, setTo] = useState<string | null>(null)
   const engines = useInventory('serviceengine')
   const free = (engines.data ?? []).filter(row => !places.some(place => place.engine_uuid === row.uuid))
-  const from = asked.is === 'scaleout' ? undefined : asked.from
+  const from = 'from' in asked ? asked.from : undefined
   const act = async (): Promise<void> => {
     const body = {
       ...(from === undefined ? {} : { from_se_ref: from.engine_uuid }),
-      ...(asked.is === 'scalein' || to === null ? {} : { to_se_ref: to })
+      ...(to === null ? {} : { to_se_ref: to })
     }
     await write('POST', `/api/virtualservice/${uuid}/${asked.is}`, body, ['virtualservice'])
     notify.done(asked.is === 'migrate' ? 'It moves; the panel shows how far it is' : 'Done; the panel shows how far it is')
   }
   return (
     <Confirm
-      title={from === undefined ? 'Scale out' : `${verbs[asked.is]}: ${from.engine_name}`}
+      title={from === undefined ? verbs[asked.is] : `${verbs[asked.is]}: ${from.engine_name}`}
       verb={verbs[asked.is]}
       onConfirm={act}
       onClose={onClose}
     >
       <p>
         {asked.is === 'scaleout' && 'The service runs on one engine more.'}
+        {asked.is === 'switchover' &&
+          'The second engine becomes the first: it takes the addresses, where these move. Connections at the other may then end by themselves.'}
         {asked.is === 'scalein' && 'The service leaves this engine. Its connections there may end by themselves within the group’s time.'}
         {asked.is === 'migrate' && 'The service goes on here until the other engine runs it. Connections here may then end by themselves.'}
       </p>
-      {asked.is !== 'scalein' && (
+      {(asked.is === 'scaleout' || asked.is === 'migrate') && (
         <Select
           label="To engine"
           placeholder="the best one"

@@ -143,3 +143,63 @@ t.test('a group is redistributed, and an engine that is disabled hands over befo
   )
   t.equal(running.virtualServiceRuntime(uuid)?.placed_on.length, 1)
 })
+
+t.test('active/standby: one engine is active for all, a switch-over takes all along, and who comes back stands by', async t => {
+  const { store, change, running, create, join, connectAgain } = await aPlacedFleet(t)
+  const group = store.findByName('serviceenginegroup', ADMIN_TENANT, 'Default-Group')!.uuid
+  const set = (replace: Readonly<Record<string, string | boolean>>) =>
+    change.apply({
+      actor: controllerActor,
+      tenant: ADMIN_TENANT,
+      writes: [{ op: 'patch', kind: 'serviceenginegroup', uuid: group, patch: { replace } }]
+    })
+  await set({ address_mode: 'L2', ha_mode: 'HA_MODE_LEGACY_ACTIVE_STANDBY' })
+  await create('pool', { name: 'web', default_server_port: 8000, servers: [{ ip: { addr: '10.0.0.1', type: 'V4' } }] })
+  const uuids: string[] = []
+  for (const last of [1, 2]) {
+    await create('vsvip', { name: `vip-${last}`, vip: [{ vip_id: '1', ip_address: { addr: `192.0.2.${last}`, type: 'V4' } }] })
+    uuids.push(
+      await create('virtualservice', {
+        name: `shop-${last}`,
+        pool_ref: '/api/pool/?name=web',
+        vsvip_ref: `/api/vsvip/?name=vip-${last}`,
+        services: [{ port: 8080 }],
+        active_standby_se_tag: `ACTIVE_STANDBY_SE_${last}`
+      })
+    )
+  }
+  const roles = () =>
+    uuids
+      .map(uuid =>
+        (running.virtualServiceRuntime(uuid)?.placed_on ?? [])
+          .map(({ engine_name: name, primary, standby, phase }) => `${primary ? '+' : ''}${standby ? '-' : ''}${name} ${phase}`)
+          .join(' ')
+      )
+      .join(', ')
+  const untilRoles = (wanted: string) => until(wanted, () => (roles() === wanted ? true : undefined))
+  const one = await join('one')
+  await untilRoles('+one running, +one running')
+  t.match(running.virtualServiceRuntime(uuids[0]!)?.oper_status.reason.join(), /group Default-Group has no more engines/)
+  const two = await join('two')
+  await untilRoles('+one running -two running, +one running -two running')
+  await join('three')
+  t.same(running.actions.redistribute(group).moved, [])
+  t.same(running.actions.switchOver(uuids[1]!).after, [two.uuid, one.uuid])
+  await untilRoles('+two running -one running, +two running -one running')
+
+  await two.agent.stop()
+  await untilRoles('+one running, +one running')
+  await connectAgain(two)
+  await untilRoles('+one running -two running, +one running -two running')
+
+  await set({ distribute_load_active_standby: true })
+  t.equal(roles(), '+one running -two running, +one running -two running', 'nothing moves by itself')
+  t.same(running.actions.redistribute(group).moved, [uuids[1]])
+  await untilRoles('+one running -two running, +two running -one running')
+  await set({ auto_redistribute_active_standby_load: true })
+  t.throws(() => running.actions.switchOver(uuids[0]!), { name: 'ActionRefused', message: /redistributes by itself/ })
+  await one.agent.stop()
+  await untilRoles('+two running, +two running')
+  await connectAgain(one)
+  await untilRoles('+one running -two running, +two running -one running')
+})

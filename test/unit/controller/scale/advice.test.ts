@@ -20,6 +20,16 @@ t.test('engineAdvice is what the services need and the buffer', async t => {
   t.match(engineAdvice(group, load({ placesWanted: 500 }), 0), { engines: 10, reasons: [/./, /./, /max_se 10/] })
 })
 
+t.test('engineAdvice is two for an active/standby group, whatever its services ask for', async t => {
+  const pair = { ...group, ha_mode: 'HA_MODE_LEGACY_ACTIVE_STANDBY' } as const
+  t.same(engineAdvice(pair, load({ placesWanted: 500, engines: 3 }), 0), {
+    engines: 2,
+    reasons: ['an active/standby group has two engines, and no more than max_se'],
+    fewerSinceMs: undefined
+  })
+  t.equal(engineAdvice({ ...pair, min_se: 0, max_se: 0 }, load(), 0).engines, 0)
+})
+
 t.test('engineAdvice takes engines away only after the delay, and not while they are busy', async t => {
   const many = load({ engines: 6 })
   const first = engineAdvice(group, many, 1_000)

@@ -19,6 +19,27 @@ const redirectOf = (match: object, ...tokens: readonly object[]): object =>
 const cases: readonly (readonly [kind: KindName, why: string, body: object, pointers: readonly string[]])[] = [
   ['serviceenginegroup', 'minimum above maximum', { min_scaleout_per_vs: 5 }, ['/min_scaleout_per_vs']],
   ['serviceenginegroup', 'an address mode that is not there yet', { address_mode: 'DNS' }, ['/address_mode?']],
+  ['serviceenginegroup', 'active/standby on addresses that do not move', { ha_mode: 'HA_MODE_LEGACY_ACTIVE_STANDBY' }, ['/ha_mode']],
+  [
+    'serviceenginegroup',
+    'active/standby with what has no meaning between two',
+    {
+      ha_mode: 'HA_MODE_LEGACY_ACTIVE_STANDBY',
+      address_mode: 'L2',
+      min_scaleout_per_vs: 3,
+      min_se: 3,
+      autoscale: {},
+      auto_rebalance: true,
+      auto_redistribute_active_standby_load: true
+    },
+    ['/auto_rebalance', '/auto_redistribute_active_standby_load', '/autoscale', '/min_scaleout_per_vs', '/min_se']
+  ],
+  [
+    'serviceenginegroup',
+    'load of a pair without a pair',
+    { distribute_load_active_standby: true, auto_redistribute_active_standby_load: true },
+    ['/auto_redistribute_active_standby_load', '/distribute_load_active_standby']
+  ],
   ['vsvip', 'no address', { vip: [{ vip_id: '1' }] }, ['/vip/0']],
   ['vsvip', 'no vip', { vip: [] }, ['/vip']],
   ['vsvip', 'wrong family', { vip: [{ vip_id: '1', ip_address: { addr: '::1', type: 'V6' } }] }, ['/vip/0/ip_address/type']],
