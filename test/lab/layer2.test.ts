@@ -286,13 +286,9 @@ async function scenarios(): Promise<void> {
   })
 
   await scenario(t, 'an active/standby group: kill -9 of the active engine; it comes back as the standby', async t => {
-    const uuid = String(settings!['uuid'])
-    await must('PUT', `/api/serviceenginegroup/${uuid}`, {
-      ...settings,
-      address_mode: 'L2',
-      min_scaleout_per_vs: 2,
-      ha_mode: 'HA_MODE_LEGACY_ACTIVE_STANDBY'
-    })
+    const { results } = await must('GET', '/api/serviceenginegroup?name=Default-Group')
+    const [now] = results as Record<string, unknown>[]
+    await must('PUT', `/api/serviceenginegroup/${String(now!['uuid'])}`, { ...now, ha_mode: 'HA_MODE_LEGACY_ACTIVE_STANDBY' })
     let gone: Name | undefined
     const figure = await healing(t, async before => signal((gone = before), 'SIGKILL'))
     start(gone!)
