@@ -170,7 +170,9 @@ async function start(
     const driverOptions = {
       dataFolder: settings.dataFolder,
       engineCommand: [process.execPath, join(root, 'service-engine/main.ts')],
-      env: process.env
+      env: process.env,
+      webhooks,
+      serverKeyPin: authority.serverKeyPin
     } as const
     const drivers = openDrivers({
       store,

@@ -129,6 +129,10 @@ export class Life {
     return intents.set({ ...intent, sinceEpochMs: Math.round(clock.nowEpochMs()), failures: 0, nextTryEpochMs: 0, ...more })
   }
 
+  #groupOf({ group }: Intent): string {
+    return this.#options.store.get('serviceenginegroup', group)?.name ?? ''
+  }
+
   #driver(intent: Intent): DriverNow {
     const now = this.#options.driverOf(intent)
     if (now === undefined) throw new DriverFailed(`its cloud has no driver of type ${intent.type} that works`)
@@ -182,7 +186,7 @@ export class Life {
   /** Made anew under the same name; what there is of it goes first. */
   async #giveUpJoin(intent: Intent, signal: AbortSignal): Promise<void> {
     const { driver, settings } = this.#driver(intent)
-    await driver.destroy({ name: intent.name, ...hostOf(intent), signal })
+    await driver.destroy({ name: intent.name, group: this.#groupOf(intent), ...hostOf(intent), signal })
     await this.#removeEngine(intent, 'it did not come up')
     await this.#removeToken(intent)
     if (this.#move(intent, { state: 'WANTED', token: null, host: null, failures: intent.failures }) === undefined) return
@@ -220,6 +224,7 @@ export class Life {
     return driver
       .ensure({
         name: intent.name,
+        group: this.#groupOf(intent),
         controllerUrl,
         ...(token === null ? {} : { token: seal.open(token.sealed) }),
         ...hostOf(intent),
@@ -273,7 +278,7 @@ export class Life {
     const isLeft = isDriverGone(intent)
     // An engine that still serves is not given up for want of somebody who stops it.
     if (!isLeft || this.engineOf(intent.name) !== undefined)
-      await this.#driver(intent).driver.destroy({ name: intent.name, ...hostOf(intent), signal })
+      await this.#driver(intent).driver.destroy({ name: intent.name, group: this.#groupOf(intent), ...hostOf(intent), signal })
     await this.#removeEngine(intent, 'it is no longer wanted')
     await this.#removeToken(intent)
     // Last: as long as there is anything of it, somebody knows.

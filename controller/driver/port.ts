@@ -4,6 +4,8 @@ import type { GroupDriverView } from '#model/resource/autoscale.ts'
 export interface EngineOrder {
   /** Chosen by the controller: letters, digits and `-`, at most 63; the same name is the same engine. */
   readonly name: string
+  /** Name of the group that it is for. */
+  readonly group: string
   /** https://host:port */
   readonly controllerUrl: string
   /** To join with; left out for an engine that has joined, which is only started again. */
@@ -26,7 +28,7 @@ export interface Driver {
   /** Makes and starts it, unless it runs; resolves when it is on its way, which is before it joined. */
   readonly ensure: (order: EngineOrder) => Promise<void>
   /** Stops it and removes what it left; also when it is not there. */
-  readonly destroy: (order: Pick<EngineOrder, 'name' | 'host' | 'signal'>) => Promise<void>
+  readonly destroy: (order: Pick<EngineOrder, 'name' | 'group' | 'host' | 'signal'>) => Promise<void>
   /** A host for one more engine, unless all are taken. Of drivers that have hosts to choose from. */
   readonly pick?: (taken: readonly string[]) => string | undefined
 }
@@ -34,6 +36,15 @@ export interface Driver {
 /** What a driver could not do, in words for the operator; never holds a secret. */
 export class DriverFailed extends Error {
   override readonly name = 'DriverFailed'
+}
+
+const nameShape = /^[a-z0-9][a-z0-9-]{0,62}$/
+export const isEngineName = (name: string): boolean => nameShape.test(name)
+
+/** What is no name of an engine goes into no path and no command. Throws DriverFailed. */
+export function mustBeEngineName(name: string): string {
+  if (!isEngineName(name)) throw new DriverFailed(`${JSON.stringify(name.slice(0, 80))} is no name of an engine`)
+  return name
 }
 
 export interface DriversPort {

@@ -24,7 +24,7 @@ export interface ReleaseOptions {
   readonly telemetry: Pick<TelemetryPort, 'measure'>
   /** 0..100, of a pool as some virtual services see it; null when nothing is known of it. */
   readonly healthOf: (pool: string, of: readonly string[]) => number | null
-  readonly webhooks: Webhooks
+  readonly webhooks: Pick<Webhooks, 'tell'>
   /** Who is written down as the author of what the driver does. */
   readonly actor: Actor
   readonly clock: Clock

@@ -9,11 +9,16 @@ import { request as httpsRequest } from 'node:https'
 import { BlockList, isIP, type LookupFunction } from 'node:net'
 import type { Clock } from '#model/base/clock.ts'
 import type { Log } from '#model/base/log.ts'
-import type { Store } from '#controller/store/store.ts'
+import type { Store, StoredResource } from '#controller/store/store.ts'
 
 export interface Webhooks {
   /** Queues a message; when too much waits the oldest is given up. */
   readonly tell: (webhook: string, message: object) => void
+  /**
+   * Posts now, under a delivery that the caller chooses, and keeps nothing: for messages that hold a secret, which go over https only.
+   * Throws an Error in words when it was not taken.
+   */
+  readonly callNow: (webhook: string, delivery: string, message: object, signal: AbortSignal) => Promise<void>
   readonly stop: () => void
 }
 
@@ -72,6 +77,8 @@ export function signatureOf(token: string, atEpochS: number, body: string): stri
   return `sha256=${createHmac('sha256', token).update(`${atEpochS}.${body}`).digest('hex')}`
 }
 
+const addressOf = ({ body }: StoredResource): string => (typeof body['callback_url'] === 'string' ? body['callback_url'] : '')
+
 export function openWebhooks(options: WebhookOptions): Webhooks {
   const { store, openSecret, clock, log, isLoopbackAllowed = false, timeoutMs = 5_000 } = options
   const table = store.table<Waiting>('webhook')
@@ -88,13 +95,14 @@ export function openWebhooks(options: WebhookOptions): Webhooks {
       else done(null, addresses[0]!.address, addresses[0]!.family)
     })
 
-  const post = (url: URL, headers: Record<string, string>, body: string): Promise<number> =>
+  const post = (url: URL, headers: Record<string, string>, body: string, given?: AbortSignal): Promise<number> =>
     new Promise((answered, failed) => {
       const literal = url.hostname.replace(/^\[|\]$/g, '')
       const wrong = isIP(literal) === 0 ? undefined : refusalOfAddress(literal, isLoopbackAllowed)
       if (wrong !== undefined) return failed(new Error(wrong))
       const send = url.protocol === 'https:' ? httpsRequest : httpRequest
-      const sent = send(url, { method: 'POST', headers, lookup, agent: false, signal: AbortSignal.timeout(timeoutMs) }, response => {
+      const signal = AbortSignal.any([AbortSignal.timeout(timeoutMs), ...(given === undefined ? [] : [given])])
+      const sent = send(url, { method: 'POST', headers, lookup, agent: false, signal }, response => {
         answered(response.statusCode ?? 0)
         response.destroy()
       })
@@ -102,34 +110,34 @@ export function openWebhooks(options: WebhookOptions): Webhooks {
       sent.end(body)
     })
 
+  /** Undefined when it was taken, else why not. */
+  const deliver = async (resource: StoredResource, key: string, body: string, signal?: AbortSignal): Promise<string | undefined> => {
+    try {
+      const atEpochS = Math.floor(clock.nowEpochMs() / 1_000)
+      const sealed = resource.body['verification_token']
+      const signature = typeof sealed === 'string' && sealed !== '' ? signatureOf(openSecret(sealed), atEpochS, body) : undefined
+      const headers = {
+        'content-type': 'application/json',
+        'content-length': String(Buffer.byteLength(body)),
+        'user-agent': 'weir',
+        'x-weir-delivery': key,
+        'x-weir-timestamp': String(atEpochS),
+        ...(signature === undefined ? {} : { 'x-weir-signature': signature })
+      }
+      const status = await post(new URL(addressOf(resource)), headers, body, signal)
+      return status >= 200 && status < 300 ? undefined : `answered ${status}`
+    } catch (error) {
+      return error instanceof Error ? error.message : String(error)
+    }
+  }
+
   const attempt = async (key: string): Promise<void> => {
     const waiting = table.get(key)
     if (waiting === undefined || isStopped) return
     const resource = store.get('webhook', waiting.webhook)
-    const url = resource?.body['callback_url']
-    if (resource === undefined || typeof url !== 'string') return void table.delete(key)
-    let problem: string
-    try {
-      const atEpochS = Math.floor(clock.nowEpochMs() / 1_000)
-      const sealed = resource.body['verification_token']
-      const signature = typeof sealed === 'string' && sealed !== '' ? signatureOf(openSecret(sealed), atEpochS, waiting.body) : undefined
-      const status = await post(
-        new URL(url),
-        {
-          'content-type': 'application/json',
-          'content-length': String(Buffer.byteLength(waiting.body)),
-          'user-agent': 'weir',
-          'x-weir-delivery': key,
-          'x-weir-timestamp': String(atEpochS),
-          ...(signature === undefined ? {} : { 'x-weir-signature': signature })
-        },
-        waiting.body
-      )
-      if (status >= 200 && status < 300) return void table.delete(key)
-      problem = `answered ${status}`
-    } catch (error) {
-      problem = error instanceof Error ? error.message : String(error)
-    }
+    if (resource === undefined) return void table.delete(key)
+    const problem = await deliver(resource, key, waiting.body)
+    if (problem === undefined) return void table.delete(key)
     if (isStopped) return
     const attempts = waiting.attempts + 1
     if (attempts >= ATTEMPTS_MAX) {
@@ -159,6 +167,14 @@ export function openWebhooks(options: WebhookOptions): Webhooks {
       const key = `${String(clock.nowEpochMs()).padStart(15, '0')}-${String(++count).padStart(6, '0')}`
       table.set(key, { webhook, body: JSON.stringify(message), attempts: 0 })
       plan(key, 0)
+    },
+    callNow: async (webhook, delivery, message, signal) => {
+      const resource = store.get('webhook', webhook)
+      if (resource === undefined) throw new Error('the webhook is not there any more')
+      if (!isLoopbackAllowed && !addressOf(resource).startsWith('https:'))
+        throw new Error(`webhook ${resource.name} must have an https address: what it is told holds a secret`)
+      const problem = await deliver(resource, delivery, JSON.stringify(message), signal)
+      if (problem !== undefined) throw new Error(`webhook ${resource.name}: ${problem}`)
     },
     stop: () => {
       isStopped = true

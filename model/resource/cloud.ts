@@ -1,6 +1,6 @@
 import type { Filled, FilledShape, Written } from './field.ts'
 import { defineKind } from './define.ts'
-import { inTenant, integer, nested, oneOf, shape, text } from './common.ts'
+import { inTenant, integer, nested, oneOf, ref, shape, text } from './common.ts'
 import type { Violation } from './violation.ts'
 
 const processDriver = shape('process', {
@@ -9,7 +9,11 @@ const processDriver = shape('process', {
 
 /** Who makes the engines that the groups of a cloud want, and takes them away. Not a field of Avi. */
 export const engineDriver = shape('engine driver', {
-  type: oneOf(['PROCESS'], "PROCESS: processes on the controller's own host.", { required: true, first: true }),
+  type: oneOf(
+    ['PROCESS', 'WEBHOOK'],
+    "PROCESS: processes on the controller's own host. WEBHOOK: whoever answers the webhook, in any way.",
+    { required: true, first: true }
+  ),
   controller_url: text('Where engines reach the controller; for PROCESS its own port on 127.0.0.1 when left out.', {
     first: true,
     maxLength: 1024
@@ -21,8 +25,26 @@ export const engineDriver = shape('engine driver', {
     max: 86400,
     unit: 's'
   }),
-  process: nested(processDriver, 'Of type PROCESS.', {})
+  process: nested(processDriver, 'Of type PROCESS.', {}),
+  webhook_ref: ref('webhook', 'Of type WEBHOOK: who is told to make an engine, and to take it away.', {})
 })
+
+/** What belongs to one type says nothing in another. */
+const fieldOf = { PROCESS: 'process', WEBHOOK: 'webhook_ref' } as const
+
+function driverViolations(driver: EngineDriverSettings | undefined): Violation[] {
+  if (driver === undefined) return []
+  const at = (field: string, message: string): Violation => ({ pointer: `/engine_driver/${field}`, message })
+  const { type } = driver
+  const misplaced = Object.entries(fieldOf).flatMap(([of, field]) =>
+    of !== type && driver[field] !== undefined ? [at(field, `is for type ${of}, not ${type}`)] : []
+  )
+  const missing = [
+    ...(type === 'WEBHOOK' && driver.webhook_ref === undefined ? [at('webhook_ref', 'is needed for type WEBHOOK')] : []),
+    ...(type !== 'PROCESS' && (driver.controller_url ?? '') === '' ? [at('controller_url', `is needed for type ${type}`)] : [])
+  ]
+  return [...misplaced, ...missing, ...controllerUrlViolations(driver.controller_url)]
+}
 
 /** An https address with nothing but host and port: what engines are told. */
 function controllerUrlViolations(url: string | undefined): Violation[] {
@@ -106,7 +128,7 @@ export const cloud = defineKind({
     vcenter_configuration: {},
     vmc_deployment: false
   },
-  check: ({ engine_driver: driver }) => controllerUrlViolations(driver?.controller_url)
+  check: ({ engine_driver: driver }) => driverViolations(driver)
 })
 export type Cloud = Written<typeof cloud.fields>
 export type EngineDriverSettings = FilledShape<typeof engineDriver>

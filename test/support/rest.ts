@@ -96,7 +96,7 @@ export async function aRest(
     change,
     telemetry: { measure: () => nothing },
     healthOf: () => null,
-    webhooks: { tell: () => undefined, stop: () => undefined },
+    webhooks: { tell: () => undefined },
     actor: controllerActor,
     clock,
     log: silentLog

@@ -16,7 +16,10 @@ const REFETCH_MS = 2_000
 
 type GroupView = GroupAutoscaleView & GroupDriverView
 
-const drivers: Readonly<Record<string, string>> = { PROCESS: "processes on the controller's host" }
+const drivers: Readonly<Record<string, string>> = {
+  PROCESS: "processes on the controller's host",
+  WEBHOOK: 'its webhook sees fit'
+}
 const states: Readonly<Record<EngineMaking['state'], string>> = {
   WANTED: 'wanted',
   JOINING: 'being made',

@@ -7,7 +7,7 @@ import { once } from 'node:events'
 import { closeSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { DriverFailed, type Driver } from '../port.ts'
+import { DriverFailed, isEngineName, mustBeEngineName, type Driver } from '../port.ts'
 
 export interface ProcessDriverOptions {
   /** Where the engines' folders lie: one for each, by name. */
@@ -24,22 +24,18 @@ export interface ProcessDriverOptions {
 const PASSED_ON = ['PATH', 'HOME', 'TMPDIR', 'TZ', 'LANG', 'LD_LIBRARY_PATH'] as const
 /** An engine that is told to stop drains for 8 s. */
 const STOP_MS = 15_000
-const nameShape = /^[a-z0-9][a-z0-9-]{0,62}$/
 
 export function openProcessDriver(options: ProcessDriverOptions): Driver {
   const { folder, command, workers, env, stopMs = STOP_MS } = options
 
-  const folderOf = (name: string): string => {
-    if (!nameShape.test(name)) throw new DriverFailed(`${name.slice(0, 80)} is no name of an engine`)
-    return join(folder, name)
-  }
+  const folderOf = (name: string): string => join(folder, mustBeEngineName(name))
 
   return {
     list: async () => {
       if (!existsSync(folder)) return []
       const running = enginesByFolder()
       return readdirSync(folder, { withFileTypes: true })
-        .filter(entry => entry.isDirectory() && nameShape.test(entry.name))
+        .filter(entry => entry.isDirectory() && isEngineName(entry.name))
         .map(({ name }) => ({ name, isRunning: (running.get(join(folder, name)) ?? []).length > 0 }))
     },
 

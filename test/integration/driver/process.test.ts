@@ -34,7 +34,7 @@ driverContract(t, 'process', {
     const open = () => openProcessDriver({ folder, command: [process.execPath, main], workers: 1, env: process.env })
     t.teardown(async () => {
       for (const { name } of (await open().list(AbortSignal.timeout(10_000))) ?? [])
-        await open().destroy({ name, signal: AbortSignal.timeout(60_000) })
+        await open().destroy({ name, group: 'Edge', signal: AbortSignal.timeout(60_000) })
       rmSync(folder, { recursive: true, force: true })
     })
     return {
@@ -54,11 +54,11 @@ t.test('an engine is told what it needs and nothing of what the controller knows
   const driver = openProcessDriver({ folder, command: [process.execPath, main], workers: 3, env })
   const signal = AbortSignal.timeout(60_000)
   t.teardown(async () => {
-    await driver.destroy({ name: 'one', signal })
+    await driver.destroy({ name: 'one', group: 'Edge', signal })
     rmSync(folder, { recursive: true, force: true })
   })
   const token = makeJoinToken({ caFingerprint: secret, secret })
-  await driver.ensure({ name: 'one', controllerUrl: 'https://127.0.0.1:1', token, signal })
+  await driver.ensure({ name: 'one', group: 'Edge', controllerUrl: 'https://127.0.0.1:1', token, signal })
   const [pid] = await until('it runs', () => {
     const pids = pidsOn(join(folder, 'one'))
     return pids.length === 1 ? pids : undefined
@@ -74,5 +74,8 @@ t.test('an engine is told what it needs and nothing of what the controller knows
   t.equal(sessionOf(pid!), String(pid), 'a session of its own: no terminal and no parent ends it')
 
   const broken = openProcessDriver({ folder, command: ['/nonexistent'], workers: 1, env })
-  await t.rejects(broken.ensure({ name: 'two', controllerUrl: 'https://127.0.0.1:1', token, signal }), /two could not be started/)
+  await t.rejects(
+    broken.ensure({ name: 'two', group: 'Edge', controllerUrl: 'https://127.0.0.1:1', token, signal }),
+    /two could not be started/
+  )
 })

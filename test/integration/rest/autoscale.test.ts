@@ -67,6 +67,20 @@ t.test('only a superuser says who makes engines; who may read a group sees what 
       { status: 422, violations: [{ pointer: '/engine_driver/controller_url' }] },
       url
     )
+  t.match(await admin.call('PATCH', cloud, patch({ type: 'WEBHOOK', process: {} })), {
+    status: 422,
+    violations: [
+      { pointer: '/engine_driver/process', message: 'is for type PROCESS, not WEBHOOK' },
+      { pointer: '/engine_driver/webhook_ref', message: 'is needed for type WEBHOOK' },
+      { pointer: '/engine_driver/controller_url', message: 'is needed for type WEBHOOK' }
+    ]
+  })
+  await admin.call('POST', '/api/webhook', { name: 'maker', callback_url: 'https://maker.test/' })
+  const hook = { type: 'WEBHOOK', webhook_ref: '/api/webhook?name=maker', controller_url: 'https://c:9443' }
+  t.match(await admin.call('PATCH', cloud, patch(hook)), { status: 200 })
+  t.match(await admin.call('DELETE', '/api/webhook/' + store.list('webhook')[0]!.uuid), { status: 409 }, 'it is in use')
+  const { engine_driver: _driver, ...plain } = (await admin.call('GET', cloud)).body
+  t.match(await admin.call('PUT', cloud, plain), { status: 200 })
   await admin.call('POST', '/api/role', {
     name: 'infra',
     privileges: ['PERMISSION_CLOUD', 'PERMISSION_SERVICEENGINEGROUP'].map(resource => ({ resource, type: 'WRITE_ACCESS' }))

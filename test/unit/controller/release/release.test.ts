@@ -67,7 +67,7 @@ async function aRelease(t: Test, policy: JsonObject = {}) {
       },
       telemetry: { measure },
       healthOf: () => 100,
-      webhooks: { tell: (_, message) => void told.push(message as { event: string }), stop: () => undefined },
+      webhooks: { tell: (_, message) => void told.push(message as { event: string }) },
       actor: controllerActor,
       clock,
       log: silentLog

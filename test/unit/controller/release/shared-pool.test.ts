@@ -65,7 +65,7 @@ async function aRelease(t: Test, isByPolicy = false) {
     change,
     telemetry,
     healthOf: (pool, of) => Math.min(...of.map(service => telemetry.healthScore(pool, facts, service).score)),
-    webhooks: { tell: () => undefined, stop: () => undefined },
+    webhooks: { tell: () => undefined },
     actor: controllerActor,
     clock,
     log: silentLog
