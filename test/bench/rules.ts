@@ -57,8 +57,9 @@ const manyOf = (length: number, rounds: number) => ({
 
 const requests = [
   { name: 'no rule matches', ...oneOf('shop.test', '/products/17') },
-  { name: 'the last of the hosts', ...oneOf('h9996.test', '/') },
-  { name: 'a path', ...oneOf('shop.test', '/p9997') },
+  { name: 'the last of the hosts', ...oneOf('h9995.test', '/') },
+  { name: 'a path', ...oneOf('shop.test', '/p9996') },
+  { name: 'an evil pattern that looks anywhere', ...oneOf('shop.test', `/${'a'.repeat(60)}/file9994.php`) },
   { name: 'an evil pattern, an evil path', ...oneOf('evil1199.test', `/${'a'.repeat(60)}!`) },
   { name: '25 evil patterns, new paths of 60', ...manyOf(60, ROUNDS) },
   { name: '25 evil patterns, new paths of 2,000', ...manyOf(2_000, ROUNDS / 20) }

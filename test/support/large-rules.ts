@@ -4,7 +4,10 @@ import { aRule } from './snapshot.ts'
 
 const evil = ['^/(a+)+$', '(a|aa)+$', '(.*a){12}$', '^(([a-z])+.)+[A-Z]([a-z])+$', '(x+x+)+y']
 
-/** One in four hundred rules is a pattern for a host `evil<i>.test`; the others are for hosts `h<i>.test`, paths `/p<i>` and beginnings `/b<i>/`. */
+/**
+ * One in four hundred rules is a pattern for a host `evil<i>.test`; the others are for hosts `h<i>.test`, paths `/p<i>`, beginnings
+ * `/b<i>/`, paths with `word<i>x` and patterns that look for `file<i>.` anywhere.
+ */
 function matchOf(i: number): Partial<Match> {
   const isCaseSensitive = false
   if (i % 400 === 399)
@@ -12,9 +15,18 @@ function matchOf(i: number): Partial<Match> {
       host: { operator: 'equals', values: [`evil${i}.test`], isCaseSensitive },
       path: { operator: 'regex', values: [evil[((i - 399) / 400) % evil.length]!], isCaseSensitive }
     }
-  if (i % 3 === 0) return { host: { operator: 'equals', values: [`h${i}.test`], isCaseSensitive } }
-  if (i % 3 === 1) return { path: { operator: 'equals', values: [`/p${i}`], isCaseSensitive } }
-  return { path: { operator: 'begins-with', values: [`/b${i}/`], isCaseSensitive } }
+  switch (i % 5) {
+    case 0:
+      return { host: { operator: 'equals', values: [`h${i}.test`], isCaseSensitive } }
+    case 1:
+      return { path: { operator: 'equals', values: [`/p${i}`], isCaseSensitive } }
+    case 2:
+      return { path: { operator: 'begins-with', values: [`/b${i}/`], isCaseSensitive } }
+    case 3:
+      return { path: { operator: 'contains', values: [`word${i}x`], isCaseSensitive } }
+    default:
+      return { path: { operator: 'regex', values: [`(a+)+/file${i}\\.(php|asp)$`], isCaseSensitive } }
+  }
 }
 
 /** 10,000 rules that answer 403, behind one that answers 401 to a group of 100,000 networks and 127.0.0.9. */

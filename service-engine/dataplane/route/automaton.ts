@@ -7,7 +7,8 @@
  * asked before a unit is taken (`^`, `$`, `\b`) depends on its neighbours: what may follow an instruction is a set for each kind of
  * neighbours, found when it is first needed.
  */
-import { addBit, BEGIN, BOUNDARY, END, FORK, MATCH, TAKE, type Program } from './program.ts'
+import { BEGIN, BOUNDARY, END } from './pattern-tree.ts'
+import { addBit, FORK, MATCH, TAKE, type Program } from './program.ts'
 
 /** What comes before: nothing (told apart only where `^` is asked), any unit, one of `\w` (only where `\b` is asked). */
 const BEFORE_ALL = 0
