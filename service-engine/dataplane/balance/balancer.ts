@@ -37,6 +37,8 @@ export interface Balancer {
    * Returns one of them; undefined exactly when none has a weight above 0
    */
   readonly pick: <C extends Candidate>(candidates: readonly C[], question: Question) => C | undefined
+  /** The one to be asked instead of one that was picked and cannot be; left out: the least loaded. `pick` keeps nothing of these candidates. */
+  readonly standIn?: <C extends Candidate>(candidates: readonly C[]) => C | undefined
   /** Where who asks decides who is picked: a number in 0..1 (1 left out) that is always the same for who asks. */
   readonly place?: (question: Question) => number
 }

@@ -42,7 +42,8 @@ export function ownZone({ spec, zones, random, own, others }: OwnZoneMake): Bala
       // Both lists hold what is in `candidates`.
       return isNear ? own.pick(near as readonly C[], question) : others.pick(far as readonly C[], question)
     },
-    ...(place === undefined ? {} : { place })
+    ...(place === undefined ? {} : { place }),
+    ...(own.standIn === undefined ? {} : { standIn: own.standIn })
   }
 }
 

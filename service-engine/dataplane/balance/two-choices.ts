@@ -1,5 +1,6 @@
 import type { Random } from '#model/base/random.ts'
 import type { Balancer, Candidate } from './balancer.ts'
+import { indexBelow } from './round-robin.ts'
 
 /**
  * The less loaded of two distinct candidates drawn at random by weight.
@@ -31,15 +32,4 @@ export function twoChoices(random: Random): Balancer {
       return (b.inFlight() + 1) / b.weight < (a.inFlight() + 1) / a.weight ? b : a
     }
   }
-}
-
-/** The first index whose bound lies above `at`. */
-function indexBelow(bounds: readonly number[], at: number): number {
-  let [low, high] = [0, bounds.length - 1]
-  while (low < high) {
-    const middle = (low + high) >>> 1
-    if (bounds[middle]! > at) high = middle
-    else low = middle + 1
-  }
-  return low
 }

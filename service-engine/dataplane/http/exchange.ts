@@ -17,6 +17,7 @@ import type { Lease, Pool } from '../upstream/pool.ts'
 import { backoffOf, isReselected, replayOf } from './forward.ts'
 import { Hedge, isHedgeable, lost, type HedgeUser } from './hedge.ts'
 import { clientKey, giveSide } from '../upstream/sticky.ts'
+import { hasUntried } from '../upstream/targets.ts'
 import { questionOf } from './question.ts'
 import { refresh } from './refresh.ts'
 import { answerTo } from './rescue.ts'
@@ -212,13 +213,13 @@ class ExchangeLife implements ForwardEvents, HedgeUser {
     const { targets, poolOf } = this.#services
     const { target } = exchange
     const key = target?.is === 'group' && target.sticky !== undefined ? this.#sideKey(target.sticky) : ''
-    const choice = target === null ? undefined : targets.choose(target, poolOf, key)
+    const choice = target === null ? undefined : targets.choose(target, poolOf, key, this.#tried)
     if (choice === undefined) {
       const fault = this.#lastFault ?? new Fault('NO_TARGET', 'no rule and no pool for this request')
       return this.#unserved(fault) ? undefined : this.#rescue(fault)
     }
     if (choice.is === 'fail') {
-      exchange.poolName = choice.name
+      if (this.#tried === null) exchange.poolName = choice.name
       const fault = this.#lastFault ?? new Fault('NO_AVAILABLE_SERVER', `no server of ${choice.name} is available`)
       return this.#unserved(fault) ? undefined : this.#failAction(choice.action, fault)
     }
@@ -468,7 +469,8 @@ class ExchangeLife implements ForwardEvents, HedgeUser {
     const fault = new Fault('UPSTREAM_STATUS_RESELECTED', '')
     const progress = { isRequestSent: true, isBodyConsumed: !isReplayable, isResponseBegun: false }
     if (replayOf(this.#exchange, fault, progress, reselect, this.#tried?.length) === 'never') return false
-    return pool.hasOther(serverId, this.#tried) && pool.mayRetry()
+    const target = this.#exchange.target ?? { is: 'pool', poolId: pool.part.id }
+    return hasUntried(target, this.#services.poolOf, [...(this.#tried ?? []), serverId]) && pool.mayRetry()
   }
 
   #forwarded(lease: Lease, fault: Fault | null, progress: Progress): void {

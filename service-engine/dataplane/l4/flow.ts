@@ -92,10 +92,10 @@ class FlowLife {
   #balance(lastFault: Fault | null): void {
     const { targets, poolOf } = this.#services
     const { target } = this.#site
-    const choice = target === null ? undefined : targets.choose(target, poolOf, this.#downstream.clientIp)
+    const choice = target === null ? undefined : targets.choose(target, poolOf, this.#downstream.clientIp, this.#tried)
     if (choice === undefined) return this.#refuse(lastFault ?? new Fault('NO_TARGET', 'no pool for this flow'))
     if (choice.is === 'fail') {
-      this.#poolName = choice.name
+      if (this.#tried === null) this.#poolName = choice.name
       return this.#refuse(lastFault ?? new Fault('NO_AVAILABLE_SERVER', `no server of ${choice.name} is available`))
     }
     this.#poolName = choice.pool.part.name

@@ -259,13 +259,25 @@ export class Pool {
     return this.#members.filter(member => !member.spec.isEnabled || member.spec.weight <= 0).map(member => member.server)
   }
 
+  /** As of now: another pool may stand in for one whose last server has just gone down. */
   hasAvailable(): boolean {
-    return this.#look(false).length > 0
+    return this.#canBeAsked(null)
   }
 
-  /** Whether a server other than `serverId` and those that were tried could be asked. */
-  hasOther(serverId: string, tried: readonly string[] | null): boolean {
-    return this.#look(false).some(member => member.id !== serverId && tried?.includes(member.id) !== true)
+  /** Whether a server that was not tried could be asked. */
+  hasUntried(tried: readonly string[]): boolean {
+    return this.#canBeAsked(tried)
+  }
+
+  #canBeAsked(tried: readonly string[] | null): boolean {
+    const seen = this.#look(false)
+    let isStale = false
+    for (const member of seen) {
+      if (tried?.includes(member.id) === true) continue
+      if (this.#isAvailable(member, seen)) return true
+      isStale = true
+    }
+    return isStale && this.#look(true).some(({ id }) => tried?.includes(id) !== true)
   }
 
   /** A request goes to one of its servers for the first time. */
@@ -448,7 +460,9 @@ export class Pool {
   #takeOther(others: readonly Member[], picked: Member, isFirst: boolean): HeldLease | Refusal {
     let left = others
     while (left.length > 0) {
-      const next = lowest(this.#beside(left, picked), this.#turn++, member => (member.inFlight() + 1) / member.weight)
+      const beside = this.#beside(left, picked)
+      const { standIn } = this.#balancer
+      const next = standIn === undefined ? lowest(beside, this.#turn++, member => (member.inFlight() + 1) / member.weight) : standIn(beside)
       if (next === undefined) break
       const lease = this.#take(next)
       if (lease !== undefined) return lease

@@ -1,18 +1,21 @@
 /** From a target to a pool that can take it. */
 import type { FailAction, GroupMember, TargetSpec } from '#model/snapshot/snapshot.ts'
 import { hashText, heaviest } from '../balance/consistent-hash.ts'
-import { smoothSchedule } from '../balance/round-robin.ts'
+import { turnsOf, type Turns } from '../balance/round-robin.ts'
 import type { Pool } from './pool.ts'
 
 export type Choice =
   | { readonly is: 'pool'; readonly pool: Pool }
   | { readonly is: 'fail'; readonly action: FailAction; readonly name: string }
 
+/** The pool as the running generation has it. */
+type PoolOf = (id: string) => Pool | undefined
+
 interface GroupState {
   turn: number
-  /** Members of one priority that are available, as a key, and their schedule. */
+  /** Members of one priority that are available, as a key, and whose turn it is among them. */
   key: string
-  schedule: readonly string[]
+  at: Turns
 }
 
 /** Chooses pools; remembers for each group whose turn it is. */
@@ -24,33 +27,51 @@ export class Targets {
    * clients on their side.
    *
    * Shapes  key: what a client is known by; '' for nothing
+   *         tried: ids of servers that have failed the request; a pool that has no other is as good as down. Null for none
    *
    * Returns `fail` with the action of the group or pool when none is available; undefined when a pool is not known
    */
-  choose(target: TargetSpec, poolOf: (id: string) => Pool | undefined, key = ''): Choice | undefined {
+  choose(target: TargetSpec, poolOf: PoolOf, key = '', tried: readonly string[] | null = null): Choice | undefined {
     if (target.is === 'pool') {
       const pool = poolOf(target.poolId)
       if (pool === undefined) return undefined
-      return pool.hasAvailable() ? { is: 'pool', pool } : standIn(pool.part.failAction, pool.part.name, poolOf)
+      return canTake(pool, tried) ? { is: 'pool', pool } : standIn(pool.part, poolOf, tried)
     }
-    const able = target.members.filter(member => member.ratio > 0 && poolOf(member.poolId)?.hasAvailable() === true)
+    const able = target.members.filter(member => member.ratio > 0 && canTake(poolOf(member.poolId), tried))
     const highest = able.reduce((best, member) => Math.max(best, member.priority), -Infinity)
     const members = able.filter(member => member.priority === highest)
-    const pool = poolOf(target.sticky === undefined || key === '' ? this.#next(target, members) : sideOf(members, key))
-    return pool === undefined ? standIn(target.failAction, target.name, poolOf) : { is: 'pool', pool }
+    const hasSides = target.sticky !== undefined && key !== ''
+    const pool = poolOf(hasSides ? sideOf(members, key) : this.#next(target, members, tried !== null))
+    return pool === undefined ? standIn(target, poolOf, tried) : { is: 'pool', pool }
   }
 
-  #next(target: TargetSpec, members: readonly GroupMember[]): string {
+  #next(target: TargetSpec, members: readonly GroupMember[], isRetry: boolean): string {
     if (members.length <= 1) return members[0]?.poolId ?? ''
     let state = this.#groups.get(target)
-    if (state === undefined) this.#groups.set(target, (state = { turn: 0, key: '', schedule: [] }))
+    if (state === undefined) this.#groups.set(target, (state = { turn: 0, key: '', at: turnsOf([]) }))
+    const turn = state.turn++
+    // Whoever is left over for one request is no reason to make the turns of all anew.
+    if (isRetry) return sideOf(members, String(turn))
     const key = members.map(member => member.poolId).join()
     if (key !== state.key) {
       state.key = key
-      state.schedule = smoothSchedule(members.map(member => member.ratio)).map(index => members[index]!.poolId)
+      state.at = turnsOf(members.map(member => member.ratio))
     }
-    return state.schedule[state.turn++ % state.schedule.length]!
+    return members[state.at(turn)]!.poolId
   }
+}
+
+/** Whether a server that has not failed the request could be asked, of whichever pool stands in. */
+export function hasUntried(target: TargetSpec, poolOf: PoolOf, tried: readonly string[]): boolean {
+  const isLeft = (id: string): boolean => poolOf(id)?.hasUntried(tried) === true
+  const isLeftOf = ({ failAction }: { readonly failAction: FailAction }): boolean => failAction.is === 'pool' && isLeft(failAction.poolId)
+  if (target.is === 'group') return target.members.some(({ ratio, poolId }) => ratio > 0 && isLeft(poolId)) || isLeftOf(target)
+  const pool = poolOf(target.poolId)
+  return pool !== undefined && (pool.hasUntried(tried) || isLeftOf(pool.part))
+}
+
+function canTake(pool: Pool | undefined, tried: readonly string[] | null): boolean {
+  return pool !== undefined && (tried === null ? pool.hasAvailable() : pool.hasUntried(tried))
 }
 
 /**
@@ -63,11 +84,15 @@ function sideOf(members: readonly GroupMember[], key: string): string {
   return members[heaviest(weights, seeds, hashText(key))]?.poolId ?? ''
 }
 
-/** The pool that an action names, when it can answer; else what is left to do. */
-function standIn(action: FailAction, name: string, poolOf: (id: string) => Pool | undefined): Choice {
-  if (action.is !== 'pool') return { is: 'fail', action, name }
-  const backup = poolOf(action.poolId)
-  if (backup?.hasAvailable() === true) return { is: 'pool', pool: backup }
+/** The pool that the fail action of a pool or group names, when it can answer; else what is left to do. */
+function standIn(
+  { failAction, name }: { readonly failAction: FailAction; readonly name: string },
+  poolOf: PoolOf,
+  tried: readonly string[] | null
+): Choice {
+  if (failAction.is !== 'pool') return { is: 'fail', action: failAction, name }
+  const backup = poolOf(failAction.poolId)
+  if (backup !== undefined && canTake(backup, tried)) return { is: 'pool', pool: backup }
   const last = backup?.part.failAction
   return { is: 'fail', action: last === undefined || last.is === 'pool' ? { is: 'close' } : last, name }
 }

@@ -82,3 +82,35 @@ t.test('as few servers are used as the load needs', async t => {
   for (const response of held) response.end()
   t.same(new Set((await Promise.all(answers)).map(({ status }) => status)), new Set([200]))
 })
+
+t.test('what the first server cannot take goes to the next that is in use, not to one that rests', async t => {
+  const held: ServerResponse[] = []
+  const busy = await openHttpServer(t, (_request, response) => {
+    response.statusCode = 503
+    response.end()
+  })
+  const [next, resting] = await Promise.all([1, 2].map(() => openHttpServer(t, (_request, response) => void held.push(response))))
+  const { load, port } = openTestPlane(t)
+  const ports = [busy.port, next!.port, resting!.port]
+  const algorithm = { is: 'fewest-servers', capacity: 3 } as const
+  const statuses = [{ from: 503, to: 503 }]
+  const reselect = {
+    maxRetries: 4,
+    retriesNonIdempotent: false,
+    statuses,
+    tryTimeoutMs: null,
+    retryTimeoutMs: null,
+    budget: null,
+    backoff: null
+  }
+  const counts = () => [next!.requests.length, resting!.requests.length]
+  await load(aSnapshot({ services: [aService()], pools: [aPool(ports, { algorithm, maxConnectionsPerServer: 3, reselect })] }))
+  const answers = [1, 2, 3].map(() => ask(port()))
+  await until(() => held.length === 3, 'three are with servers')
+  t.same(counts(), [3, 0], 'tried again')
+  answers.push(ask(port()))
+  await until(() => held.length === 4, 'one more')
+  t.same(counts(), [3, 1], 'full')
+  for (const response of held.splice(0)) response.end()
+  await Promise.all(answers)
+})

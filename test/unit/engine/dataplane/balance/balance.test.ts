@@ -7,7 +7,7 @@ import { fastestResponse } from '#engine/dataplane/balance/fastest-response.ts'
 import { fewestServers } from '#engine/dataplane/balance/fewest-servers.ts'
 import { leastConnections } from '#engine/dataplane/balance/least-connections.ts'
 import { leastLoad } from '#engine/dataplane/balance/least-load.ts'
-import { roundRobin, smoothSchedule } from '#engine/dataplane/balance/round-robin.ts'
+import { roundRobin, smoothSchedule, turnsOf } from '#engine/dataplane/balance/round-robin.ts'
 import { twoChoices } from '#engine/dataplane/balance/two-choices.ts'
 import { aCandidate, aQuestion, balancerContract, candidates } from '#test/contract/balancer.ts'
 
@@ -143,4 +143,45 @@ t.test('fewestServers fills one after another, and shares when all are full', as
   list[1]!.load = 1
   t.equal(balancer.pick(list, aQuestion(1)), list[1])
   t.equal(balancer.pick([], aQuestion(1)), undefined)
+})
+
+t.test('turnsOf gives each its share, in an order without bursts, and looks at each weight a few times however large they are', async t => {
+  t.equal(turnsOf([])(3), -1)
+  t.equal(turnsOf([0, 0])(3), -1)
+  t.same([0, 1, 2, 3].map(turnsOf([0, 7, 7])), [1, 2, 1, 2])
+  t.same([0, 1, 2, 3, 4, 5, 6].map(turnsOf([5, 1, 1])), smoothSchedule([5, 1, 1]))
+  t.same([0, 1, 0xffffffff].map(turnsOf([1, 1, 0])), [0, 1, 1])
+  for (const [count, most] of [
+    [5_000, 20],
+    [1_000, 1_000],
+    [300, 400]
+  ] as const) {
+    let reads = 0
+    const weights = Array.from({ length: count }, (_, i) => (i % 10 === 0 ? 0 : 1 + ((i * 7_919) % most)))
+    const watched = new Proxy(weights, {
+      get: (list, key, receiver) => {
+        if (typeof key === 'string' && /^\d+$/.test(key)) reads++
+        return Reflect.get(list, key, receiver) as unknown
+      }
+    })
+    const at = turnsOf(watched)
+    t.ok(reads < 10 * count, `${reads} looks at ${count} weights`)
+    const total = weights.reduce((sum, weight) => sum + weight, 0)
+    const counts = new Float64Array(count)
+    const ROUNDS = 4
+    const start = 4_294_000_000
+    for (let n = 0; n < ROUNDS * total; n++) counts[at((start + n) >>> 0)]!++
+    const worst = weights.reduce((most, weight, i) => Math.max(most, Math.abs(counts[i]! - ROUNDS * weight)), 0)
+    t.ok(worst <= 4, `${worst} off after ${ROUNDS} rounds of ${count}`)
+    t.ok(weights.every((weight, i) => weight > 0 || counts[i] === 0))
+  }
+})
+
+t.test('fewestServers lets the next in order stand in', async t => {
+  const list = candidates(4)
+  const balancer = fewestServers(2, counter())
+  list[1]!.load = 1
+  t.equal(balancer.standIn?.(list.slice(1)), list[1])
+  list[1]!.load = 2
+  t.equal(balancer.standIn?.(list.slice(1)), list[2])
 })
