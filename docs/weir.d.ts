@@ -26,6 +26,19 @@ interface WeirAddressGroup {
   has(address: string): boolean
 }
 
+interface WeirBody {
+  /** Bytes, as they came. */
+  readonly length: number
+  /** As UTF-8; what is none becomes U+FFFD. */
+  text(): string
+  /** A character from U+0000 to U+00FF for each byte. */
+  bytes(): string
+  /** Throws where it is not JSON. */
+  json(): unknown
+  /** Sent in its place, as UTF-8, with its length; trailers and digests of what came are gone. */
+  replace(text: unknown): void
+}
+
 /** Kept from one exchange to another: texts, a thousand of one set in one worker, each for a time. */
 interface WeirTable {
   get(key: string): string | undefined
@@ -37,7 +50,7 @@ interface WeirTable {
 }
 
 interface Weir {
-  readonly event: 'request' | 'response' | 'lb-failed'
+  readonly event: 'request' | 'request-body' | 'response' | 'lb-failed'
   /** Name of the virtual service. */
   readonly virtualService: string
   readonly request: {
@@ -51,6 +64,8 @@ interface Weir {
     /** Without `?`; '' for none; may be written. */
     query: string
     readonly headers: WeirHeaders
+    /** In scripts for bodies of requests; else null. */
+    readonly body: WeirBody | null
     cookie(name: string): string | undefined
   }
   readonly client: { readonly ip: string; readonly port: number; readonly localPort: number }

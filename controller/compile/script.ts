@@ -7,6 +7,7 @@ import type { Reader } from './resources.ts'
 
 const eventOf = {
   VS_DATASCRIPT_EVT_HTTP_REQ: 'request',
+  VS_DATASCRIPT_EVT_HTTP_REQ_DATA: 'request-body',
   VS_DATASCRIPT_EVT_HTTP_RESP: 'response',
   VS_DATASCRIPT_EVT_HTTP_LB_FAILED: 'lb-failed'
 } as const
@@ -29,6 +30,9 @@ function setOf(reader: Reader, ref: string): ScriptSetSpec {
     name,
     failsOpen: body.on_error === 'SCRIPT_FAIL_OPEN',
     timeLimitMs: body.time_limit,
+    ...(body.datascript.some(({ evt }) => evt === 'VS_DATASCRIPT_EVT_HTTP_REQ_DATA')
+      ? { bodies: { limitBytes: body.body_limit * 1024, passesLarge: body.on_large_body === 'SCRIPT_LARGE_BODY_PASS' } }
+      : {}),
     programs: body.datascript.map(({ evt, script }) => ({ event: eventOf[evt], source: script })),
     pools: byName('pool', body.pool_refs, pool => ({ is: 'pool', poolId: reader.poolPart(pool) }) satisfies TargetSpec),
     poolGroups: byName('poolgroup', body.pool_group_refs, group => targetOf(reader, { pool: undefined, group })!),

@@ -153,6 +153,8 @@ export interface ScriptSetSpec {
   readonly failsOpen: boolean
   /** Processor time of one run. */
   readonly timeLimitMs: number
+  /** Where scripts of it see bodies. */
+  readonly bodies?: { readonly limitBytes: number; readonly passesLarge: boolean }
   readonly programs: readonly { readonly event: ScriptEvent; readonly source: string }[]
   readonly pools: Readonly<Record<string, TargetSpec>>
   readonly poolGroups: Readonly<Record<string, TargetSpec>>
@@ -160,7 +162,7 @@ export interface ScriptSetSpec {
   readonly ipGroups: Readonly<Record<string, readonly string[]>>
 }
 
-export type ScriptEvent = 'request' | 'response' | 'lb-failed'
+export type ScriptEvent = 'request' | 'request-body' | 'response' | 'lb-failed'
 
 /** Virtual services without listeners of their own. Names in lower case; `*.shop.test` stands for all below. */
 export interface HostingSpec {

@@ -27,11 +27,26 @@ export interface RequestHead {
   readonly version: string
   /** Lower-case names; [name, value, name, value ...] in order received. `host` is not among them: see `authority`. */
   headers: string[]
-  readonly framing: BodyFraming
+  framing: BodyFraming
   /** Bytes; 0 for none, -1 for chunked. */
-  readonly contentLength: number
+  contentLength: number
   /** A sound WebSocket handshake. */
   readonly isWebSocket: boolean
+}
+
+/** What came of a body that was taken ahead of its server. */
+export type TakenBody =
+  | { readonly is: 'whole'; readonly bytes: Buffer }
+  /** It is longer than the limit; the rest stays with the client. */
+  | { readonly is: 'begun'; readonly bytes: Buffer }
+  | { readonly is: 'failed'; readonly fault: Fault }
+
+/** Where a request's body can be had before a server gets it; once for an exchange. */
+export interface BodySource {
+  /** What was taken goes to the server as if nobody had looked. `taken` is called exactly once. */
+  readonly collect: (limitBytes: number, taken: (taken: TakenBody) => void) => void
+  /** These bytes go instead of a body that was taken whole; its trailers are gone. The head has to say their length. */
+  readonly replaceBody: (bytes: Buffer) => void
 }
 
 export interface ResponseHead {
@@ -127,6 +142,8 @@ export interface Exchange {
   connectedUs: number
   firstByteUs: number
   fault: Fault | null
+  /** Null where the codec cannot give bodies. */
+  source: BodySource | null
   /** A second receiver of the request; null: none. */
   copy: RequestCopy | null
   /** Whether the response's body is encoded; null: it is not. */
@@ -233,6 +250,7 @@ export function makeExchange(
     connectedUs: 0,
     firstByteUs: 0,
     fault: null,
+    source: null,
     copy: null,
     chooseCoder: null,
     keeper: null,

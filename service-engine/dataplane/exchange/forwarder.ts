@@ -5,7 +5,7 @@
 import type { Socket } from 'node:net'
 import type { Fault } from '#engine/base/fault.ts'
 import type { HttpSpec, UpstreamTlsSpec } from '#model/snapshot/snapshot.ts'
-import type { Downstream, Exchange, RequestHead } from './exchange.ts'
+import type { BodySource, Downstream, Exchange, RequestHead } from './exchange.ts'
 
 /** `wire`: at byte level; `stock`: `node:http` and `http-proxy-3`, the reference that it is held against. */
 export const forwarderKinds = ['wire', 'stock'] as const
@@ -61,6 +61,9 @@ export interface Wire {
   readonly hedge?: (exchange: Exchange, destination: Destination, events: ForwardEvents) => void
   /** Ends the second of two attempts, as `abandon` does the first. */
   readonly abandonHedge?: (fault: Fault) => void
+  /** Not every codec can. */
+  readonly collect?: BodySource['collect']
+  readonly replaceBody?: BodySource['replaceBody']
   /** The client went before a response was begun: set by the spine while it waits for something itself. */
   onGone: ((fault: Fault) => void) | null
 }

@@ -116,3 +116,9 @@ export function addVary(headers: string[], field: string): void {
   if (given === '*' || hasToken(given, field.toLowerCase())) return
   setHeader(headers, 'vary', given === '' ? field : `${given}, ${field}`)
 }
+
+/** A call of gRPC, by its content type. */
+export function isGrpc(headers: readonly string[]): boolean {
+  const type = headerOf(headers, 'content-type')
+  return type !== undefined && /^application\/grpc(?:$|[+;\s])/i.test(type)
+}

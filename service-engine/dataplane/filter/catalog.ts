@@ -15,7 +15,7 @@ import { mirror, type MirrorSettings } from './mirror/mirror.ts'
 import { networkSecurity, type NetworkSecuritySettings } from './network-security/network-security.ts'
 import { policy, type PolicySettings } from './policy/policy.ts'
 import { rateLimit, type RateLimitSettings } from './rate-limit/rate-limit.ts'
-import { scriptRequest, scriptResponse, type Scripts, type ScriptsSettings } from './script/script.ts'
+import { scriptRequest, scriptRequestBody, scriptResponse, type Scripts, type ScriptsSettings } from './script/script.ts'
 import { serverHeader, type ServerHeaderSettings } from './server-header/server-header.ts'
 import { strictTransport, type StrictTransportSettings } from './strict-transport/strict-transport.ts'
 
@@ -29,6 +29,7 @@ export interface FilterSettings {
   readonly cors: CorsSettings
   readonly policy: PolicySettings
   readonly 'script-request': ScriptsSettings
+  readonly 'script-request-body': ScriptsSettings
   readonly 'script-response': ScriptsSettings
   readonly fault: FaultSettings
   readonly bandwidth: BandwidthSettings
@@ -50,6 +51,7 @@ const catalog: { readonly [K in FilterKind]: (settings: FilterSettings[K]) => Fi
   cors,
   policy,
   'script-request': scriptRequest,
+  'script-request-body': scriptRequestBody,
   'script-response': scriptResponse,
   fault,
   bandwidth,
@@ -106,6 +108,7 @@ export function filtersFor(part: VirtualServicePart, rules: RuleBook, own: OwnSt
   if (own.scripts?.has('response') === true) chain.push(makeFilter('script-response', { scripts: own.scripts }))
   if (part.requestRules.length > 0 || part.responseRules.length > 0) chain.push(makeFilter('policy', { rules }))
   if (own.scripts?.has('request') === true) chain.push(makeFilter('script-request', { scripts: own.scripts }))
+  if (own.scripts?.has('request-body') === true) chain.push(makeFilter('script-request-body', { scripts: own.scripts }))
   if (own.fault !== undefined) chain.push(makeFilter('fault', own.fault))
   if (own.bandwidth !== undefined) chain.push(makeFilter('bandwidth', own.bandwidth))
   // What servers get is settled: the copy is of that.

@@ -8,7 +8,15 @@ import { STATUS_CODES } from 'node:http'
 import type { FailAction, StickySpec } from '#model/snapshot/snapshot.ts'
 import { Fault, faultIn } from '#engine/base/fault.ts'
 import type { AccessRecord, TrafficMeter } from '#engine/meter/shared.ts'
-import { makeExchange, type Answer, type Downstream, type Exchange, type RequestHead, type Verdict } from '../exchange/exchange.ts'
+import {
+  makeExchange,
+  type Answer,
+  type BodySource,
+  type Downstream,
+  type Exchange,
+  type RequestHead,
+  type Verdict
+} from '../exchange/exchange.ts'
 import type { ForwardEvents, Progress, Wire } from '../exchange/forwarder.ts'
 import { headerBytes, headerOf, removeHeader } from '../exchange/headers.ts'
 import { runEnd, runRequest, runResponse } from '../filter/filter.ts'
@@ -106,6 +114,7 @@ class ExchangeLife implements ForwardEvents, HedgeUser {
     this.#site = site
     this.#wire = wire
     this.#exchange = openExchange(services, site, request, downstream)
+    if (wire.collect !== undefined) this.#exchange.source = wire as BodySource
   }
 
   begin(): void {
@@ -126,12 +135,19 @@ class ExchangeLife implements ForwardEvents, HedgeUser {
       if (verdict instanceof Promise) {
         verdict.then(
           decided => this.#guarded(() => this.#decided(decided)),
-          (error: unknown) => this.#broken(error)
+          (error: unknown) => this.#failed(error)
         )
       } else this.#decided(verdict)
     } catch (error) {
-      this.#broken(error)
+      this.#failed(error)
     }
+  }
+
+  /** A filter threw: what the client did wrong is answered, everything else is a break. */
+  #failed(error: unknown): void {
+    const fault = faultIn(error)
+    if (fault?.origin !== 'downstream') return this.#broken(error)
+    if (!this.#isEnded && !this.#isOverdue) this.#guarded(() => this.#rescue(fault))
   }
 
   /** An answer of ours when nothing is out yet; else what is out is cut. */
@@ -146,6 +162,8 @@ class ExchangeLife implements ForwardEvents, HedgeUser {
       if (this.#lease === null) return
     } else if (this.#exchange.response === null) {
       this.#stopTimer()
+      // A body may be on its way to a script.
+      this.#wire.abandon(fault)
       return this.#rescue(fault)
     }
     this.#exchange.fault = fault

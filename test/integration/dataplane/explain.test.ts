@@ -2,6 +2,7 @@ import t from 'tap'
 import type { RequestQuestion } from '#model/message/message.ts'
 import { aPool, aRule, aServer, aService, aSnapshot } from '#test/support/snapshot.ts'
 import { openHttpServer, openTestPlane } from '#test/support/data-plane.ts'
+import { aScriptSet } from '#test/support/scripts.ts'
 
 const question = (given: Partial<RequestQuestion> = {}): RequestQuestion => ({
   virtualServiceId: 'vs-1',
@@ -79,4 +80,18 @@ t.test('explain says from which side of the zones a server comes', async t => {
   const down = [aServer(1, { zone: 'north', isEnabled: false }), servers[1]!]
   await load(aSnapshot({ revision: 3, zone: 'north', services: [aService()], pools: [{ ...pools[0]!, servers: down }] }))
   t.match(plane.explain(question()), { serverId: '127.0.0.1:2', reason: /, a server of another zone$/ })
+})
+
+t.test('explain names scripts that wait for a body', async t => {
+  const { load, plane } = openTestPlane(t)
+  const bodies = { limitBytes: 1_024, passesLarge: false }
+  const scripts = [aScriptSet({ request: '', 'request-body': 'weir.close()' }, { bodies })]
+  t.same(await load(aSnapshot({ services: [aService({ scripts })], pools: [aPool([1])] })), [])
+  t.match(plane.explain(question({ method: 'POST' })), {
+    verdict: 'forward',
+    steps: [
+      { rule: 'script scripts/HTTP_REQ', action: 'continue' },
+      { rule: 'script scripts/HTTP_REQ_DATA', isMatched: true, action: 'waits for the body' }
+    ]
+  })
 })

@@ -15,6 +15,8 @@ export interface OrderServices {
   readonly normalize: (target: string) => { readonly target: string } | string
   /** Id of a server of a pool; undefined when it has none there. Port 0: any. */
   readonly serverOf: (poolId: string, address: string, port: number) => string | undefined
+  /** Throws BadOrder where the script was shown none. */
+  readonly replaceBody: (bytes: Buffer) => void
   readonly log: (line: string) => void
   readonly count: (name: string, by: number) => void
 }
@@ -112,6 +114,9 @@ function carryOutOne(order: readonly unknown[], exchange: Exchange, services: Or
       return undefined
     case 'query':
       retarget(pathOf(request.target), textOf(a), exchange, services)
+      return undefined
+    case 'request-body':
+      services.replaceBody(Buffer.from(textOf(a)))
       return undefined
     case 'pool':
     case 'group': {

@@ -253,6 +253,23 @@ class Headers {
   }
 }
 
+class Body {
+  #orders
+  #text
+  constructor (length, orders) { this.length = length; this.#orders = orders; freeze(this) }
+  text () { return this.#text === undefined ? ask('body', 'text') : this.#text }
+  bytes () {
+    if (this.#text !== undefined) throw new TypeError('the body was replaced: its bytes are those of the text')
+    return ask('body', 'bytes')
+  }
+  json () { return parse(this.text()) }
+  replace (value) {
+    const made = bodyOf(value)
+    this.#orders.add(['request-body', made], made.length)
+    this.#text = made
+  }
+}
+
 class Request {
   #path
   #query
@@ -263,6 +280,7 @@ class Request {
     this.version = facts.version
     this.scheme = facts.scheme
     this.headers = new Headers(facts.headers, orders, 'request')
+    this.body = facts.bodyLength === undefined ? null : new Body(facts.bodyLength, orders)
     this.#path = facts.path
     this.#query = facts.query
     this.#orders = orders
@@ -396,7 +414,7 @@ const harden = first => {
 }
 const samples = [globalThis, notOurs, function* () {}, async function () {}, async function* () {}, (function* () {})(), (async function* () {})(),
   [][Symbol.iterator](), ''[Symbol.iterator](), new Map()[Symbol.iterator](), new Set()[Symbol.iterator](), 'a'.matchAll(/a/g),
-  Weir, Request, Response, Headers, Orders, Table, table, ask, script]
+  Weir, Body, Request, Response, Headers, Orders, Table, table, ask, script]
 for (const one of samples) harden(one)
 
 const told = error => {

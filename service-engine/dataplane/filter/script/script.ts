@@ -1,7 +1,8 @@
 /** Runs the scripts of a virtual service over its exchanges. */
 import type { ScriptEvent, ScriptSetSpec } from '#model/snapshot/snapshot.ts'
 import { Fault } from '#engine/base/fault.ts'
-import { PASS, type Answer, type Exchange, type Verdict } from '../../exchange/exchange.ts'
+import { PASS, type Answer, type Exchange, type TakenBody, type Verdict } from '../../exchange/exchange.ts'
+import { isGrpc, removeHeader } from '../../exchange/headers.ts'
 import type { Filter } from '../filter.ts'
 import { BadOrder, carryOut, keepNotes, pathOf, queryOf, type OrderServices } from './orders.ts'
 import type { Run } from './sandbox.ts'
@@ -16,8 +17,16 @@ export interface Scripts {
   readonly has: (event: ScriptEvent) => boolean
   /** The first decision that is not to pass on ends the walk. */
   readonly decide: (event: 'request' | 'lb-failed', exchange: Exchange, failure: Fault | null) => Verdict
+  /** How much of the request's body scripts are to be shown; 0: nothing of it. Throws Fault where it is too long for them. */
+  readonly bodyLimit: (exchange: Exchange) => number
+  /** The same as `decide`, with the body that was taken. Throws Fault where it is too long for scripts that must see it. */
+  readonly decideBody: (exchange: Exchange, body: Extract<TakenBody, { readonly is: 'whole' | 'begun' }>) => Verdict
   /** Throws Fault SCRIPT_FAILED where a script failed that must not. */
   readonly amend: (exchange: Exchange) => void
+  /** Memory for a body, in bytes; called back when it is over. Undefined when there is none left. */
+  readonly takeRoom: (bytes: number) => (() => void) | undefined
+  /** No script can be shown the body: all of them fail. */
+  readonly failBody: (exchange: Exchange, why: string) => Verdict
   /** The same as `decide` on a request; nothing is kept, counted or logged. */
   readonly explain: (exchange: Exchange) => { readonly steps: readonly ScriptStep[]; readonly verdict: Verdict }
 }
@@ -38,6 +47,40 @@ export interface ScriptsServices {
 /** Before a server is picked. */
 export function scriptRequest({ scripts }: ScriptsSettings): Filter {
   return { kind: 'script-request', onRequest: exchange => scripts.decide('request', exchange, null) }
+}
+
+/** What is wrong with a body by itself once it is another. */
+const digests = ['content-md5', 'content-digest', 'repr-digest', 'digest']
+
+/** After scripts for the head: waits for the body, and has the others decide with it. */
+export function scriptRequestBody({ scripts }: ScriptsSettings): Filter {
+  const roomOf = new WeakMap<Exchange, () => void>()
+  return {
+    kind: 'script-request-body',
+    onRequest: exchange => {
+      const limit = scripts.bodyLimit(exchange)
+      if (limit === 0) return PASS
+      const { source } = exchange
+      if (source === null) return scripts.failBody(exchange, 'this engine cannot take bodies')
+      const giveBack = scripts.takeRoom(limit)
+      if (giveBack === undefined) return scripts.failBody(exchange, 'too many bodies are looked at already')
+      roomOf.set(exchange, giveBack)
+      return new Promise<Verdict>((resolve, reject) =>
+        source.collect(limit, taken => {
+          if (taken.is === 'failed') return reject(taken.fault)
+          // Never in the middle of what the codec does.
+          queueMicrotask(() => {
+            try {
+              resolve(scripts.decideBody(exchange, taken))
+            } catch (error) {
+              reject(error instanceof Error ? error : new Error(String(error)))
+            }
+          })
+        })
+      )
+    },
+    onEnd: exchange => roomOf.get(exchange)?.()
+  }
 }
 
 /** When a server has answered; answers of ours are not asked about. */
@@ -78,7 +121,7 @@ const failed: Answer = {
  */
 export function compileScripts(virtualServiceId: string, specs: readonly ScriptSetSpec[], services: ScriptsServices): Scripts {
   const { sets } = services
-  const steps: Record<ScriptEvent, Step[]> = { request: [], response: [], 'lb-failed': [] }
+  const steps: Record<ScriptEvent, Step[]> = { request: [], 'request-body': [], response: [], 'lb-failed': [] }
   for (const spec of specs) {
     const set = sets.compile(spec)
     for (const { event, program } of set.programs) {
@@ -91,6 +134,7 @@ export function compileScripts(virtualServiceId: string, specs: readonly ScriptS
     set: step.set.spec,
     normalize: services.normalize,
     serverOf: services.serverOf,
+    replaceBody: bytes => replaceBody(exchange, step.set, bytes),
     log: line => {
       note(exchange, `${step.name}: ${line}`)
       sets.log('a script says', { script: step.name, virtualService: exchange.virtualServiceName, line })
@@ -128,25 +172,72 @@ export function compileScripts(virtualServiceId: string, specs: readonly ScriptS
     sets.log('a script failed', { script: step.name, virtualService: exchange.virtualServiceName, error })
   }
 
+  /** The first decision that is not to pass on ends the walk. */
+  const walk = (
+    list: readonly Step[],
+    exchange: Exchange,
+    run: (step: Step) => { readonly error: string; readonly verdict: Verdict }
+  ): Verdict => {
+    for (const step of list) {
+      const { error, verdict } = run(step)
+      if (error !== '') {
+        failedOn(step, error, exchange)
+        if (step.set.spec.failsOpen) continue
+        exchange.rule = step.name
+        exchange.fault = new Fault('SCRIPT_FAILED', `${step.name}: ${error}`)
+        return failed
+      }
+      if (verdict.is === 'pass') continue
+      exchange.rule = step.name
+      return verdict
+    }
+    return PASS
+  }
+
+  const bodySteps = steps['request-body']
+  const limitOf = ({ set }: Step): number => set.spec.bodies?.limitBytes ?? 0
+  const mostBytes = Math.max(0, ...bodySteps.map(limitOf))
+  const mustSee = ({ set }: Step): boolean => set.spec.bodies?.passesLarge !== true
+  const tooLarge = (step: Step, exchange: Exchange): Fault => {
+    exchange.rule = step.name
+    return new Fault('DOWNSTREAM_BODY_TOO_LARGE', `a body over the ${limitOf(step)} bytes that ${step.name} looks at`)
+  }
+
   return {
+    bodyLimit: exchange => {
+      const { framing, contentLength, headers, version } = exchange.request
+      if (framing === 'none' || contentLength === 0 || (version === '2' && isGrpc(headers))) return 0
+      if (framing !== 'length') return mostBytes
+      const short = bodySteps.find(step => contentLength > limitOf(step) && mustSee(step))
+      if (short !== undefined) throw tooLarge(short, exchange)
+      return contentLength > mostBytes ? 0 : contentLength
+    },
+    takeRoom: bytes => {
+      if (sets.bodyRoom < bytes) return undefined
+      sets.bodyRoom -= bytes
+      return () => void (sets.bodyRoom += bytes)
+    },
+    failBody: (exchange, why) => walk(bodySteps, exchange, () => ({ error: why, verdict: PASS })),
+    decideBody: (exchange, body) => {
+      let bytes: Buffer | null = body.is === 'whole' ? body.bytes : null
+      const size = body.bytes.length
+      const short = bodySteps.find(step => size > limitOf(step) && mustSee(step))
+      if (short !== undefined) throw tooLarge(short, exchange)
+      return walk(bodySteps, exchange, step => {
+        if (bytes === null || size > limitOf(step)) return { error: '', verdict: PASS }
+        step.set.body = bytes
+        try {
+          const done = runStep(step, factsOf('request-body', exchange, null, bytes.length), exchange)
+          bytes = step.set.body
+          return done
+        } finally {
+          step.set.body = null
+        }
+      })
+    },
     stats: Object.values(steps).flatMap(list => list.map(({ stats }) => stats)),
     has: event => steps[event].length > 0,
-    decide: (event, exchange, failure) => {
-      for (const step of steps[event]) {
-        const { error, verdict } = runStep(step, factsOf(event, exchange, failure), exchange)
-        if (error !== '') {
-          failedOn(step, error, exchange)
-          if (step.set.spec.failsOpen) continue
-          exchange.rule = step.name
-          exchange.fault = new Fault('SCRIPT_FAILED', `${step.name}: ${error}`)
-          return failed
-        }
-        if (verdict.is === 'pass') continue
-        exchange.rule = step.name
-        return verdict
-      }
-      return PASS
-    },
+    decide: (event, exchange, failure) => walk(steps[event], exchange, step => runStep(step, factsOf(event, exchange, failure), exchange)),
     amend: exchange => {
       for (const step of steps.response) {
         const { error } = runStep(step, factsOf('response', exchange, null), exchange)
@@ -180,9 +271,21 @@ export function compileScripts(virtualServiceId: string, specs: readonly ScriptS
           step.set.isDry = false
         }
       }
+      for (const { name } of bodySteps) told.push({ name, error: '', action: 'waits for the body' })
       return { steps: told, verdict: PASS }
     }
   }
+}
+
+/** The server gets these bytes, framed by their length alone; what was said of those that came is gone. */
+function replaceBody(exchange: Exchange, set: CompiledSet, bytes: Buffer): void {
+  if (set.body === null || exchange.source === null) throw new BadOrder('there is no body to replace')
+  const { request } = exchange
+  exchange.source.replaceBody(bytes)
+  request.framing = 'length'
+  request.contentLength = bytes.length
+  for (const name of digests) removeHeader(request.headers, name)
+  set.body = bytes
 }
 
 function note(exchange: Exchange, line: string): void {
@@ -191,7 +294,7 @@ function note(exchange: Exchange, line: string): void {
 }
 
 /** Everything that a script may read, as JSON. */
-function factsOf(event: ScriptEvent, exchange: Exchange, failure: Fault | null): string {
+function factsOf(event: ScriptEvent, exchange: Exchange, failure: Fault | null, bodyLength?: number): string {
   const { request, response, downstream } = exchange
   return JSON.stringify({
     event,
@@ -203,7 +306,8 @@ function factsOf(event: ScriptEvent, exchange: Exchange, failure: Fault | null):
       scheme: downstream.isTls ? 'https' : 'http',
       path: pathOf(request.target),
       query: queryOf(request.target),
-      headers: request.headers
+      headers: request.headers,
+      bodyLength
     },
     client: { ip: downstream.clientIp, port: downstream.clientPort, localPort: downstream.localPort },
     tls: downstream.isTls ? { version: downstream.tlsVersion, cipher: downstream.tlsCipher, serverName: downstream.serverName } : null,

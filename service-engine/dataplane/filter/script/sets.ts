@@ -23,9 +23,11 @@ export interface CompiledSet {
   readonly table: ScriptTable
   /** While it is only asked what it would do, nothing that it keeps changes. */
   isDry: boolean
+  /** That of the exchange which a run is for; null: it has none to show. */
+  body: Buffer | null
 }
 
-const eventName = { request: 'HTTP_REQ', response: 'HTTP_RESP', 'lb-failed': 'HTTP_LB_FAILED' } as const
+const eventName = { request: 'HTTP_REQ', 'request-body': 'HTTP_REQ_DATA', response: 'HTTP_RESP', 'lb-failed': 'HTTP_LB_FAILED' } as const
 
 export interface ScriptSetsServices {
   readonly sandbox: Sandbox
@@ -37,6 +39,9 @@ export interface ScriptSetsServices {
 /** Lines that scripts may write to the engine's log, in a second, all together; the access record has what belongs to it. */
 const LINES_A_SECOND = 20
 
+/** What bodies that scripts look at may take of a worker's memory at once. */
+export const BODY_ROOM_BYTES = 64 * 1_048_576
+
 export class ScriptSets {
   readonly sandbox: Sandbox
   readonly nowEpochMs: () => number
@@ -44,6 +49,8 @@ export class ScriptSets {
   readonly #byText = new Map<string, WeakRef<CompiledSet>>()
   readonly #tables = new Map<string, WeakRef<ScriptTable>>()
   readonly #stats = new Map<string, ScriptStats>()
+  /** Bytes that may still be taken of bodies, of all virtual services. */
+  bodyRoom = BODY_ROOM_BYTES
   #second = 0
   #lines = 0
 
@@ -64,11 +71,12 @@ export class ScriptSets {
     this.#tables.set(spec.id, new WeakRef(table))
     const counts = new Map<ScriptEvent, number>()
     const isDry = (): boolean => made.isDry
-    const ask = makeAsk(spec, table, isDry)
+    const ask = makeAsk(spec, table, isDry, () => made.body)
     const made: CompiledSet = {
       spec,
       table,
       isDry: false,
+      body: null,
       programs: spec.programs.map(({ event, source }) => {
         const before = counts.get(event) ?? 0
         counts.set(event, before + 1)
@@ -110,7 +118,12 @@ export class ScriptSets {
   }
 }
 
-function makeAsk({ name, pools, poolGroups, stringGroups, ipGroups }: ScriptSetSpec, table: ScriptTable, isDry: () => boolean): Ask {
+function makeAsk(
+  { name, pools, poolGroups, stringGroups, ipGroups }: ScriptSetSpec,
+  table: ScriptTable,
+  isDry: () => boolean,
+  bodyOf: () => Buffer | null
+): Ask {
   const strings = new Map(Object.entries(stringGroups).map(([group, texts]) => [group, new Map(Object.entries(texts))] as const))
   const addresses = new Map(Object.entries(ipGroups).map(([group, ranges]) => [group, compileAddresses(ranges)] as const))
   const declared = (kind: string, has: boolean, of: string): string => {
@@ -131,6 +144,8 @@ function makeAsk({ name, pools, poolGroups, stringGroups, ipGroups }: ScriptSetS
         return strings.get(of)?.get(String(a))
       case 'ip':
         return isIP(String(a)) !== 0 && addresses.get(of)?.(String(a)) === true
+      case 'body':
+        return bodyOf()?.toString(of === 'bytes' ? 'latin1' : 'utf8')
       case 'table-get':
         return table.get(of)
       case 'table-set':

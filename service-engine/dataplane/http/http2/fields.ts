@@ -2,7 +2,7 @@
 import { Fault } from '#engine/base/fault.ts'
 import type { RequestHead, ResponseHead } from '../../exchange/exchange.ts'
 import type { Destination } from '../../exchange/forwarder.ts'
-import { headerOf } from '../../exchange/headers.ts'
+import { headerOf, isGrpc } from '../../exchange/headers.ts'
 import { readHead, type HeadLimits } from '../head.ts'
 
 const bad = (what: string): Fault => new Fault('DOWNSTREAM_BAD_REQUEST', what)
@@ -124,7 +124,7 @@ export function requestFields(request: RequestHead, destination: Destination): s
   }
   if (framing === 'length') fields.push('content-length', String(contentLength))
   // Servers of gRPC want to know that what ends a response gets through; it does, here.
-  if (isGrpc(request)) fields.push('te', 'trailers')
+  if (isGrpc(request.headers)) fields.push('te', 'trailers')
   return fields
 }
 
@@ -197,12 +197,6 @@ export function passableTrailers(fields: readonly string[]): string[] {
     if (fieldName.test(name) && fieldValue.test(value) && !neverTrailing.has(name)) kept.push(name, value)
   }
   return kept
-}
-
-/** Whether a request is a call of gRPC, which is answered in its own way. */
-export function isGrpc(request: RequestHead): boolean {
-  const type = headerOf(request.headers, 'content-type')
-  return type !== undefined && /^application\/grpc(?:$|[+;\s])/i.test(type)
 }
 
 const grpcStatusOf: Readonly<Record<number, number>> = { 400: 13, 401: 16, 403: 7, 404: 12, 429: 14, 502: 14, 503: 14, 504: 14 }

@@ -2,17 +2,18 @@
 import type { Socket } from 'node:net'
 import type { HttpSpec, PaceSpec } from '#model/snapshot/snapshot.ts'
 import { Fault } from '#engine/base/fault.ts'
-import type { Exchange, RequestHead, ResponseHead } from '../../exchange/exchange.ts'
+import type { Exchange, RequestHead, ResponseHead, TakenBody } from '../../exchange/exchange.ts'
 import type { Destination, ForwardEvents, Wire } from '../../exchange/forwarder.ts'
-import { headerOf } from '../../exchange/headers.ts'
+import { headerOf, isGrpc } from '../../exchange/headers.ts'
 import { makeAttempt, makeServing } from '../attempts.ts'
+import { BodyCollector, sendPieces } from '../collector.ts'
 import type { BodyDelivery, ClientSide, ServerSide } from '../sides.ts'
 import { EMPTY } from '../wire/bytes.ts'
 import { Pace } from '../wire/pace.ts'
 import type { WireParts } from '../wire/parts.ts'
 import type { IdleServers } from '../wire/server.ts'
 import { Timer, type Lane } from '../wire/wheel.ts'
-import { grpcFields, isGrpc, passableTrailers, responseFields, type StreamHead } from './fields.ts'
+import { grpcFields, passableTrailers, responseFields, type StreamHead } from './fields.ts'
 import { codes } from './frames.ts'
 import type { Stream, StreamUser } from './stream-state.ts'
 
@@ -87,7 +88,7 @@ export class ClientStream implements Wire, ClientSide, StreamUser {
     this.#shared = shared
     this.parts = shared.parts
     this.idle = shared.idle
-    this.#isGrpc = isGrpc(head)
+    this.#isGrpc = isGrpc(head.headers)
     this.#expectsContinue = expectsContinue
     this.#isBodyDone = !hasBody
     stream.isPaused = true
@@ -105,6 +106,20 @@ export class ClientStream implements Wire, ClientSide, StreamUser {
     this.#attempt = attempt
     if (this.isGone()) attempt.fail(goneFault())
     else attempt.start()
+  }
+
+  collect(limitBytes: number, taken: (taken: TakenBody) => void): void {
+    this.#kept = null
+    this.#attempt = new BodyCollector(this, limitBytes, body => {
+      if (body.is !== 'failed') this.#kept = [body.bytes]
+      taken(body)
+    })
+    this.#attempt.start()
+  }
+
+  replaceBody(bytes: Buffer): void {
+    this.#kept = [bytes]
+    this.#trailers = []
   }
 
   answer(exchange: Exchange, body: Buffer, _closes: boolean, onSent: (fault: Fault | null) => void): void {
@@ -186,7 +201,7 @@ export class ClientStream implements Wire, ClientSide, StreamUser {
       this.#expectsContinue = false
       if (!this.#stream.isHeadSent) this.#stream.respond([':status', '100'], false, true)
     }
-    for (const chunk of this.#kept ?? []) this.#attempt?.sendBody(chunk, 0, chunk.length, false, [])
+    for (const chunk of this.#kept ?? []) sendPieces(this.#attempt, chunk)
     if (this.#isBodyDone) return void this.#attempt?.sendBody(EMPTY, 0, 0, true, this.#trailers)
     this.#isWanted = true
     this.#armBody()

@@ -3,10 +3,11 @@ import type { Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import type { HttpSpec, PaceSpec } from '#model/snapshot/snapshot.ts'
 import { Fault } from '#engine/base/fault.ts'
-import type { Downstream, Exchange, ResponseHead } from '../../exchange/exchange.ts'
+import type { Downstream, Exchange, ResponseHead, TakenBody } from '../../exchange/exchange.ts'
 import type { Destination, EntranceSpine, ForwardEvents, Wire } from '../../exchange/forwarder.ts'
 import { hasToken, headerOf } from '../../exchange/headers.ts'
 import { makeAttempt, makeServing } from '../attempts.ts'
+import { BodyCollector, sendPieces } from '../collector.ts'
 import { settleHead } from '../head.ts'
 import { answerTo } from '../rescue.ts'
 import type { BodyDelivery, ClientSide, ServerSide } from '../sides.ts'
@@ -143,6 +144,20 @@ export class ClientConnection implements Wire, ClientSide, Turned {
     this.#attempt = attempt
     if (this.#phase === CLOSED) attempt.fail(goneFault())
     else attempt.start()
+  }
+
+  collect(limitBytes: number, taken: (taken: TakenBody) => void): void {
+    this.#kept = null
+    this.#attempt = new BodyCollector(this, limitBytes, body => {
+      if (body.is !== 'failed') this.#kept = [body.bytes]
+      taken(body)
+    })
+    this.#attempt.start()
+  }
+
+  replaceBody(bytes: Buffer): void {
+    this.#kept = [bytes]
+    this.#body.trailers = []
   }
 
   /** What was taken of a body can be sent again as long as all of it is kept. */
@@ -285,8 +300,8 @@ export class ClientConnection implements Wire, ClientSide, Turned {
 
   /** What a server before this one was sent already. */
   #sendKept(): void {
-    if (this.#kept === null || this.#bodyBytes === 0) return
-    for (const chunk of this.#kept) this.#attempt?.sendBody(chunk, 0, chunk.length, false, [])
+    if (this.#kept === null) return
+    for (const chunk of this.#kept) sendPieces(this.#attempt, chunk)
     if (this.#body.isDone) this.#attempt?.sendBody(EMPTY, 0, 0, true, this.#body.trailers)
   }
 

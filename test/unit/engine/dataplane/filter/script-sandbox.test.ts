@@ -181,6 +181,9 @@ t.test('carryOut believes nothing that comes out of a sandbox', async t => {
     set: { name: 's', pools: {}, poolGroups: {} },
     normalize: normalizeTarget,
     serverOf: () => undefined,
+    replaceBody: () => {
+      throw new BadOrder('there is no body')
+    },
     log: () => undefined,
     count: () => undefined
   }
@@ -203,6 +206,8 @@ t.test('carryOut believes nothing that comes out of a sandbox', async t => {
     ['respond', 200, [['a\n', 'b']], ''],
     ['respond', 200, [['connection', 'b']], ''],
     ['respond', 200, [], 5],
+    ['request-body', 'x'],
+    ['request-body', 5],
     ['log', 5]
   ]
   for (const order of wrong) t.throws(() => carryOut(JSON.stringify([order]), anExchange(), services), BadOrder, JSON.stringify(order))
