@@ -38,6 +38,7 @@ import { startStapling } from './pki/stapling.ts'
 import { mustBeIdle, openSqliteStore } from './store/sqlite/sqlite.ts'
 import { StoreRefused, type Store } from './store/store.ts'
 import { openTelemetry } from './telemetry/ingest.ts'
+import { openTimeline } from './timeline/timeline.ts'
 
 const root = resolve(import.meta.dirname, '..')
 const TIDY_INTERVAL_MS = 60_000
@@ -90,6 +91,8 @@ async function start(
 
     const telemetry = openTelemetry({ series: store.series, clock, log })
     scope.add(telemetry.stop)
+    const timeline = openTimeline({ store, clock, log })
+    scope.add(timeline.stop)
     const stapling = startStapling({
       store,
       clock,
@@ -107,7 +110,8 @@ async function start(
       log,
       loadOf: uuid => telemetry.hostOfEngine(uuid)?.cpu_ratio,
       ticketKeys: makeTicketKeys({ store, seal, clock, randomBytes: systemRandom }),
-      stapling
+      stapling,
+      onPlaced: timeline.placed
     })
     const fleet = await openFleet({
       store,
@@ -116,6 +120,7 @@ async function start(
       seal,
       telemetry,
       planner,
+      timeline,
       clock,
       log,
       host: settings.host,
@@ -137,6 +142,7 @@ async function start(
       telemetry,
       healthOf: fleet.poolHealth,
       webhooks,
+      timeline,
       actor: controllerActor,
       clock,
       log
@@ -191,6 +197,7 @@ async function start(
       log
     })
     scope.add(drivers.stop)
+    scope.add(scale.onDecision((subject, decision) => timeline.scaled({ ...subject, decision })))
     const rest = await openRest({
       store,
       change,
@@ -201,6 +208,7 @@ async function start(
       backups: openBackups({ dataFolder: settings.dataFolder, copyStore: store.copyTo, version, nowEpochMs: clock.nowEpochMs }),
       scale,
       drivers,
+      timeline,
       telemetry,
       clock,
       log,

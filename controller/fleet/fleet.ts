@@ -7,6 +7,7 @@ import type { ChangeOrder, ChangeResult } from '#controller/change/order.ts'
 import type { AuthorityPort, Seal } from '#controller/pki/port.ts'
 import type { Store } from '#controller/store/store.ts'
 import type { TelemetryPort } from '#controller/telemetry/port.ts'
+import type { TimelineListener } from '#controller/timeline/port.ts'
 import { SharedBindings } from './bindings.ts'
 import { Caches } from './caches.ts'
 import { makeActions } from './action.ts'
@@ -36,6 +37,8 @@ export interface FleetOptions {
     'scripts' | 'hedges' | 'zones' | 'ingest' | 'forget' | 'live' | 'liveOfEngine' | 'hostOfEngine' | 'healthScore'
   >
   readonly planner: Planner
+  /** Told of every state that is judged anew. */
+  readonly timeline: Pick<TimelineListener, 'state'>
   readonly clock: Clock
   readonly log: Log
   /** Where the engine port listens; port 0 picks one. */
@@ -52,7 +55,7 @@ export interface Fleet extends FleetPort {
 
 /** Opens the engine port and starts to plan; rejects when the port cannot be bound. */
 export async function openFleet(options: FleetOptions): Promise<Fleet> {
-  const { store, clock, log, authority, telemetry } = options
+  const { store, clock, log, authority, telemetry, timeline } = options
   const listeners = new Set<(change: StateChange) => void>()
   const announce = (change: StateChange): void => {
     for (const listener of listeners) listener(change)
@@ -63,6 +66,7 @@ export async function openFleet(options: FleetOptions): Promise<Fleet> {
     clock,
     onChange: engine => {
       log.info('an engine changed its state', { engine: engine.uuid, state: engine.state, reason: engine.reasons })
+      timeline.state({ kind: 'serviceengine', uuid: engine.uuid, state: engine.state, reasons: engine.reasons })
       pusher.schedule()
       runtime.engineChanged(engine)
     }
@@ -112,6 +116,7 @@ export async function openFleet(options: FleetOptions): Promise<Fleet> {
     planner,
     limitsOf: uuid => limits.runtime(uuid, quotas.runtime(uuid)),
     cacheOf: uuid => caches.runtime(uuid),
+    onState: timeline.state,
     announce
   })
 

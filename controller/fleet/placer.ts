@@ -7,6 +7,7 @@ import { ADMIN_TENANT } from '#controller/access/permission.ts'
 import { enginesToPlace, groupsToPlace, serviceReader, type PlaceableResources, type Wish } from '#controller/placement/input.ts'
 import { place, type EngineToPlace, type Placement, type ServiceToPlace } from '#controller/placement/place.ts'
 import type { Store, StoredResource, Touched } from '#controller/store/store.ts'
+import type { TimelineListener } from '#controller/timeline/port.ts'
 import type { Engine } from './roster.ts'
 
 const DEFAULT_GROUP = 'Default-Group'
@@ -19,6 +20,8 @@ export interface PlacerOptions {
   readonly store: Store
   readonly nowMs: () => number
   readonly loadOf: (engineUuid: string) => number | undefined
+  /** Told where services go. */
+  readonly onPlaced?: TimelineListener['placed']
 }
 
 /** Kept in the store: how many engines beyond the least an operator or the load asked for. */
@@ -134,6 +137,7 @@ export class Placer {
   }
 
   #reorder(uuid: string, engines: readonly string[]): void {
+    this.#options.onPlaced?.({ uuid, before: this.#current.get(uuid) ?? [], after: engines })
     this.#current.set(uuid, engines)
     // At once: the placement will find it so already, and see nothing to keep.
     this.#table.set('all', Object.fromEntries(this.#current))
@@ -270,6 +274,7 @@ export class Placer {
       // What is placed nowhere keeps its last place: an engine that comes back gets its services back.
       if (engines.length === 0 || (before !== undefined && isEqualList(before, engines))) continue
       this.#current.set(uuid, engines)
+      this.#options.onPlaced?.({ uuid, before: before ?? [], after: engines })
       isChanged = true
     }
     if (isChanged) this.#table.set('all', Object.fromEntries(this.#current))

@@ -11,7 +11,7 @@ import type { Store, Touched } from '#controller/store/store.ts'
 import type { Planner, ServicePlan } from './plan.ts'
 import { announcedBy } from './announced.ts'
 import { Owners } from './owners.ts'
-import { Placer } from './placer.ts'
+import { Placer, type PlacerOptions } from './placer.ts'
 import type { Engine, Wanted } from './roster.ts'
 import type { TicketKeyRing } from './ticket-keys.ts'
 
@@ -26,6 +26,7 @@ export interface PlannerOptions {
   /** OCSP responses for certificates; none without it. */
   readonly stapling?: Pick<Stapling, 'of' | 'version'>
   readonly nowMs?: () => number
+  readonly onPlaced?: NonNullable<PlacerOptions['onPlaced']>
 }
 
 /** A round that compiles everything, and sweeps, comes when the parts kept have become so many times what they were after the last. */
@@ -47,9 +48,10 @@ export function makePlanner({
   loadOf = () => undefined,
   ticketKeys,
   stapling,
-  nowMs = systemClock.nowMs
+  nowMs = systemClock.nowMs,
+  onPlaced
 }: PlannerOptions): Planner {
-  const placer = new Placer({ store, nowMs, loadOf })
+  const placer = new Placer({ store, nowMs, loadOf, ...(onPlaced === undefined ? {} : { onPlaced }) })
   let known: ReadonlyMap<string, Engine> = new Map()
   const owners = new Owners({ store, deriveSecret: seal.derive, engine: uuid => known.get(uuid) })
   const cache = new PartCache()

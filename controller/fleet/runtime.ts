@@ -25,6 +25,7 @@ import { serverSpecs } from '#controller/compile/pool.ts'
 import type { Store, StoredResource } from '#controller/store/store.ts'
 import type { ScoreFacts, TelemetryPort } from '#controller/telemetry/port.ts'
 import { bgpRuntime, whyUnannounced } from './announced.ts'
+import type { StateFact } from '#controller/timeline/port.ts'
 import type { Planner } from './plan.ts'
 import type { StateChange } from './port.ts'
 import { snapshotVersionOf, type Engine, type Roster } from './roster.ts'
@@ -62,6 +63,8 @@ export interface RuntimeOptions {
   readonly limitsOf: (virtualServiceUuid: string) => readonly LimitRuntime[]
   readonly cacheOf: (virtualServiceUuid: string) => CacheRuntime | undefined
   readonly announce: (change: StateChange) => void
+  /** Told when a virtual service, a pool or a server is in another state than when it was looked at last. */
+  readonly onState: (fact: StateFact) => void
 }
 
 export function makeRuntime(options: RuntimeOptions): Runtime {
@@ -275,8 +278,15 @@ export function makeRuntime(options: RuntimeOptions): Runtime {
     if (before?.told === told) return before.sinceEpochMs
     const sinceEpochMs = before?.state === judged.state ? before.sinceEpochMs : clock.nowEpochMs()
     book.set(key, { told, state: judged.state, sinceEpochMs })
+    if (before?.state !== judged.state && kind !== 'serviceengine') options.onState(factOf(kind, uuid, judged))
     if (kind !== 'server' && before !== undefined) announce({ kind, uuid })
     return sinceEpochMs
+  }
+
+  function factOf(kind: 'virtualservice' | 'pool' | 'server', uuid: string, { state, reasons }: Judged): StateFact {
+    if (kind !== 'server') return { kind, uuid, state, reasons }
+    const slash = uuid.indexOf('/')
+    return { kind: 'pool', uuid: uuid.slice(0, slash), server: uuid.slice(slash + 1), state, reasons }
   }
 
   function refreshSoon(): void {

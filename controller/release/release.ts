@@ -12,6 +12,7 @@ import type { DecisionKind, ReleaseAction, ReleaseView, SidesView } from '#model
 import { ChangeRefused, type ChangeOrder, type ChangeResult } from '#controller/change/order.ts'
 import type { Store, StoredResource } from '#controller/store/store.ts'
 import type { Measurement, TelemetryPort } from '#controller/telemetry/port.ts'
+import type { TimelineListener } from '#controller/timeline/port.ts'
 import { judge, type Limits, type Side } from './judge.ts'
 import { ReleaseRefused, type Actor, type ReleasePort } from './port.ts'
 import { ratiosOf, stepsOf, withRatios, type OldMember } from './ratios.ts'
@@ -25,6 +26,7 @@ export interface ReleaseOptions {
   /** 0..100, of a pool as some virtual services see it; null when nothing is known of it. */
   readonly healthOf: (pool: string, of: readonly string[]) => number | null
   readonly webhooks: Pick<Webhooks, 'tell'>
+  readonly timeline: Pick<TimelineListener, 'released'>
   /** Who is written down as the author of what the driver does. */
   readonly actor: Actor
   readonly clock: Clock
@@ -70,7 +72,7 @@ function servicesOf(store: Pick<Store, 'referrersOf'>, group: string): string[] 
 }
 
 export function openReleases(options: ReleaseOptions): Releases {
-  const { store, change, telemetry, healthOf, webhooks, actor, clock, log } = options
+  const { store, change, telemetry, healthOf, webhooks, timeline, actor, clock, log } = options
   const table = store.table<Run>('release')
   /** Every row, so that a look costs no reading; written through. */
   const runs = new Map(table.entries())
@@ -153,6 +155,7 @@ export function openReleases(options: ReleaseOptions): Releases {
       reasons,
       figures: decision.figures
     })
+    timeline.released({ poolGroup: run.group, pool: run.pool, kind, share, by, reasons })
     if (run.policy.webhook_ref !== undefined) {
       const told = viewOf(next, decision.figures, null)
       webhooks.tell(run.policy.webhook_ref, { event: `release.${kind.toLowerCase()}`, decision, release: { ...told, decisions: [] } })

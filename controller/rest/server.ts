@@ -31,6 +31,7 @@ import { useRevision } from './revision.ts'
 import { useRuntime } from './runtime.ts'
 import type { RestServices } from './services.ts'
 import { useSession } from './session.ts'
+import { useTimeline } from './timeline.ts'
 import { useUi } from './ui.ts'
 
 const REQUEST_TIMEOUT_MS = 30_000
@@ -153,6 +154,7 @@ export async function openRest(options: RestOptions): Promise<Rest> {
   useRuntime(app, options)
   useActions(app, options)
   useAnalytics(app, options)
+  useTimeline(app, options)
   useJoin(app, options, { enrolmentsPerMinute })
   useRevision(app, options)
   useExplain(app, options)

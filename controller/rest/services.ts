@@ -9,6 +9,7 @@ import type { ScalePort } from '#controller/scale/port.ts'
 import type { AuthorityPort } from '#controller/pki/port.ts'
 import type { Backups } from '#controller/backup/backup.ts'
 import type { Store } from '#controller/store/store.ts'
+import type { TimelinePort } from '#controller/timeline/port.ts'
 import type { TelemetryPort } from '#controller/telemetry/port.ts'
 
 /** What the REST layer speaks for. */
@@ -22,6 +23,7 @@ export interface RestServices {
   readonly backups: Backups
   readonly scale: ScalePort
   readonly drivers: DriversPort
+  readonly timeline: TimelinePort
   readonly telemetry: Pick<TelemetryPort, 'live' | 'metrics' | 'healthScore' | 'prometheus'>
   readonly clock: Clock
   readonly log: Log

@@ -18,13 +18,13 @@ export interface Journal {
   readonly add: (subject: ScaleSubject & { readonly name: string }, decision: Omit<AutoscaleDecision, 'at'>) => void
   /** Forgets what no longer exists. */
   readonly tidy: () => void
-  readonly onDecision: (listener: (subject: ScaleSubject) => void) => () => void
+  readonly onDecision: (listener: (subject: ScaleSubject, decision: AutoscaleDecision) => void) => () => void
 }
 
 export function openJournal({ store, clock, log }: { readonly store: Store; readonly clock: Clock; readonly log: Log }): Journal {
   const table = store.table<Row>('scale-decision')
   const rows = new Map(table.entries())
-  const listeners = new Set<(subject: ScaleSubject) => void>()
+  const listeners = new Set<(subject: ScaleSubject, decision: AutoscaleDecision) => void>()
 
   return {
     of: uuid => rows.get(uuid)?.decisions ?? [],
@@ -40,7 +40,7 @@ export function openJournal({ store, clock, log }: { readonly store: Store; read
       table.set(uuid, row)
       const { before: from, after, reasons, cause } = decision
       log.info('autoscale', { kind, uuid, name, decision: decision.kind, cause, before: from, after, reasons: reasons.join('; ') })
-      for (const tell of listeners) tell({ kind, uuid })
+      for (const tell of listeners) tell({ kind, uuid }, decision)
     },
     tidy: () => {
       for (const [uuid, { kind }] of rows) {

@@ -12,7 +12,7 @@ export interface ScalePort {
   /** Writes down what somebody else decided, and tells it as its own. */
   readonly note: (subject: ScaleSubject & { readonly name: string }, decision: Omit<AutoscaleDecision, 'at'>) => void
   /** Called when something was decided; returns the way to stop. */
-  readonly onDecision: (listener: (subject: ScaleSubject) => void) => () => void
+  readonly onDecision: (listener: (subject: ScaleSubject, decision: AutoscaleDecision) => void) => () => void
 }
 
 export interface ScaleSubject {

@@ -24,8 +24,16 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   'controller/compile': model,
   'controller/placement': model,
   'controller/telemetry': [...model, 'controller/store'],
+  'controller/timeline': [...model, 'controller/store'],
   'controller/webhook': [...model, 'controller/store'],
-  'controller/release': [...model, 'controller/store', 'controller/change', 'controller/telemetry', 'controller/webhook'],
+  'controller/release': [
+    ...model,
+    'controller/store',
+    'controller/change',
+    'controller/telemetry',
+    'controller/timeline/port.ts',
+    'controller/webhook'
+  ],
   'controller/backup': ['model/base'],
   'controller/fleet': [
     ...model,
@@ -35,7 +43,8 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     'controller/change',
     'controller/compile',
     'controller/placement',
-    'controller/telemetry'
+    'controller/telemetry',
+    'controller/timeline/port.ts'
   ],
   'controller/scale': [
     ...model,
@@ -71,7 +80,8 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     'controller/release/port.ts',
     'controller/scale/port.ts',
     'controller/driver/port.ts',
-    'controller/fleet/port.ts'
+    'controller/fleet/port.ts',
+    'controller/timeline/port.ts'
   ],
   controller: [...model, 'controller'],
 

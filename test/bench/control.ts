@@ -24,6 +24,7 @@ import { place, type EngineToPlace, type ServiceToPlace } from '#controller/plac
 import { openSqliteStore } from '#controller/store/sqlite/sqlite.ts'
 import type { Store } from '#controller/store/store.ts'
 import { openTelemetry } from '#controller/telemetry/ingest.ts'
+import { openTimeline } from '#controller/timeline/timeline.ts'
 import { aCsr } from '#test/support/csr.ts'
 import { until } from '#test/support/wait.ts'
 import type { FleetOrder } from './fleet.ts'
@@ -113,7 +114,9 @@ async function openController(folder: string): Promise<Controller> {
   await firstStart({ store, change, randomBytes, made })
   const telemetry = openTelemetry({ series: store.series, clock, log })
   scope.add(telemetry.stop)
-  const planner = makePlanner({ store, seal, log })
+  const timeline = openTimeline({ store, clock, log })
+  scope.add(timeline.stop)
+  const planner = makePlanner({ store, seal, log, onPlaced: timeline.placed })
   const fleet = await openFleet({
     store,
     change,
@@ -121,6 +124,7 @@ async function openController(folder: string): Promise<Controller> {
     seal,
     telemetry,
     planner,
+    timeline,
     clock,
     log,
     host: '127.0.0.1',

@@ -22,6 +22,7 @@ import type { Authority } from '#controller/pki/authority.ts'
 import { makeSeal } from '#controller/pki/seal.ts'
 import { openMemoryStore } from '#controller/store/memory/memory.ts'
 import type { Store, StoredResource } from '#controller/store/store.ts'
+import { openTimeline } from '#controller/timeline/timeline.ts'
 
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex')
 
@@ -136,6 +137,8 @@ export async function aFleet(t: Test, options: TestFleetOptions = {}): Promise<T
     },
     owners: { told: () => [], gone: () => undefined, ownerOf: () => undefined, seen: () => [] }
   }
+  const timeline = openTimeline({ store, clock, log: silentLog })
+  t.teardown(timeline.stop)
   const fleet = await openFleet({
     store,
     change: { apply },
@@ -153,6 +156,7 @@ export async function aFleet(t: Test, options: TestFleetOptions = {}): Promise<T
       healthScore: (_, facts) => ({ score: facts.isDown ? 0 : 100, reasons: [] })
     },
     planner,
+    timeline,
     clock,
     log: makeLog(line => void warnings.push(line), { level: 'warn' }),
     host: '127.0.0.1',

@@ -14,6 +14,7 @@ import { makePlanner } from '#controller/fleet/planner.ts'
 import { openAuthority } from '#controller/pki/authority.ts'
 import { makeSeal } from '#controller/pki/seal.ts'
 import { openMemoryStore } from '#controller/store/memory/memory.ts'
+import { openTimeline } from '#controller/timeline/timeline.ts'
 import { saveIdentity } from '#engine/agent/identity.ts'
 import type { EngineSide } from '#engine/agent/port.ts'
 import { aFolder, anAgent, anEngine } from './agent.ts'
@@ -43,7 +44,9 @@ export async function aPlacedFleet(t: Test) {
     hostOfEngine: () => null,
     healthScore: () => ({ score: 100, reasons: [] })
   }
-  const planner = makePlanner({ store, seal, log: silentLog })
+  const timeline = openTimeline({ store, clock, log: silentLog })
+  t.teardown(timeline.stop)
+  const planner = makePlanner({ store, seal, log: silentLog, onPlaced: timeline.placed })
   const running = await openFleet({
     store,
     change,
@@ -51,6 +54,7 @@ export async function aPlacedFleet(t: Test) {
     seal,
     telemetry,
     planner,
+    timeline,
     clock,
     log: silentLog,
     host: '127.0.0.1',

@@ -21,6 +21,7 @@ import { openRest } from '#controller/rest/server.ts'
 import type { Rest, RestOptions } from '#controller/rest/server.ts'
 import { openMemoryStore } from '#controller/store/memory/memory.ts'
 import type { Store } from '#controller/store/store.ts'
+import { openTimeline, type Timeline } from '#controller/timeline/timeline.ts'
 import { toldFleet, toldTelemetry } from './rest-ports.ts'
 import type { ToldFleet, ToldTelemetry } from './rest-ports.ts'
 
@@ -55,6 +56,7 @@ export interface RestHouse {
   readonly change: Change
   readonly fleet: ToldFleet
   readonly telemetry: ToldTelemetry
+  readonly timeline: Timeline
   /** Signed in as the superuser. */
   readonly admin: RestClient
   readonly signIn: (username: string, password?: string) => Promise<RestClient>
@@ -91,12 +93,15 @@ export async function aRest(
   const fleet = toldFleet()
   const telemetry = toldTelemetry()
   const nothing = { read: () => ({ requests: 0, errors: 0, latency: [] }), stop: () => undefined }
+  const timeline = openTimeline({ store, clock, log: silentLog })
+  t.teardown(timeline.stop)
   const releases = openReleases({
     store,
     change,
     telemetry: { measure: () => nothing },
     healthOf: () => null,
     webhooks: { tell: () => undefined },
+    timeline,
     actor: controllerActor,
     clock,
     log: silentLog
@@ -148,6 +153,7 @@ export async function aRest(
     backups: { make: () => undefined },
     scale,
     drivers,
+    timeline,
     telemetry,
     clock,
     log: makeLog(line => errors.push(line), { level: 'error' }),
@@ -200,7 +206,7 @@ export async function aRest(
         .split(';', 1)[0]!
     return client(`sessionid=${valueOf('sessionid')}; csrftoken=${valueOf('csrftoken')}`, valueOf('csrftoken'))
   }
-  return { rest, store, change, fleet, telemetry, errors, anonymous, signIn, admin: await signIn('admin') }
+  return { rest, store, change, fleet, telemetry, timeline, errors, anonymous, signIn, admin: await signIn('admin') }
 }
 
 /** A tenant with a user of a role in it and nowhere else. */

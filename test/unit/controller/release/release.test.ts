@@ -68,6 +68,7 @@ async function aRelease(t: Test, policy: JsonObject = {}) {
       telemetry: { measure },
       healthOf: () => 100,
       webhooks: { tell: (_, message) => void told.push(message as { event: string }) },
+      timeline: { released: () => undefined },
       actor: controllerActor,
       clock,
       log: silentLog

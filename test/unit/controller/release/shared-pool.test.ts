@@ -66,6 +66,7 @@ async function aRelease(t: Test, isByPolicy = false) {
     telemetry,
     healthOf: (pool, of) => Math.min(...of.map(service => telemetry.healthScore(pool, facts, service).score)),
     webhooks: { tell: () => undefined },
+    timeline: { released: () => undefined },
     actor: controllerActor,
     clock,
     log: silentLog
