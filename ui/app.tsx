@@ -3,6 +3,7 @@ import { Suspense, lazy } from 'react'
 import type { ReactNode } from 'react'
 import { Link, Route, Routes } from 'react-router'
 import { ChangesPage } from './changes/changes.tsx'
+import { EventsPage } from './events/events.tsx'
 import { FabricPage } from './fabric/fabric.tsx'
 import { EnginePage } from './fabric/engine.tsx'
 import { GroupPage } from './fabric/group.tsx'
@@ -70,6 +71,7 @@ export function App(): ReactNode {
             <Route path="/fabric" element={<FabricPage />} />
             <Route path="/fabric/group/:uuid" element={<GroupPage />} />
             <Route path="/fabric/:uuid/*" element={<EnginePage />} />
+            <Route path="/events" element={<EventsPage />} />
             <Route path="/changes" element={<ChangesPage />} />
             <Route path="/changes/:revision" element={<ChangesPage />} />
             <Route path="/settings" element={<SettingsPage />} />

@@ -22,6 +22,8 @@ const pages = [
   '/fabric',
   '/fabric?add',
   '/fabric/serviceengine-00000000-0000-4000-8000-000000000002',
+  '/events',
+  '/services/virtualservice-00000000-0000-4000-8000-000000000002/events',
   '/changes',
   '/settings',
   '/settings/objects/healthmonitor',

@@ -83,6 +83,38 @@ class Stub {
     this.fill()
   }
 
+  /** A minute apart, newest first. */
+  events(url: URL): Fields {
+    const told = [
+      ['VS_DOWN', 'ERROR', 'virtualservice', 4, 'payments', 'is down: no server of pool web is up: connection refused'],
+      ['SERVER_DOWN', 'WARNING', 'pool', 0, 'web', 'server 10.0.0.7:8080 is down: connection refused'],
+      ['VS_MIGRATE', 'INFO', 'virtualservice', 2, 'search', 'moves from engine-1 to engine-2; it is placed on engine-2'],
+      ['VS_AUTOSCALE_OUT', 'INFO', 'virtualservice', 2, 'search', 'scale out, 1 to 2 engines, by load: CPU at 91 %, above 80 %'],
+      ['SE_HEARTBEAT_FAILURE', 'ERROR', 'serviceengine', 1, 'engine-1', 'is not heard of: no word on an open connection']
+    ] as const
+    const [uuids, levels] = ['obj_uuid', 'level'].map(name => url.searchParams.get(name)?.split(','))
+    const results = told.map(([event_id, level, obj_type, at, obj_name, event_description], i) => ({
+      id: 900 - i,
+      report_timestamp: Date.now() - i * 60_000,
+      event_id,
+      level,
+      obj_type,
+      obj_uuid: uuid(obj_type, at),
+      obj_name,
+      event_description,
+      related_uuids: [],
+      tenant: 'tenant-1'
+    }))
+    return {
+      results:
+        this.mode.services === 0
+          ? []
+          : results.filter(
+              event => (uuids === undefined || uuids.includes(event.obj_uuid)) && (levels === undefined || levels.includes(event.level))
+            )
+    }
+  }
+
   fill(): void {
     this.#byKind.clear()
     const put = (kind: string, ...objects: Stored[]): void => void this.#byKind.set(kind, objects)
@@ -355,7 +387,7 @@ class Stub {
           }
         }
       ]
-    if (kind === 'analytics') return [200, this.metrics(url)]
+    if (kind === 'analytics') return [200, id === 'logs' ? this.events(url) : this.metrics(url)]
     if (kind.endsWith('-inventory')) return this.inventory(kind.slice(0, -'-inventory'.length), url)
     const objects = this.objects(kind)
     if (id === undefined && method === 'GET') {

@@ -89,5 +89,5 @@ export async function aPlacedFleet(t: Test) {
     engine.facts = () => ({ ...usual(), ...facts })
     return { uuid, folder, facts, engine, agent: await anAgent(t, folder, engine) }
   }
-  return { store, change, planner, running, create, enrol, join, connectAgain, authority, seal, randomBytes }
+  return { store, change, planner, timeline, running, create, enrol, join, connectAgain, authority, seal, randomBytes }
 }

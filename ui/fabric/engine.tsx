@@ -5,6 +5,7 @@ import type { ReactNode } from 'react'
 import { Link, Route, Routes, useNavigate, useParams } from 'react-router'
 import type { ServiceEngineRuntime } from '#model/resource/runtime.ts'
 import { ChangesOf } from '../changes/changes.tsx'
+import { Events } from '../events/events.tsx'
 import { useConfig, useRead, useRuntime, useWatch, useWrite } from '../feed/feed.tsx'
 import { hostLines, trafficLines } from '../feed/metrics.ts'
 import type { ServiceEngineConfig } from '../feed/objects.ts'
@@ -26,6 +27,7 @@ import { memoryRatio } from './fabric.tsx'
 
 const tabs = [
   { to: '', title: 'Overview' },
+  { to: 'events', title: 'Events' },
   { to: 'changes', title: 'Changes' }
 ]
 
@@ -90,6 +92,7 @@ export function EnginePage(): ReactNode {
             <Tabs base={`/fabric/${uuid}`} tabs={tabs} />
             <Routes>
               <Route index element={<Overview uuid={uuid} config={config} runtime={runtime} />} />
+              <Route path="events" element={<Events uuid={uuid} />} />
               <Route path="changes" element={<ChangesOf uuid={uuid} />} />
             </Routes>
           </>

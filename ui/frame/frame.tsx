@@ -4,6 +4,7 @@ import {
   Activity,
   CircleUser,
   GitCommitHorizontal,
+  History,
   LayoutDashboard,
   LogOut,
   Network,
@@ -33,6 +34,7 @@ const sections = [
   { to: '/pools', title: 'Pools', Icon: Server },
   { to: '/releases', title: 'Releases', Icon: Rocket },
   { to: '/fabric', title: 'Fabric', Icon: Network },
+  { to: '/events', title: 'Events', Icon: History },
   { to: '/changes', title: 'Changes', Icon: GitCommitHorizontal },
   { to: '/settings', title: 'Settings', Icon: SlidersHorizontal }
 ]

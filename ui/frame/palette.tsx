@@ -25,6 +25,7 @@ const actions: readonly Entry[] = [
   { title: 'Pools', kind: 'Page', to: '/pools' },
   { title: 'Releases', kind: 'Page', to: '/releases' },
   { title: 'Fabric', kind: 'Page', to: '/fabric' },
+  { title: 'Events', kind: 'Page', to: '/events' },
   { title: 'Changes', kind: 'Page', to: '/changes' },
   { title: 'Settings', kind: 'Page', to: '/settings' }
 ].map(entry => ({ ...entry, id: entry.to }))

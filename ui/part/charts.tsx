@@ -1,8 +1,9 @@
-/** The charts of a thing's page: one window, one shared cursor, the changes to the thing as marks. */
+/** The charts of a thing's page: one window, one shared cursor, what was changed and what happened to the thing as marks. */
 import { useEffect, useMemo, useState } from 'react'
 import type { ReactNode } from 'react'
 import { useSearchParams } from 'react-router'
 import type { MetricsAnswer } from '#model/resource/runtime.ts'
+import { useEvents } from '../feed/events.ts'
 import { useHistory, useLiveState, useRead } from '../feed/feed.tsx'
 import { useRevisions } from '../feed/revision.ts'
 import type { LiveKind } from '../feed/objects.ts'
@@ -26,13 +27,16 @@ const metricOf = (line: { readonly metric: MetricLine }): MetricLine => line.met
 /** Stored points are read again at this pace; in between the live feed continues them. */
 const REFRESH_MS = 30_000
 
+/** Decisions of scaling have marks of their own, with their numbers. */
+const isDecision = (eventId: string): boolean => eventId.includes('_AUTOSCALE_')
+
 const noMarks: readonly ChartMark[] = []
 
 export function Charts(props: {
   readonly kind: LiveKind
   readonly uuid: string
   readonly plans: readonly ChartPlan[]
-  /** Marks beside those of changes. */
+  /** Marks beside those of changes and events. */
   readonly events?: readonly ChartMark[]
 }): ReactNode {
   const { kind, uuid, plans, events = noMarks } = props
@@ -52,12 +56,16 @@ export function Charts(props: {
   )
   const history = useHistory(uuid)
   const { data: revisions } = useRevisions(uuid)
+  const { data: happened } = useEvents({ uuids: [uuid] })
   const marks = useMemo(
     () => [
       ...(revisions ?? []).map(revision => ({ atS: Math.floor(revision.atEpochMs / 1000), label: `r${revision.revision}` })),
+      ...(happened ?? []).flatMap(({ report_timestamp: at, event_id: id }) =>
+        isDecision(id) ? [] : [{ atS: Math.floor(at / 1000), label: id }]
+      ),
       ...events
     ],
-    [revisions, events]
+    [revisions, happened, events]
   )
   const [onZoom] = useState(() => (fromS: number, toS: number) => {
     setParams(before => {

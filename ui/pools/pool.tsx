@@ -3,6 +3,7 @@ import type { ReactNode } from 'react'
 import { Link, Route, Routes, useParams } from 'react-router'
 import type { PoolRuntime, ZoneRuntime } from '#model/resource/runtime.ts'
 import { ChangesOf } from '../changes/changes.tsx'
+import { Events } from '../events/events.tsx'
 import { useConfig, useRead, useRuntime, useWatch } from '../feed/feed.tsx'
 import type { PoolConfig } from '../feed/objects.ts'
 import { parseReference } from '../feed/reference.ts'
@@ -21,6 +22,7 @@ import { Servers } from './servers.tsx'
 const tabs = [
   { to: '', title: 'Overview' },
   { to: 'servers', title: 'Servers' },
+  { to: 'events', title: 'Events' },
   { to: 'changes', title: 'Changes' }
 ]
 
@@ -50,6 +52,7 @@ export function PoolPage(): ReactNode {
             <Routes>
               <Route index element={<Overview uuid={uuid} config={config} runtime={runtime} />} />
               <Route path="servers" element={<Servers poolUuid={uuid} />} />
+              <Route path="events" element={<Events uuid={uuid} />} />
               <Route path="changes" element={<ChangesOf uuid={uuid} />} />
             </Routes>
           </>

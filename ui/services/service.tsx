@@ -2,6 +2,7 @@ import type { ReactNode } from 'react'
 import { Link, Route, Routes, useParams } from 'react-router'
 import type { VirtualServiceRuntime } from '#model/resource/runtime.ts'
 import { ChangesOf } from '../changes/changes.tsx'
+import { Events } from '../events/events.tsx'
 import { useConfig, useRead, useRuntime, useWatch } from '../feed/feed.tsx'
 import { addressesOf, portsOf } from '../feed/objects.ts'
 import type { VirtualServiceConfig, VsVipConfig } from '../feed/objects.ts'
@@ -27,6 +28,7 @@ const tabs = [
   { to: '', title: 'Overview' },
   { to: 'servers', title: 'Servers' },
   { to: 'policies', title: 'Policies' },
+  { to: 'events', title: 'Events' },
   { to: 'changes', title: 'Changes' }
 ]
 
@@ -60,6 +62,7 @@ export function ServicePage(): ReactNode {
               <Route index element={<Overview uuid={uuid} config={config} runtime={runtime} />} />
               <Route path="servers" element={<ServersTab config={config} />} />
               <Route path="policies" element={<PoliciesTab uuid={uuid} config={config} />} />
+              <Route path="events" element={<Events uuid={uuid} also={leadsTo(config)} />} />
               <Route path="changes" element={<ChangesOf uuid={uuid} />} />
             </Routes>
           </>
@@ -68,6 +71,10 @@ export function ServicePage(): ReactNode {
     </div>
   )
 }
+
+/** What it sends its requests to. */
+const leadsTo = (config: VirtualServiceConfig): readonly string[] =>
+  [config.pool_ref, config.pool_group_ref].flatMap(ref => parseReference(ref)?.uuid ?? [])
 
 function Overview(props: {
   readonly uuid: string
