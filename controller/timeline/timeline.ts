@@ -55,7 +55,8 @@ export function openTimeline({ store, clock, log, eventsMax = EVENTS_MAX }: Time
   /** What was told last of each thing's state. */
   const last = new Map<string, string>()
   const buckets = new Map<string, Bucket>()
-  const unsettled = new Map<string, StateFact>()
+  const unsettled = new Map<string, { readonly fact: StateFact; readonly atEpochMs: number }>()
+  const startRevision = store.revision()
   let isSettled = false
   for (const { event_id, obj_type, obj_uuid, server } of events)
     if (stateIds.test(event_id) && obj_type !== 'poolgroup' && obj_type !== 'serviceenginegroup')
@@ -83,14 +84,14 @@ export function openTimeline({ store, clock, log, eventsMax = EVENTS_MAX }: Time
     return unsaid
   }
 
-  function add(kind: EventObject, uuid: string, told: Told): void {
+  function add(kind: EventObject, uuid: string, told: Told, atEpochMs = clock.nowEpochMs()): void {
     const object = store.get(kind, uuid)
     if (object === undefined) return
     const unsaid = mayTell(`${uuid} ${told.server ?? ''}`)
     if (unsaid === undefined) return
     const event: EventView = {
       id: nextId++,
-      report_timestamp: Math.round(clock.nowEpochMs()),
+      report_timestamp: Math.round(atEpochMs),
       obj_type: kind,
       obj_uuid: uuid,
       obj_name: object.name,
@@ -103,21 +104,22 @@ export function openTimeline({ store, clock, log, eventsMax = EVENTS_MAX }: Time
     unwritten.add(Math.floor(event.id / BLOCK))
   }
 
-  function settle(fact: StateFact, isBase: boolean): void {
+  function settle(fact: StateFact, atEpochMs: number, isBase: boolean): void {
     const told = stateEvent(fact)
     if (told === undefined) return
     const key = nameOfFact(fact)
     const before = last.get(key)
     if (before === told.event_id) return
     last.set(key, told.event_id)
-    // What was well when we began, and of which nothing is kept, was so before.
-    if (before === undefined && isBase && told.level === 'INFO') return
-    add(fact.kind, fact.uuid, told)
+    // What was there when we began and is well, and of which nothing is kept, was so before.
+    const isOld = (store.get(fact.kind, fact.uuid)?.createdRevision ?? 0) <= startRevision
+    if (before === undefined && isBase && isOld && told.level === 'INFO') return
+    add(fact.kind, fact.uuid, told, atEpochMs)
   }
 
   const cancelSettling = clock.after(SETTLE_MS, () => {
     isSettled = true
-    for (const fact of unsettled.values()) settle(fact, true)
+    for (const { fact, atEpochMs } of unsettled.values()) settle(fact, atEpochMs, true)
     unsettled.clear()
   })
 
@@ -154,8 +156,8 @@ export function openTimeline({ store, clock, log, eventsMax = EVENTS_MAX }: Time
 
   return {
     state: fact => {
-      if (isSettled) settle(fact, false)
-      else unsettled.set(nameOfFact(fact), fact)
+      if (isSettled) settle(fact, clock.nowEpochMs(), false)
+      else unsettled.set(nameOfFact(fact), { fact, atEpochMs: clock.nowEpochMs() })
     },
     placed: fact => {
       const told = placementEvent(fact, nameOf)

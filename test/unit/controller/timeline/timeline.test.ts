@@ -86,6 +86,18 @@ t.test('a restart tells what is otherwise than before it, once everybody had tim
   )
 })
 
+t.test('what was made since the start is told when it is up, though that was before everybody was back', async t => {
+  const { store, clock, open } = await aHouse(t)
+  const { timeline, state, ids } = open()
+  const made = { kind: 'virtualservice' as const, uuid: 'virtualservice-new', tenant: 'admin', name: 'new', body: {}, references: [] }
+  await store.commit({ author: 'ann', reason: '', atEpochMs: 0, puts: [made], deletes: [], changes: [] })
+  state('shop', 'OPER_UP')
+  state('new', 'OPER_UP')
+  clock.advance(SETTLE_MS)
+  t.same(ids(), ['VS_UP'])
+  t.equal(timeline.list({ limit: 1, isSeen })[0]!.obj_name, 'new')
+})
+
 t.test('so many are kept and no more, in memory and in the store', async t => {
   const { store, clock, open } = await aHouse(t, 1_000)
   const { timeline } = open()
