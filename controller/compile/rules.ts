@@ -150,8 +150,12 @@ function rewriteOf({ host_hdr: host, path, query }: FilledShape<typeof rewriteAc
 const actionOf = { HTTP_ADD_HDR: 'add', HTTP_REPLACE_HDR: 'replace', HTTP_REMOVE_HDR: 'remove' } as const
 
 function headerActionsOf(actions: readonly FilledShape<typeof headerAction>[] | undefined): HeaderAction[] {
-  return (actions ?? []).map(({ action, hdr: { name, value } }) => {
-    const text = value?.var === undefined ? (value?.val ?? '') : variables[value.var]
-    return { is: actionOf[action], name, value: action === 'HTTP_REMOVE_HDR' ? '' : text }
+  return (actions ?? []).flatMap(({ action, hdr, cookie }): HeaderAction[] => {
+    const is = actionOf[action]
+    const valueOf = (text: string): string => (action === 'HTTP_REMOVE_HDR' ? '' : text)
+    if (cookie !== undefined) return [{ is, of: 'cookie', name: cookie.name, value: valueOf(cookie.value ?? '') }]
+    if (hdr === undefined) return []
+    const { name, value } = hdr
+    return [{ is, name, value: valueOf(value?.var === undefined ? (value?.val ?? '') : variables[value.var]) }]
   })
 }

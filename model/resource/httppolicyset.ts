@@ -95,11 +95,19 @@ export const headerAction = shape(
           {}
         )
       }),
-      'The header.',
-      { required: true }
+      'The header, where the action is not for a cookie.',
+      {}
+    ),
+    cookie: nested(
+      shape('cookie', {
+        name: text('Name of the cookie.', { required: true, minLength: 1, ...headerName }),
+        value: text('Its value; in answers with its attributes (`dark; Path=/; HttpOnly`).', headerValue)
+      }),
+      'One cookie instead of a header: of the Cookie field of requests, or a Set-Cookie field of answers.',
+      {}
     )
   },
-  { cookie: {}, hdr_index: 0 }
+  { hdr_index: 0 }
 )
 
 export const rewriteAction = shape('rewrite', {
@@ -243,7 +251,7 @@ export const httppolicyset = defineKind({
     for (const [i, rule] of (body.http_response_policy?.rules ?? []).entries())
       violations.push(
         ...matchViolations(rule.match, `/http_response_policy/rules/${i}/match`, context),
-        ...headerViolations(rule.hdr_action, `/http_response_policy/rules/${i}/hdr_action`),
+        ...headerViolations(rule.hdr_action, `/http_response_policy/rules/${i}/hdr_action`, 'answer'),
         ...uriViolations(rule.loc_hdr_action?.host, `/http_response_policy/rules/${i}/loc_hdr_action/host`, { match: rule.match, context }),
         ...uriViolations(rule.loc_hdr_action?.path, `/http_response_policy/rules/${i}/loc_hdr_action/path`, { match: rule.match, context })
       )
@@ -276,15 +284,28 @@ function securityViolations({ action, match }: FilledShape<typeof securityRule>,
   return rateViolations(action.rate_profile, `${pointer}/rate_profile`, { match, context })
 }
 
-function headerViolations(actions: readonly FilledShape<typeof headerAction>[] | undefined, pointer: string): Violation[] {
-  return (actions ?? []).flatMap(({ action, hdr }, i) => {
+function headerViolations(
+  actions: readonly FilledShape<typeof headerAction>[] | undefined,
+  pointer: string,
+  of: 'request' | 'answer'
+): Violation[] {
+  return (actions ?? []).flatMap(({ action, hdr, cookie }, i) => {
+    if (hdr === undefined && cookie === undefined) return [{ pointer: `${pointer}/${i}/hdr`, message: 'is required, or cookie' }]
+    if (hdr !== undefined && cookie !== undefined) return [{ pointer: `${pointer}/${i}/cookie`, message: 'must not be there beside hdr' }]
     if (action === 'HTTP_REMOVE_HDR') return []
+    if (cookie !== undefined) return cookieViolations(cookie.value, `${pointer}/${i}/cookie/value`, action, of)
+    if (hdr === undefined) return []
     if (hdr.value?.val !== undefined && hdr.value.var !== undefined)
       return [{ pointer: `${pointer}/${i}/hdr/value/var`, message: 'must not be there beside val' }]
     return hdr.value?.val === undefined && hdr.value?.var === undefined
       ? [{ pointer: `${pointer}/${i}/hdr/value`, message: `is required, because action is ${action}` }]
       : []
   })
+}
+
+function cookieViolations(value: string | undefined, pointer: string, action: string, of: 'request' | 'answer'): Violation[] {
+  if (value === undefined) return [{ pointer, message: `is required, because action is ${action}` }]
+  return of === 'request' && value.includes(';') ? [{ pointer, message: 'must not have ;, which ends a cookie of a request' }] : []
 }
 
 /** Servers of a group of addresses count as well; of those only the address is known here. */
@@ -302,7 +323,7 @@ function hasServer({ pool_ref: ref, server }: FilledShape<typeof switchingAction
 }
 
 function requestViolations(rule: FilledShape<typeof requestRule>, pointer: string, context: CheckContext): Violation[] {
-  const violations = headerViolations(rule.hdr_action, `${pointer}/hdr_action`)
+  const violations = headerViolations(rule.hdr_action, `${pointer}/hdr_action`, 'request')
   const say = (at: string, message: string): number => violations.push({ pointer: pointer + at, message })
   const source = { match: rule.match, context }
   if (rule.redirect_action !== undefined && rule.switching_action !== undefined)

@@ -489,6 +489,8 @@ export interface RewriteSpec {
 
 export interface HeaderAction {
   readonly is: 'add' | 'replace' | 'remove'
+  /** What the name is of: a field, when left out; else of a cookie of a request, or of one that an answer sets. */
+  readonly of?: 'cookie'
   readonly name: string
   /** `$client_ip`, `$vs_name` and other variables are replaced at run time; '' for remove. */
   readonly value: string

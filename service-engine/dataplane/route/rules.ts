@@ -1,16 +1,15 @@
 /** The rules of a virtual service, compiled to closures; an index skips those that are for other hosts and paths. */
-import type { HeaderAction, RequestRule, ResponseRule, RewriteSpec, RuleAction, VirtualServicePart } from '#model/snapshot/snapshot.ts'
+import type { RequestRule, ResponseRule, RewriteSpec, RuleAction, VirtualServicePart } from '#model/snapshot/snapshot.ts'
 import { atOnce, type Steps } from '../exchange/build-steps.ts'
 import { PASS, type Exchange, type RuleBook, type Verdict } from '../exchange/exchange.ts'
-import { removeHeader, setHeader } from '../exchange/headers.ts'
 import type { Rates } from '../exchange/rates.ts'
 import { Automata } from './automata.ts'
+import { compileHeaderActions } from './header-actions.ts'
 import { escaped, moveInSteps, pathOf, redirectInSteps, withSlash } from './location.ts'
 import { matchInSteps, type NamedTest } from './match.ts'
 import { RuleIndex } from './rule-index.ts'
 import { rateLimitInSteps } from './rate-limit.ts'
 import { piecesInSteps } from './pieces.ts'
-import { compileText } from './text.ts'
 import { normalizeTarget } from './path.ts'
 
 /** What a walk over the rules saw, for explaining it. */
@@ -126,7 +125,7 @@ function enter(rule: CompiledRule, exchange: Exchange, isDry: boolean): Verdict 
 }
 
 function* compileRequestRule(rule: RequestRule, automata: Automata, rates: Rates | undefined): Steps<CompiledRule> {
-  const change = compileHeaderActions(rule.headerActions)
+  const change = compileHeaderActions(rule.headerActions, 'request')
   const rewrite = rule.rewrite === null ? undefined : yield* rewriteInSteps(rule.rewrite, automata)
   const act = rule.action === null ? undefined : yield* actionInSteps(rule.action, automata, rates)
   const isLimit = rule.action?.is === 'rate-limit'
@@ -206,37 +205,9 @@ function queryOf(target: string): string {
   return mark < 0 ? '' : target.slice(mark + 1)
 }
 
-type HeaderChange = (exchange: Exchange, headers: string[]) => void
-
-/** Fields that frame the message belong to the codec, whatever a rule says. */
-const framing = new Set(['content-length', 'transfer-encoding', 'connection', 'upgrade', 'te', 'trailer', 'keep-alive'])
-const notInValue = /[^\t\x20-\x7e\x80-\xff]/g
-
-function compileHeaderActions(actions: readonly HeaderAction[]): HeaderChange | undefined {
-  const changes = actions
-    .filter(action => !framing.has(action.name.toLowerCase()))
-    .map((action): HeaderChange => {
-      const name = action.name.toLowerCase()
-      const make = compileText(action.value)
-      const valueFor = (exchange: Exchange): string => make(exchange).replace(notInValue, '')
-      if (name === 'host') {
-        return (exchange, headers) => {
-          if (action.is !== 'remove' && headers === exchange.request.headers) exchange.request.authority = valueFor(exchange)
-        }
-      }
-      if (action.is === 'remove') return (_exchange, headers) => removeHeader(headers, name)
-      if (action.is === 'replace') return (exchange, headers) => setHeader(headers, name, valueFor(exchange))
-      return (exchange, headers) => void headers.push(name, valueFor(exchange))
-    })
-  if (changes.length === 0) return undefined
-  return (exchange, headers) => {
-    for (const change of changes) change(exchange, headers)
-  }
-}
-
 function* compileResponseRule(rule: ResponseRule, automata: Automata): Steps<(exchange: Exchange) => void> {
   const parts = rule.match === null ? [] : yield* matchInSteps(rule.match, false, automata)
-  const change = compileHeaderActions(rule.headerActions)
+  const change = compileHeaderActions(rule.headerActions, 'answer')
   const move = rule.location === undefined ? undefined : yield* moveInSteps(rule.location, automata)
   return exchange => {
     const { response } = exchange

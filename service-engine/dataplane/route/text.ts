@@ -41,8 +41,10 @@ const variables: Readonly<Record<string, (exchange: Exchange) => string>> = {
 /**
  * A header value with `$name` variables; `$http_<field>` is a request header (`$http_user_agent`). What is no variable
  * stays as it is written.
+ *
+ * Shapes  clean: what becomes of the text of a variable
  */
-export function compileText(template: string): (exchange: Exchange) => string {
+export function compileText(template: string, clean = (text: string): string => text): (exchange: Exchange) => string {
   const pieces: (string | ((exchange: Exchange) => string))[] = []
   let from = 0
   for (const found of template.matchAll(/\$([a-z][a-z_]*)/g)) {
@@ -55,7 +57,7 @@ export function compileText(template: string): (exchange: Exchange) => string {
   pieces.push(template.slice(from))
   return exchange => {
     let text = ''
-    for (const piece of pieces) text += typeof piece === 'string' ? piece : piece(exchange)
+    for (const piece of pieces) text += typeof piece === 'string' ? piece : clean(piece(exchange))
     return text
   }
 }

@@ -192,3 +192,31 @@ t.test('a rule that names a server of the pool reaches it for as long as it can,
   await load(aSnapshot({ revision: 2, services: [aService({ requestRules: [named] })], pools: [without] }))
   for (let i = 0; i < 6; i++) t.match((await ask(port())).body, /one|three/)
 })
+
+t.test('single cookies are added, replaced and taken out, on their way to servers and to clients', async t => {
+  const web = await openHttpServer(t, (request, response) => {
+    response.setHeader('set-cookie', ['theme=light; Path=/', 'session=7; HttpOnly']).end(request.headers.cookie ?? 'none')
+  })
+  const { load, port } = openTestPlane(t)
+  const requestRules = [
+    aRule({
+      headerActions: [
+        { is: 'remove', of: 'cookie', name: 'tracking', value: '' },
+        { is: 'replace', of: 'cookie', name: 'side', value: '$vs_name' }
+      ]
+    })
+  ]
+  const responseRules = [
+    aResponseRule({
+      headerActions: [
+        { is: 'remove', of: 'cookie', name: 'theme', value: '' },
+        { is: 'add', of: 'cookie', name: 'seen', value: 'yes; Max-Age=60' }
+      ]
+    })
+  ]
+  t.same(await load(aSnapshot({ services: [aService({ requestRules, responseRules })], pools: [aPool([web.port])] })), [])
+  const answer = await ask(port(), { headers: { cookie: 'tracking=1; id=2; side=other' } })
+  t.equal(answer.body, 'id=2; side=shop')
+  t.same(answer.headers['set-cookie'], ['session=7; HttpOnly', 'seen=yes; Max-Age=60'])
+  t.equal((await ask(port(), { headers: { cookie: 'tracking=1' } })).body, 'side=shop')
+})

@@ -391,6 +391,41 @@ const cases: readonly (readonly [kind: KindName, why: string, body: object, poin
     request({ hdr_action: [{ action: 'HTTP_ADD_HDR', hdr: { name: 'A' } }] }),
     [`${at}/hdr_action/0/hdr/value`]
   ],
+  ['httppolicyset', 'a change of nothing', request({ hdr_action: [{ action: 'HTTP_REMOVE_HDR' }] }), [`${at}/hdr_action/0/hdr`]],
+  [
+    'httppolicyset',
+    'a change of a header and a cookie',
+    request({ hdr_action: [{ action: 'HTTP_REMOVE_HDR', hdr: { name: 'A' }, cookie: { name: 'a' } }] }),
+    [`${at}/hdr_action/0/cookie`]
+  ],
+  [
+    'httppolicyset',
+    'cookies without value, and with two',
+    request({
+      hdr_action: [
+        { action: 'HTTP_REMOVE_HDR', cookie: { name: 'a' } },
+        { action: 'HTTP_ADD_HDR', cookie: { name: 'a' } },
+        { action: 'HTTP_REPLACE_HDR', cookie: { name: 'a', value: 'b; c=d' } }
+      ]
+    }),
+    [`${at}/hdr_action/1/cookie/value`, `${at}/hdr_action/2/cookie/value`]
+  ],
+  [
+    'httppolicyset',
+    'a cookie whose name ends it',
+    request({ hdr_action: [{ action: 'HTTP_REMOVE_HDR', cookie: { name: 'a;b' } }] }),
+    [`${at}/hdr_action/0/cookie/name`]
+  ],
+  [
+    'httppolicyset',
+    'a cookie that an answer sets, with its attributes',
+    {
+      http_response_policy: {
+        rules: [rule({ hdr_action: [{ action: 'HTTP_REPLACE_HDR', cookie: { name: 'a', value: 'b; Path=/; HttpOnly' } }] })]
+      }
+    },
+    []
+  ],
   [
     'httppolicyset',
     'a header that would split',
