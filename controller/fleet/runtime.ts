@@ -36,6 +36,8 @@ const REFRESH_MS = 10
 /** So long it looks at states before others get their turn. */
 const SLICE_MS = 4
 
+const disabledStates: ReadonlySet<unknown> = new Set(['SE_STATE_DISABLED', 'SE_STATE_DISABLED_FORCE'])
+
 interface Judged {
   readonly state: OperState
   readonly reasons: readonly string[]
@@ -484,7 +486,7 @@ export function makeRuntime(options: RuntimeOptions): Runtime {
         part.kind === 'virtual-service' ? (store.get('virtualservice', part.id) ?? []) : []
       )
       const bgp = bgpRuntime(engine, vsvip => store.get('vsvip', vsvip)?.name)
-      const isDisabled = engine.isLive && roster.resource(uuid)?.body['enable_state'] === 'SE_STATE_DISABLED'
+      const isDisabled = engine.isLive && disabledStates.has(roster.resource(uuid)?.body['enable_state'])
       return {
         oper_status: {
           state: isDisabled ? 'OPER_DISABLED' : engine.state,

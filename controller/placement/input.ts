@@ -96,7 +96,8 @@ export function scaleOf(
 const takes = {
   SE_STATE_ENABLED: 'all',
   SE_STATE_DISABLED_FOR_PLACEMENT: 'keeps',
-  SE_STATE_DISABLED: 'none'
+  SE_STATE_DISABLED: 'none',
+  SE_STATE_DISABLED_FORCE: 'forced'
 } as const satisfies Record<string, Willingness>
 
 /** The engines that joined; `live` says what is known of each now. */

@@ -11,7 +11,7 @@ export interface Pair {
 interface Member {
   readonly uuid: string
   readonly isUp: boolean
-  readonly takes: 'all' | 'keeps' | 'none'
+  readonly takes: 'all' | 'keeps' | 'none' | 'forced'
   readonly rank?: number
 }
 
@@ -29,7 +29,7 @@ interface Sided {
 export function pairOf<T extends Member>(engines: readonly T[]): readonly T[] {
   const order = (a: Member, b: Member): number => (a.rank ?? 0) - (b.rank ?? 0) || (a.uuid < b.uuid ? -1 : 1)
   return engines
-    .filter(({ takes }) => takes !== 'none')
+    .filter(({ takes }) => takes !== 'none' && takes !== 'forced')
     .toSorted(order)
     .slice(0, PAIR)
 }

@@ -18,8 +18,13 @@ export interface GroupToPlace {
   readonly pair?: Pair
 }
 
-/** `all`: takes virtual services; `keeps`: goes on with what it has; `none`: gives all away. */
-export type Willingness = 'all' | 'keeps' | 'none'
+/**
+ * `all`: takes virtual services; `keeps`: goes on with what it has; `none`: gives away all that another can take; `forced`: gives all away,
+ * whether another can take it or not.
+ */
+export type Willingness = 'all' | 'keeps' | 'none' | 'forced'
+
+const isLeft = (takes: Willingness): boolean => takes === 'none' || takes === 'forced'
 
 export interface EngineToPlace {
   readonly uuid: string
@@ -299,7 +304,7 @@ class GroupPlacement {
       const ordered = avoid === undefined ? before : [...before.filter(uuid => uuid !== avoid), ...before.filter(uuid => uuid === avoid)]
       for (const uuid of ordered) {
         const site = siteOf.get(uuid)
-        if (site === undefined || !site.engine.isUp || site.engine.takes === 'none') continue
+        if (site === undefined || !site.engine.isUp || isLeft(site.engine.takes)) continue
         if (isDone(candidate) || candidate.placed.includes(site)) continue
         if (uuid === avoid && this.#hasAnother(candidate, new Set(before))) continue
         if (this.#fits(candidate, site)) this.#put(candidate, site)

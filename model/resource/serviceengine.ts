@@ -12,9 +12,9 @@ export const serviceengine = defineKind({
     ...inTenant,
     se_group_ref: ref('serviceenginegroup', 'Group that it serves; Default-Group when left out.', { first: true }),
     enable_state: oneOf(
-      ['SE_STATE_ENABLED', 'SE_STATE_DISABLED_FOR_PLACEMENT', 'SE_STATE_DISABLED'],
-      'ENABLED takes virtual services; DISABLED_FOR_PLACEMENT keeps what it has; DISABLED gives all to other engines.',
-      { default: 'SE_STATE_ENABLED', first: true, unsupported: ['SE_STATE_DISABLED_FORCE'] }
+      ['SE_STATE_ENABLED', 'SE_STATE_DISABLED_FOR_PLACEMENT', 'SE_STATE_DISABLED', 'SE_STATE_DISABLED_FORCE'],
+      'ENABLED takes virtual services; DISABLED_FOR_PLACEMENT keeps what it has; DISABLED gives away all that another engine can take; DISABLED_FORCE gives all away.',
+      { default: 'SE_STATE_ENABLED', first: true }
     ),
     labels: textByName('Labels of the host, from its join token.', {}),
     cloud_ref: cloudRef,

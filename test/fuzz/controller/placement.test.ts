@@ -20,7 +20,7 @@ const engines = fc
       group: fc.constantFrom(...groups),
       addresses: fc.uniqueArray(fc.constantFrom('10.0.0.1', '10.0.0.2', '2001:db8::1'), { maxLength: 1 }),
       isUp: fc.boolean(),
-      takes: fc.constantFrom('all' as const, 'all' as const, 'keeps' as const, 'none' as const),
+      takes: fc.constantFrom('all' as const, 'all' as const, 'keeps' as const, 'none' as const, 'forced' as const),
       loadRatio: fc.constantFrom(0, 0.5, 1),
       labels: fc.constantFrom({}, { rack: 'a' }, { rack: 'b' }),
       host: fc.constantFrom('h1', 'h2', 'h3')
@@ -119,7 +119,8 @@ t.test('no engine is above its limit, of another group, down, or bound twice', a
         const isFree = here.every((a, i) => here.every((b, j) => i >= j || !doClash(engine, a, b)))
         const isKept = engine.takes === 'all' || here.every(({ uuid }) => input.current.get(uuid)!.includes(engine.uuid))
         // Who gives all away keeps only what nobody else can take, and it is said of each.
-        const isOpen = here.every(({ uuid }) => engine.isUp && (engine.takes !== 'none' || placement.unplaced.has(uuid)))
+        const isGiven = engine.takes === 'forced'
+        const isOpen = here.every(({ uuid }) => engine.isUp && !isGiven && (engine.takes !== 'none' || placement.unplaced.has(uuid)))
         return here.length <= limit && here.every(({ group }) => group === engine.group) && isFree && isKept && isOpen
       })
     }),

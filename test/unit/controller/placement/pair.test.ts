@@ -129,7 +129,7 @@ t.test('through random failures: both carry everything that they can, nothing mo
     if (what === 1 && services.length > 0) services = services.toSpliced(below(services.length), 1)
     if (what >= 2) {
       const at = below(3)
-      const takes = (['all', 'all', 'all', 'keeps', 'none'] as const)[below(5)]!
+      const takes = (['all', 'all', 'all', 'keeps', 'none', 'forced'] as const)[below(6)]!
       engines = engines.map((one, i) => (i === at ? { ...one, isUp: random() < 0.7, takes } : one))
     }
     const [distributes, returns, isRedistributed] = [random() < 0.5, random() < 0.3, random() < 0.1]

@@ -89,6 +89,11 @@ t.test('who is drained keeps what nobody else can take, until somebody can', asy
   const own = { services: [service('own', [tcp('10.0.0.1', 80), tcp('192.0.2.9', 81)])], current: { own: ['e1', 'e2'] } }
   const owner = { ...drained, addresses: ['10.0.0.1'] }
   t.same(whereIs({ ...own, engines: [owner, engine('e2')] }), { own: ['e1'] }, 'nobody else has its address')
+
+  const forced = engine('e1', { takes: 'forced' })
+  t.same(whereIs({ ...scene, engines: [forced] }), { shop: [] }, 'who is forced keeps nothing')
+  t.match(whyNot({ ...scene, engines: [forced] }), { shop: [/no engine in group Default-Group that is up is enabled for placement/] })
+  t.same(whereIs({ ...scene, engines: [forced, engine('e2')] }), { shop: ['e2'] })
 })
 
 t.test('engines that share a network share its ports', async t => {
