@@ -34,7 +34,7 @@ export interface FleetOptions {
   readonly seal: Seal
   readonly telemetry: Pick<
     TelemetryPort,
-    'scripts' | 'hedges' | 'zones' | 'ingest' | 'forget' | 'live' | 'liveOfEngine' | 'hostOfEngine' | 'healthScore'
+    'scripts' | 'hedges' | 'zones' | 'ingest' | 'forget' | 'live' | 'liveOfUse' | 'liveOfEngine' | 'hostOfEngine' | 'healthScore'
   >
   readonly planner: Planner
   /** Told of every state that is judged anew. */

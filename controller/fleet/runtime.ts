@@ -59,7 +59,10 @@ export interface Runtime {
 export interface RuntimeOptions {
   readonly store: Store
   readonly clock: Clock
-  readonly telemetry: Pick<TelemetryPort, 'scripts' | 'hedges' | 'zones' | 'live' | 'liveOfEngine' | 'hostOfEngine' | 'healthScore'>
+  readonly telemetry: Pick<
+    TelemetryPort,
+    'scripts' | 'hedges' | 'zones' | 'live' | 'liveOfUse' | 'liveOfEngine' | 'hostOfEngine' | 'healthScore'
+  >
   readonly roster: Roster
   readonly planner: Planner
   readonly limitsOf: (virtualServiceUuid: string) => readonly LimitRuntime[]
@@ -474,7 +477,10 @@ export function makeRuntime(options: RuntimeOptions): Runtime {
         health_score: telemetry.healthScore(uuid, factsOf(judged)),
         ...(hedges === undefined ? {} : { hedges }),
         ...(zones === undefined ? {} : { locality: zones }),
-        virtualservices: services.map(service => ({ uuid: service.uuid, name: service.name }))
+        virtualservices: services.map(service => {
+          const live = services.length > 1 ? telemetry.liveOfUse(service.uuid, uuid) : undefined
+          return { uuid: service.uuid, name: service.name, ...(live === undefined ? {} : { live }) }
+        })
       }
     },
 

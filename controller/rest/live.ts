@@ -99,7 +99,8 @@ export function useLive(app: FastifyInstance, services: RestServices): LiveFeed 
     }
     if (kind === 'serviceengine') return fleet.engineRuntime(uuid)
     const runtime = fleet.poolRuntime(uuid)
-    return runtime === undefined || isDetailed ? runtime : { ...runtime, servers: [] }
+    if (runtime === undefined || isDetailed) return runtime
+    return { ...runtime, servers: [], virtualservices: runtime.virtualservices.map(({ uuid, name }) => ({ uuid, name })) }
   }
 
   const remembered = (known: Map<string, unknown>, kind: LiveKind, uuid: string, isDetailed: boolean): unknown => {

@@ -395,6 +395,11 @@ export function openTelemetry(options: { readonly series: SeriesStore; readonly 
     ingest,
     forget,
     live,
+    liveOfUse: (virtualService, poolId) => {
+      const pool = entities.get(poolId)
+      if (pool === undefined || (!pool.isDivided && pool.firstUser === '')) return undefined
+      return live(entitiesOfUse(virtualService, poolId).at(-1)!)
+    },
     liveOfEngine: live,
     hostOfEngine,
     scripts: uuid => {

@@ -10,6 +10,8 @@ export interface TelemetryPort {
   readonly forget: (engineUuid: string) => void
   /** Summed over engines, of the last full second; histograms merged, then percentiles taken. */
   readonly live: (entity: string) => LiveFigures
+  /** The same of what one virtual service sends to a pool; undefined where no engine tells the users of the pool apart. */
+  readonly liveOfUse: (virtualService: string, pool: string) => LiveFigures | undefined
   /** `live` of one engine only, for its own page: all its virtual services together. */
   readonly liveOfEngine: (engineUuid: string) => LiveFigures
   /** Scripts of a virtual service, with totals since its engines started. */

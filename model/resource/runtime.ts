@@ -245,6 +245,13 @@ export interface ZoneRuntime {
   readonly other_requests: number
 }
 
+export interface PoolUser {
+  readonly uuid: string
+  readonly name: string
+  /** What it sends to the pool, where others do as well; connections belong to servers and are 0 here. */
+  readonly live?: LiveFigures
+}
+
 export interface PoolRuntime {
   readonly oper_status: OperStatus
   readonly servers: readonly ServerRuntime[]
@@ -258,7 +265,7 @@ export interface PoolRuntime {
   /** With locality: where the requests of each engine go. */
   readonly locality?: readonly ZoneRuntime[]
   /** Virtual services that use the pool. */
-  readonly virtualservices: readonly { readonly uuid: string; readonly name: string }[]
+  readonly virtualservices: readonly PoolUser[]
 }
 
 export interface HostFigures {

@@ -249,6 +249,19 @@ t.test('the page of a pool says which zone a server is in, and why it gets nothi
   t.same(browser.complaints, [])
 })
 
+t.test('the page of a pool that several services use tells what each sends to it', { skip }, async t => {
+  const { browser, stub, page } = await openDashboard(t)
+  await page.goto(`${stub.url}/pools/pool-00000000-0000-4000-8000-000000000000`)
+  const panel = page.getByRole('region', { name: 'Traffic by service' })
+  await panel.waitFor()
+  const names = panel.getByRole('link')
+  t.same(await names.allTextContents(), ['api', 'shop'], 'the busiest first')
+  t.match(await panel.getByRole('row').nth(1).textContent(), /api.*\/s/u)
+  await names.first().click()
+  await page.waitForURL(/\/services\/virtualservice-/u)
+  t.same(browser.complaints, [])
+})
+
 t.test('everything is reached by keyboard', { skip }, async t => {
   const { stub, page } = await openDashboard(t)
   await page.goto(stub.url)

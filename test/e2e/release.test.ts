@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { Agent, get } from 'node:http'
 import type { Test } from 'tap'
+import type { PoolRuntime } from '#model/resource/runtime.ts'
 import t from 'tap'
 import { freePorts } from '#test/support/ports.ts'
 import { until } from '#test/support/wait.ts'
@@ -120,7 +121,9 @@ async function aRelease(t: Test, weir: Weir, name: string, fresh: Behaviour, pol
     traffic(t, otherPort, 'other.test')
   }
   if ((await act('start', { pool_ref: pools['new'] })) !== 200) throw new Error('not started')
-  return { other, view, act, ratios, reach, session, served: () => served() }
+  /** Of the new pool. */
+  const runtime = async () => (await session.call('GET', `/api/pool/${pools['new']}/runtime/detail`)).json() as PoolRuntime
+  return { other, runtime, view, act, ratios, reach, session, served: () => served() }
 }
 
 t.test('errors and slowness roll back by themselves, what is good is promoted', async t => {
@@ -164,10 +167,15 @@ t.test('a pool that another virtual service uses as well is judged by the traffi
   const isBad = (request: IncomingMessage): boolean => request.headers.host === 'other.test'
   const policy = { max_latency_increase: 10_000, minimum_requests: 100 }
   await t.test('what goes wrong for the other one alone rolls nothing back', async t => {
-    const { reach, other } = await aRelease(t, weir, 'quiet', { errors: 0, ms: 5, fails: isBad }, policy)
+    const { reach, other, runtime } = await aRelease(t, weir, 'quiet', { errors: 0, ms: 5, fails: isBad }, policy)
     await other()
     const { state, reason } = await reach('ended', ({ state }) => state !== 'RUNNING')
     t.equal(state, 'PROMOTED', reason)
+    const { virtualservices } = await runtime()
+    const seen = new Map(virtualservices.map(({ name, live }) => [name, live!]))
+    t.ok(seen.get('quiet')!.requests_per_s > 0, 'its own')
+    t.equal(seen.get('quiet')!.errors_5xx_per_s, 0)
+    t.ok(seen.get('quiet-other')!.errors_5xx_per_s > 0, 'what only the other one sees')
   })
   await t.test('what goes well for the other one hides nothing', async t => {
     const { reach, other } = await aRelease(t, weir, 'loud', { errors: 0, ms: 5, fails: request => !isBad(request) }, policy)

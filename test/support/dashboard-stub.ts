@@ -288,7 +288,10 @@ class Stub {
           other_requests: 12
         }
       ],
-      virtualservices: [{ uuid: uuid('virtualservice', 0), name: 'shop' }]
+      virtualservices: [
+        { uuid: uuid('virtualservice', 0), name: 'shop', live: figures(60, nowMs) },
+        { uuid: uuid('virtualservice', 1), name: 'api', live: figures(200, nowMs) }
+      ]
     }
   }
 

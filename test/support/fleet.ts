@@ -148,6 +148,7 @@ export async function aFleet(t: Test, options: TestFleetOptions = {}): Promise<T
       ingest: (engine, sample) => void samples.push({ engine, sample }),
       forget: () => undefined,
       live: () => noFigures,
+      liveOfUse: () => undefined,
       liveOfEngine: () => noFigures,
       scripts: () => [],
       hedges: () => undefined,

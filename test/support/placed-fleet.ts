@@ -37,6 +37,7 @@ export async function aPlacedFleet(t: Test) {
     ingest: () => undefined,
     forget: () => undefined,
     live: () => noFigures,
+    liveOfUse: () => undefined,
     liveOfEngine: () => noFigures,
     scripts: () => [],
     hedges: () => undefined,

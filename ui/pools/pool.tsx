@@ -18,6 +18,7 @@ import { Scaling, useScalingMarks } from '../services/scaling.tsx'
 import { poolCharts } from '../services/charts.ts'
 import { algorithmWords } from './algorithm.ts'
 import { Servers } from './servers.tsx'
+import { Users } from './users.tsx'
 
 const tabs = [
   { to: '', title: 'Overview' },
@@ -83,6 +84,7 @@ function Overview(props: { readonly uuid: string; readonly config: PoolConfig; r
         <Loading lines={2} />
       )}
       <Servers poolUuid={uuid} />
+      {runtime && <Users users={runtime.virtualservices} />}
       <Charts kind="pool" uuid={uuid} plans={poolCharts} events={scalings} />
       <div className="columns">
         <Scaling kind="pool" uuid={uuid} />

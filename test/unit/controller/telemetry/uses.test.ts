@@ -42,6 +42,7 @@ function bench() {
     /** By an engine of before users were told apart, or one that has no room for it. */
     whole: (engine: string, counts: Counts, uses?: Sample['uses']) =>
       tell(engine, { pools: [counted('pool-1', counts)], ...(uses === undefined ? {} : { uses }) }),
+    live: (service: string) => telemetry.liveOfUse(service, 'pool-1')?.requests_per_s,
     score: (service?: string) => telemetry.healthScore('pool-1', facts, service).score,
     rates: (virtualService?: string) =>
       telemetry
@@ -102,13 +103,14 @@ t.test('what a pair did before it was told of is no traffic of now', async t => 
 })
 
 t.test('an engine that does not tell its users apart says all of a pool, whoever asks', async t => {
-  const { telemetry, whole, pass, score } = bench()
+  const { telemetry, whole, pass, score, live } = bench()
   const a = telemetry.measure('pool-1', ['a'])
   for (let second = 0; second <= 30; second++) {
     whole('se-1', [second * 10, second * 5])
     pass()
   }
   t.same(a.read(), { requests: 300, errors: 150, latency: [slow, 300] })
+  t.equal(live('a'), undefined, 'whose it is is not known')
   t.ok(score('a') < 60)
   t.equal(score('a'), score())
 })
@@ -128,9 +130,11 @@ t.test('the health of a pool is of who asks', async t => {
 })
 
 t.test('metrics of a pool are told by virtual service, over the time when it had one and the time when it had two', async t => {
-  const { alone, shared, pass, rates } = bench()
+  const { alone, shared, pass, rates, live } = bench()
+  t.equal(live('a'), undefined)
   for (let second = 0; second <= 4; second++) {
     alone('se-1', 'a', [second * 10, 0])
+    t.equal(live('a'), second === 0 ? 0 : 10)
     pass()
   }
   t.ok(rates('a').includes(10))
@@ -141,6 +145,7 @@ t.test('metrics of a pool are told by virtual service, over the time when it had
     pass()
   }
   t.same([rates('a').at(-1), rates('b').at(-1), rates().at(-1)], [3, 4, 7])
+  t.same([live('a'), live('b'), live('c')], [3, 4, 0])
 })
 
 t.test('a pool that has one user on each engine is told by user', async t => {
