@@ -1,6 +1,7 @@
 /** Rate limits, of virtual services and of rules, in the engine's words. */
 import type { FilledShape } from '#model/resource/field.ts'
 import type { bandwidth } from '#model/resource/bandwidth.ts'
+import type { connectionRate } from '#model/resource/networksecuritypolicy.ts'
 import type { rateProfile, ruleRateProfile } from '#model/resource/ratelimit.ts'
 import type { BandwidthSpec, LimitAction, RateLimitSpec, RequestRule, VirtualServicePart } from '#model/snapshot/snapshot.ts'
 import { bodyOf, statusNumber } from './pool.ts'
@@ -71,7 +72,23 @@ export function bandwidthOf(
   return specs.length === 0 ? {} : { bandwidth: specs }
 }
 
-type Limited = Pick<VirtualServicePart, 'id' | 'requestRules' | 'requestLimit' | 'connectionLimit' | 'bandwidth'>
+/** Of a network rule. */
+export function connectionLimitOf(
+  rate: FilledShape<typeof connectionRate>,
+  named: { readonly id: string; readonly name: string }
+): RateLimitSpec {
+  return {
+    ...named,
+    count: rate.max_rate,
+    periodS: 1,
+    burst: rate.burst_size,
+    key: rate.per_client_ip ? [{ by: 'client-address' }] : [],
+    action: { is: 'close' },
+    isLogOnly: false
+  }
+}
+
+type Limited = Pick<VirtualServicePart, 'id' | 'requestRules' | 'networkRules' | 'requestLimit' | 'connectionLimit' | 'bandwidth'>
 
 /**
  * Its limits as those of so many engines together. A limit of a rule is of one virtual service, whoever else has the policy.
@@ -81,20 +98,20 @@ type Limited = Pick<VirtualServicePart, 'id' | 'requestRules' | 'requestLimit' |
  */
 export function withShares<T extends Limited>(part: T, engines: number, seed: () => string): T {
   const isLimited = (rule: RequestRule): boolean => rule.action?.is === 'rate-limit'
-  const { requestLimit, connectionLimit, bandwidth, requestRules } = part
+  const { requestLimit, connectionLimit, bandwidth, requestRules, networkRules } = part
   const isFree = requestLimit === undefined && connectionLimit === undefined && bandwidth === undefined
-  if (isFree && !requestRules.some(isLimited)) return part
+  if (isFree && !requestRules.some(isLimited) && networkRules.every(({ limit }) => limit === undefined)) return part
   const bytes = Buffer.from(seed(), 'base64')
   const shared = { ...(engines > 1 ? { engines } : {}), seed: [bytes.readInt32LE(0), bytes.readInt32LE(4)] as const }
+  const own = (limit: RateLimitSpec): RateLimitSpec => ({ ...limit, ...shared, id: `${part.id}/${limit.id}` })
   return {
     ...part,
+    networkRules: networkRules.map(rule => (rule.limit === undefined ? rule : { ...rule, limit: own(rule.limit) })),
     ...(requestLimit === undefined ? {} : { requestLimit: { ...requestLimit, ...shared } }),
     ...(connectionLimit === undefined ? {} : { connectionLimit: { ...connectionLimit, ...shared } }),
     ...(bandwidth === undefined ? {} : { bandwidth: bandwidth.map(spec => ({ ...spec, ...shared })) }),
     requestRules: requestRules.map(rule =>
-      rule.action?.is === 'rate-limit'
-        ? { ...rule, action: { ...rule.action, limit: { ...rule.action.limit, ...shared, id: `${part.id}/${rule.action.limit.id}` } } }
-        : rule
+      rule.action?.is === 'rate-limit' ? { ...rule, action: { ...rule.action, limit: own(rule.action.limit) } } : rule
     )
   }
 }

@@ -5,7 +5,7 @@ import type { headerAction, requestRule, rewriteAction, securityRule, switchingA
 import type { FilledKind } from '#model/resource/catalogue.ts'
 import type { FilledShape } from '#model/resource/field.ts'
 import type { HeaderAction, NetworkRule, RequestRule, ResponseRule, RewriteSpec, RuleAction } from '#model/snapshot/snapshot.ts'
-import { limitOf } from './limit.ts'
+import { connectionLimitOf, limitOf } from './limit.ts'
 import { clientRanges, matchOf, statusRanges } from './match.ts'
 import { bodyOf, serverId, statusNumber, targetOf } from './pool.ts'
 import { locationOf, redirectOf, tokensOf, type PieceRule } from './redirect.ts'
@@ -17,8 +17,8 @@ const inOrder = <R extends Ordered>(rules: readonly R[] | undefined): R[] =>
 
 export function networkRules(reader: Reader, policyRef: string | undefined): NetworkRule[] {
   if (policyRef === undefined) return []
-  const { name: policy, body } = reader.need('networksecuritypolicy', policyRef)
-  return inOrder(body.rules).flatMap(({ name, action, match }): NetworkRule[] => {
+  const { uuid, name: policy, body } = reader.need('networksecuritypolicy', policyRef)
+  return inOrder(body.rules).flatMap(({ name, action, match, rl_param: rate }): NetworkRule[] => {
     const client = match.client_ip
     const ranges = client === undefined ? [] : clientRanges(reader, client)
     // To the engine no ranges are every client: an empty group is nobody, and not in an empty group is everybody.
@@ -30,11 +30,21 @@ export function networkRules(reader: Reader, policyRef: string | undefined): Net
         ranges,
         isNegated: ranges.length > 0 && client?.match_criteria === 'IS_NOT_IN',
         ports: match.vs_port?.ports ?? [],
-        action: action === 'NETWORK_SECURITY_POLICY_ACTION_TYPE_ALLOW' ? 'allow' : 'deny'
+        ...(match.vs_port?.match_criteria === 'IS_NOT_IN' ? { hasOtherPorts: true as const } : {}),
+        action: networkActionOf[action],
+        ...(action === 'NETWORK_SECURITY_POLICY_ACTION_TYPE_RATE_LIMIT' && rate !== undefined
+          ? { limit: connectionLimitOf(rate, { id: `${uuid}/network/${name}`, name: `${policy}/${name}` }) }
+          : {})
       }
     ]
   })
 }
+
+const networkActionOf = {
+  NETWORK_SECURITY_POLICY_ACTION_TYPE_ALLOW: 'allow',
+  NETWORK_SECURITY_POLICY_ACTION_TYPE_DENY: 'deny',
+  NETWORK_SECURITY_POLICY_ACTION_TYPE_RATE_LIMIT: 'limit'
+} as const
 
 export interface HttpRules {
   readonly requestRules: readonly RequestRule[]

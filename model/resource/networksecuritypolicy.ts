@@ -32,23 +32,34 @@ export const networkMatch = shape(
   }
 )
 
+export const connectionRate = shape('connection rate', {
+  max_rate: integer('How many in a second, in the long run.', { required: true, min: 1, max: 1000000000, unit: 'connections/s' }),
+  burst_size: integer('How many at once after a quiet time.', { required: true, min: 1, max: 1000000000 }),
+  per_client_ip: flag('Clients are counted apart; otherwise all that the rule matches together. Not a field of Avi.', { default: false })
+})
+
 export const networkRule = shape(
   'rule',
   {
     name: text('Name of the rule.', { required: true, minLength: 1, maxLength: 255 }),
     index: integer('Order among the rules, lowest first.', { required: true }),
     enable: flag('When false the rule is passed over.', { required: true }),
-    action: oneOf(['NETWORK_SECURITY_POLICY_ACTION_TYPE_ALLOW', 'NETWORK_SECURITY_POLICY_ACTION_TYPE_DENY'], 'What is done.', {
-      required: true,
-      unsupported: ['NETWORK_SECURITY_POLICY_ACTION_TYPE_RATE_LIMIT']
-    }),
+    action: oneOf(
+      [
+        'NETWORK_SECURITY_POLICY_ACTION_TYPE_ALLOW',
+        'NETWORK_SECURITY_POLICY_ACTION_TYPE_DENY',
+        'NETWORK_SECURITY_POLICY_ACTION_TYPE_RATE_LIMIT'
+      ],
+      'What is done. RATE_LIMIT allows connections within rl_param and denies the others.',
+      { required: true }
+    ),
+    rl_param: nested(connectionRate, 'For RATE_LIMIT: how many connections, and sessions of datagrams, may come.', {}),
     match: nested(networkMatch, 'Connections that it is for.', { required: true }),
     created_by: text('Who made it.', {})
   },
   {
     age: 0,
-    log: false,
-    rl_param: {}
+    log: false
   }
 )
 
@@ -75,9 +86,9 @@ export const networksecuritypolicy = defineKind({
     const rules = body.rules ?? []
     return [
       ...orderViolations(rules, '/rules'),
-      ...rules.flatMap(({ match }, i) =>
-        match.vs_port?.match_criteria === 'IS_NOT_IN'
-          ? [{ pointer: `/rules/${i}/match/vs_port/match_criteria`, message: 'IS_NOT_IN is not supported yet: must be IS_IN' }]
+      ...rules.flatMap(({ action, rl_param: rate }, i) =>
+        action === 'NETWORK_SECURITY_POLICY_ACTION_TYPE_RATE_LIMIT' && rate === undefined
+          ? [{ pointer: `/rules/${i}/rl_param`, message: `is required, because action is ${action}` }]
           : []
       )
     ]

@@ -69,10 +69,11 @@ export function countsOf(part: VirtualServicePart): LimitToCount[] {
 }
 
 /** Every limit of a virtual service: its own, and those of its rules. */
-export function limitsOf({ requestLimit, connectionLimit, requestRules }: VirtualServicePart): RateLimitSpec[] {
+export function limitsOf({ requestLimit, connectionLimit, requestRules, networkRules }: VirtualServicePart): RateLimitSpec[] {
   return [
     ...(requestLimit === undefined ? [] : [requestLimit]),
     ...(connectionLimit === undefined ? [] : [connectionLimit]),
-    ...requestRules.flatMap(({ action }) => (action?.is === 'rate-limit' ? [action.limit] : []))
+    ...requestRules.flatMap(({ action }) => (action?.is === 'rate-limit' ? [action.limit] : [])),
+    ...networkRules.flatMap(({ limit }) => limit ?? [])
   ]
 }

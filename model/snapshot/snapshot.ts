@@ -398,7 +398,11 @@ export interface NetworkRule {
   readonly isNegated: boolean
   /** Local ports it applies to; empty: all. */
   readonly ports: readonly number[]
-  readonly action: 'allow' | 'deny'
+  /** It applies to all ports but these. */
+  readonly hasOtherPorts?: true
+  /** `limit` allows what is within the rule's limit and denies the rest. */
+  readonly action: 'allow' | 'deny' | 'limit'
+  readonly limit?: RateLimitSpec
 }
 
 export interface Match {

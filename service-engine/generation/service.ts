@@ -10,7 +10,7 @@ import { addressesInSteps, unmapAddress } from '../dataplane/exchange/address-se
 import type { ClientIdentity, TlsSession, Downstream, RequestHead } from '../dataplane/exchange/exchange.ts'
 import type { Entrance, EntranceSpine, Forwarder } from '../dataplane/exchange/forwarder.ts'
 import type { Steps } from '../dataplane/exchange/build-steps.ts'
-import { networkRulesInSteps } from '../dataplane/exchange/network-rules.ts'
+import { networkRulesInSteps, type NetworkTest } from '../dataplane/exchange/network-rules.ts'
 import { compileBandwidth } from '../dataplane/exchange/pacer.ts'
 import type { Budgets, Rates } from '../dataplane/exchange/rates.ts'
 import { HttpCache } from '../dataplane/filter/cache/cache.ts'
@@ -60,7 +60,7 @@ export interface ServicePlan {
   readonly site: Site & FlowSite
   /** Undefined where it has none. */
   readonly scripts: Scripts | undefined
-  readonly denies: (clientIp: string, port: number) => string | undefined
+  readonly denies: NetworkTest
   /** Null where connections have no limit. */
   readonly admits: ((clientIp: string) => 'take' | 'close' | 'reset') | null
   /** Door -> whether a peer may say by the PROXY protocol who its client is; doors that do not take it are not there. */
@@ -124,7 +124,7 @@ export function* planInSteps(
   const { connectionLimit } = part
   const scripts = scriptsOf(part, services)
   const bandwidth = part.bandwidth === undefined ? undefined : compileBandwidth(part.bandwidth, rates, services.clock)
-  const denied = yield* networkRulesInSteps(part.networkRules)
+  const denied = yield* networkRulesInSteps(part.networkRules, rates)
   const uses = new UseMeters(part.id, services.memoryNow)
   const own = { ...ownSteps(part, scripts, uses, services), denied, bandwidth: bandwidth && { bandwidth } }
   const rules = yield* rulesInSteps(part, automata, rates)
@@ -344,7 +344,7 @@ export class RunningService {
     const { part, denies, admits } = this.#plan
     // Here it came to user space, which cannot show its servers who the client is.
     if (part.forwarding === 'kernel-only') return 'close'
-    if (denies(clientIp, port) !== undefined) return 'close'
+    if (denies(clientIp, port, true) !== undefined) return 'close'
     return admits === null ? 'take' : admits(clientIp)
   }
 

@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { Agent } from 'node:http'
 import { connect } from 'node:net'
 import { Worker } from 'node:worker_threads'
 import t from 'tap'
@@ -75,6 +76,21 @@ t.test('connections over a limit are reset', async t => {
   t.teardown(() => socket.destroy())
   const [error] = (await once(socket, 'error')) as [NodeJS.ErrnoException]
   t.equal(error.code, 'ECONNRESET')
+})
+
+t.test('a network rule lets in so many connections and what they bring, and denies the next', async t => {
+  const web = await openHttpServer(t, (_request, response) => response.end('web'))
+  const { load, port } = openTestPlane(t)
+  const limit = aLimit({ count: 1, periodS: 1_000, burst: 2, action: { is: 'close' } })
+  const rule = { name: 'n / few', ranges: ['127.0.0.1'], isNegated: false, ports: [], action: 'limit', limit } as const
+  await load(aSnapshot({ services: [aService({ networkRules: [rule] })], pools: [aPool([web.port])] }))
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+  t.teardown(() => agent.destroy())
+  for (let i = 0; i < 5; i++) t.equal((await ask(port(), { agent })).status, 200, 'on one connection')
+  t.equal((await ask(port())).status, 200)
+  await t.rejects(ask(port()))
+  t.equal((await ask(port(), { localAddress: '127.0.0.2' })).status, 200, 'no rule is for another address')
+  t.equal((await ask(port(), { agent })).status, 200, 'who is there goes on')
 })
 
 t.test('threads that share buckets never get more than there is', async t => {

@@ -111,7 +111,7 @@ t.test('every golden part is what the engine can compile', async t => {
     for (const part of parts) {
       if (part.kind !== 'virtual-service') continue
       compileRules(part, { open: () => () => 0, openQuota: () => () => 0 })
-      compileNetworkRules(part.networkRules)
+      compileNetworkRules(part.networkRules, { open: () => () => 0, openQuota: () => () => 0 })
       for (const id of part.tls?.certificateIds ?? []) {
         const { certificatePem, keyPem } = certificates.get(id)!
         const { minVersion, maxVersion, ciphers } = part.tls!

@@ -511,11 +511,31 @@ const cases: readonly (readonly [kind: KindName, why: string, body: object, poin
   ],
   [
     'networksecuritypolicy',
-    'ports left out',
+    'a limit without its rate',
+    { rules: [rule({ action: 'NETWORK_SECURITY_POLICY_ACTION_TYPE_RATE_LIMIT', match: {} })] },
+    ['/rules/0/rl_param']
+  ],
+  [
+    'networksecuritypolicy',
+    'a limit that lets nobody in',
     {
-      rules: [rule({ action: 'NETWORK_SECURITY_POLICY_ACTION_TYPE_DENY', match: { vs_port: { match_criteria: 'IS_NOT_IN', ports: [1] } } })]
+      rules: [rule({ action: 'NETWORK_SECURITY_POLICY_ACTION_TYPE_RATE_LIMIT', match: {}, rl_param: { max_rate: 0, burst_size: 0 } })]
     },
-    ['/rules/0/match/vs_port/match_criteria']
+    ['/rules/0/rl_param/burst_size', '/rules/0/rl_param/max_rate']
+  ],
+  [
+    'networksecuritypolicy',
+    'a limit for all other ports',
+    {
+      rules: [
+        rule({
+          action: 'NETWORK_SECURITY_POLICY_ACTION_TYPE_RATE_LIMIT',
+          match: { vs_port: { match_criteria: 'IS_NOT_IN', ports: [1] } },
+          rl_param: { max_rate: 5, burst_size: 5 }
+        })
+      ]
+    },
+    []
   ],
   ['user', 'a role nowhere', { access: [{ role_ref: 'r' }] }, ['/access/0/tenant_ref']],
   [

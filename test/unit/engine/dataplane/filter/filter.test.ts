@@ -1,10 +1,11 @@
 import t from 'tap'
 import { PASS, type Verdict } from '#engine/dataplane/exchange/exchange.ts'
 import { compileNetworkRules } from '#engine/dataplane/exchange/network-rules.ts'
+import type { Rates } from '#engine/dataplane/exchange/rates.ts'
 import { filtersFor, makeFilter } from '#engine/dataplane/filter/catalog.ts'
 import { runEnd, runRequest, runResponse, type Filter } from '#engine/dataplane/filter/filter.ts'
 import { anExchange } from '#test/support/exchange.ts'
-import { aRule, aService } from '#test/support/snapshot.ts'
+import { aLimit, aRule, aService } from '#test/support/snapshot.ts'
 
 function recorder(name: string, said: string[], verdict: Verdict | Promise<Verdict> = PASS): Filter {
   return {
@@ -52,6 +53,33 @@ t.test('network-security: the first rule that matches decides', async t => {
     [verdict('192.0.2.1', 81), verdict('192.0.2.200'), verdict('192.0.2.200', 81), verdict('10.0.0.1'), verdict('2001:db8::1')],
     ['pass', 'pass', 'close', 'close', 'close']
   )
+})
+
+t.test('network rules count connections that come, and let go on what is there', async t => {
+  const taken: string[] = []
+  const rates: Rates = {
+    open:
+      ({ id, intervalNs, capacity }) =>
+      key => (taken.push(`${id} ${key} ${intervalNs} ${capacity}`), taken.length > 2 ? 1 : 0),
+    openQuota: () => () => 0
+  }
+  const limit = aLimit({ id: 'few', count: 100, periodS: 1, burst: 2, key: [{ by: 'client-address' }] })
+  const base = { isNegated: false, ports: [] }
+  const denied = compileNetworkRules(
+    [
+      { ...base, name: 'all but 443', ranges: [], ports: [443], hasOtherPorts: true, action: 'limit', limit },
+      { ...base, name: 'others', ranges: [], action: 'deny' }
+    ],
+    rates
+  )
+  t.equal(denied('192.0.2.1', 80), undefined)
+  t.same(taken, [], 'what is there counts no more')
+  t.same([denied('192.0.2.1', 80, true), denied('192.0.2.2', 81, true)], [undefined, undefined])
+  t.equal(denied('192.0.2.1', 80, true), 'all but 443')
+  t.equal(denied('192.0.2.1', 80), undefined)
+  t.equal(denied('192.0.2.1', 443, true), 'others')
+  t.same(taken, ['few 192.0.2.1 10000000 2', 'few 192.0.2.2 10000000 2', 'few 192.0.2.1 10000000 2'])
+  t.throws(() => compileNetworkRules([{ ...base, name: 'x', ranges: [], action: 'limit', limit }]), /nowhere to count/)
 })
 
 t.test('https-redirect sends plain requests to the same place', async t => {
