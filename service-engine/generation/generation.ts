@@ -126,6 +126,8 @@ class RunningDataPlane implements DataPlane {
   /** Made by a build that is not swapped in yet. */
   readonly #fresh = new Map<string, RunningService>()
   readonly #addresses = new Map<string, { readonly list: readonly string[]; turn: number }>()
+  /** Servers whose grace runs: what cuts them at its end is called off when they are back before. */
+  readonly #graces = new WeakMap<UpstreamServer, () => void>()
   /** UDP sockets of doors that are gone: sessions that came in by them still get their answers. */
   readonly #lingering = new Map<string, { readonly listener: DatagramListener; readonly stop: () => void }>()
   /** By virtual service. */
@@ -362,6 +364,7 @@ class RunningDataPlane implements DataPlane {
         clock,
         after: clock.after,
         poolOf: this.#spine.poolOf,
+        fetch: this.#spine.fetch,
         memoryNow: () => this.#memory ?? memory,
         storeOf: (id, maxBytes) => this.#storeOf(id, maxBytes),
         invalidated: this.#services.invalidated ?? (() => undefined),
@@ -511,9 +514,10 @@ class RunningDataPlane implements DataPlane {
       const predecessor = before.pools.get(pool.part.id)?.pool
       if (predecessor === pool) continue
       const was = new Set(predecessor?.resting())
-      for (const server of pool.resting()) {
+      const resting = new Set(pool.resting())
+      for (const server of was) if (!resting.has(server)) this.#graces.get(server)?.()
+      for (const server of resting)
         if (!was.has(server)) this.#cutLater(server, pool.part.gracefulDisableS * 1000, () => this.#isResting(pool.part.id, server))
-      }
     }
   }
 
@@ -540,9 +544,10 @@ class RunningDataPlane implements DataPlane {
   #cutLater(server: UpstreamServer, graceMs: number, isStillOut: () => boolean): void {
     // Longer than a timer can be means for ever.
     if (!Number.isFinite(graceMs) || graceMs < 0 || graceMs > 0x7fffffff) return
-    this.#services.clock.after(graceMs, () => {
+    const cancel = this.#services.clock.after(graceMs, () => {
       if (isStillOut()) server.cutAll()
     })
+    this.#graces.set(server, cancel)
   }
 
   #isResting(poolId: string, server: UpstreamServer): boolean {

@@ -93,6 +93,7 @@ export interface PlanServices {
   readonly after: (delayMs: number, call: () => void) => void
   /** The pool as the running generation has it. */
   readonly poolOf: (id: string) => Pool | undefined
+  readonly fetch: Forwarder['fetch'] | undefined
   /** Of the running generation. */
   readonly memoryNow: () => WorkerMemory
   readonly clock: Clock
@@ -185,7 +186,7 @@ function ownSteps(
   { requestLimit, fault, mirror, clientCertificate, contentRewrite }: VirtualServicePart,
   scripts: Scripts | undefined,
   uses: UseMeters,
-  { rates, random, after, poolOf, automata }: PlanServices
+  { rates, random, after, clock, fetch, poolOf, automata }: PlanServices
 ): OwnSteps {
   const faultTests = fault === undefined || fault.match === null ? [] : compileMatch(fault.match, false, automata)
   return {
@@ -201,7 +202,10 @@ function ownSteps(
       fault === undefined ? undefined : { spec: fault, matches: exchange => faultTests.every(({ test }) => test(exchange)), random, after },
     scripts,
     contentRewrite: contentRewrite === undefined ? undefined : rewriteOf(contentRewrite),
-    mirror: mirror === undefined ? undefined : { percent: mirror.percent, random, begin: makeMirror(mirror.poolId, poolOf, uses) }
+    mirror:
+      mirror === undefined
+        ? undefined
+        : { percent: mirror.percent, random, begin: makeMirror(mirror.poolId, { poolOf, uses, fetch, clock }) }
   }
 }
 

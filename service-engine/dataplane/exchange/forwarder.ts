@@ -22,9 +22,18 @@ export interface Forwarder {
   /** A destination that gets no new requests: idle connections close, busy ones close when they are done. */
   readonly forget: (destination: Destination) => void
   /** Sends a request that no client waits for; its answer goes to the exchange's keeper alone. Not every codec can. */
-  readonly fetch?: (exchange: Exchange, destination: Destination, events: ForwardEvents) => void
+  readonly fetch?: (exchange: Exchange, destination: Destination, events: ForwardEvents) => Fetched
   /** Everything that is idle or not is closed. */
   readonly close: () => void
+}
+
+/** A request that no client waits for, on its way. */
+export interface Fetched {
+  /** More of its body; bytes are not kept. Returns how many wait until the server takes them. */
+  readonly write: (bytes: Buffer, from: number, to: number) => number
+  /** Its body is whole; not called where the head says that there is none. */
+  readonly end: () => void
+  readonly abandon: (fault: Fault) => void
 }
 
 export interface Entrance {

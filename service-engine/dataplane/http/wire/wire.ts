@@ -52,7 +52,11 @@ export function makeWireForwarder(options: { readonly clock: Clock }): Forwarder
     openEntrance: (limits, spine) => joinEntrances(openEntrance(limits, spine, parts, idle), openHttp2Entrance(limits, spine, parts, idle)),
     adopt: socket => parts.readers.adopt(socket),
     forget: destination => idle.forget(destination),
-    fetch: (exchange, destination, events) => new Nobody(parts, idle, exchange, destination, events).start(),
+    fetch: (exchange, destination, events) => {
+      const nobody = new Nobody(parts, idle, exchange, destination, events)
+      nobody.start()
+      return nobody
+    },
     close: () => {
       idle.close()
       parts.wheel.stop()
