@@ -22,7 +22,7 @@ import type {
 import type { Violation } from '#model/resource/violation.ts'
 import { SNAPSHOT_VERSION, type ServerSpec } from '#model/snapshot/snapshot.ts'
 import { serverSpecs } from '#controller/compile/pool.ts'
-import type { Store, StoredResource } from '#controller/store/store.ts'
+import type { Reference, Store, StoredResource } from '#controller/store/store.ts'
 import type { ScoreFacts, TelemetryPort } from '#controller/telemetry/port.ts'
 import { bgpRuntime, whyUnannounced } from './announced.ts'
 import type { StateFact } from '#controller/timeline/port.ts'
@@ -197,10 +197,11 @@ export function makeRuntime(options: RuntimeOptions): Runtime {
     const reasons = [...refusals, ...plan.reasons, ...slowPathReasons(service, running)]
     const pools = poolsOf(service.uuid).flatMap(uuid => store.get('pool', uuid) ?? [])
     const judged = pools.map(judgePool)
-    const poolReasons = judged.flatMap(pool => pool.reasons)
+    const standIns = pools.flatMap((pool, i) => (judged[i]!.state === 'OPER_UP' ? [] : (standInFor(pool) ?? [])))
+    const poolReasons = [...judged.flatMap(pool => pool.reasons), ...standIns.map(({ name }) => `backup pool ${name} stands in`)]
     if (judged.length === 0 && !answersByItself(service))
       return { state: 'OPER_DOWN', reasons: [...reasons, 'it has no pool: there is nowhere for traffic to go'] }
-    if (judged.length === 0 || judged.some(pool => pool.state === 'OPER_UP'))
+    if (judged.length === 0 || standIns.length > 0 || judged.some(pool => pool.state === 'OPER_UP'))
       return { state: 'OPER_UP', reasons: [...reasons, ...poolReasons] }
     if (judged.some(pool => pool.state === 'OPER_UNKNOWN')) return { state: 'OPER_INITIALIZING', reasons: [...reasons, ...poolReasons] }
     const disabled = judged.flatMap((pool, i) => (pool.state === 'OPER_DISABLED' ? [`pool ${pools[i]!.name} is disabled`] : []))
@@ -262,12 +263,36 @@ export function makeRuntime(options: RuntimeOptions): Runtime {
 
   const nameOf = (engine: Engine): string => roster.resource(engine.uuid)?.name ?? engine.uuid
 
-  /** Everything of one kind that a thing leads to, through groups, policies and script sets. */
+  /** Pools that clients may be sent to, through groups, policies and script sets; not those of copies, nor those without a share. */
   function poolsOf(virtualService: string): string[] {
-    return reach(virtualService, uuid => store.referencesOf(uuid).map(ref => [ref.toKind, ref.toUuid]), 'pool')
+    const next = (uuid: string) =>
+      store
+        .referencesOf(uuid)
+        .filter(leadsClients)
+        .map(ref => [ref.toKind, ref.toUuid] as const)
+    return reach(virtualService, next, 'pool')
   }
+
+  function leadsClients({ fromKind, fromUuid, pointer }: Reference): boolean {
+    if (fromKind === 'virtualservice') return !pointer.startsWith('/mirror/')
+    const at = fromKind === 'poolgroup' ? /^\/members\/(\d+)\//.exec(pointer)?.[1] : undefined
+    if (at === undefined) return true
+    const members = store.get('poolgroup', fromUuid)?.body['members'] as readonly { readonly ratio?: number }[] | undefined
+    return members?.[Number(at)]?.ratio !== 0
+  }
+
+  /** The pool that stands in for one, and is able to. */
+  function standInFor(pool: StoredResource): StoredResource | undefined {
+    const uuid = store.referencesOf(pool.uuid).find(ref => ref.toKind === 'pool')?.toUuid
+    const backup = uuid === undefined ? undefined : store.get('pool', uuid)
+    return backup !== undefined && judgePool(backup).state === 'OPER_UP' ? backup : undefined
+  }
+
+  /** Virtual services that lead to a pool, or to one that it stands in for. */
   function servicesOf(pool: string): string[] {
-    return reach(pool, uuid => store.referrersOf(uuid).map(ref => [ref.fromKind, ref.fromUuid]), 'virtualservice')
+    const pools = [pool, ...store.referrersOf(pool).flatMap(({ fromKind, fromUuid }) => (fromKind === 'pool' ? fromUuid : []))]
+    const next = (uuid: string) => store.referrersOf(uuid).map(ref => [ref.fromKind, ref.fromUuid] as const)
+    return [...new Set(pools.flatMap(one => reach(one, next, 'virtualservice')))]
   }
 
   // The book: since when, and what to announce.
@@ -578,7 +603,7 @@ function untoldReasons({ held, isBehind, row }: Engine): string[] {
 }
 
 /** Depth first over references; each thing once, so that a cycle ends. */
-function reach(from: string, next: (uuid: string) => (readonly [kind: KindName, uuid: string])[], wanted: KindName): string[] {
+function reach(from: string, next: (uuid: string) => readonly (readonly [kind: KindName, uuid: string])[], wanted: KindName): string[] {
   const seen = new Set([from])
   const found: string[] = []
   const through: readonly KindName[] = ['poolgroup', 'httppolicyset', 'vsdatascriptset']
