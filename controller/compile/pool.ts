@@ -131,6 +131,7 @@ export function serverSpecs(pool: Pool, groupAddresses: readonly string[]): Serv
       isEnabled: pool.enabled && one.enabled,
       weight: one.ratio,
       ...((one.availability_zone ?? '') === '' ? {} : { zone: one.availability_zone! }),
+      ...((one.preference_order ?? 1) === 1 ? {} : { order: one.preference_order! }),
       hostHeader: given ?? (isName ? host : null)
     })
   }

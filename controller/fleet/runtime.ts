@@ -412,6 +412,7 @@ export function makeRuntime(options: RuntimeOptions): Runtime {
     const isZoned = pool.body['locality'] !== undefined
     return {
       ...(server.zone === undefined ? {} : { zone: server.zone }),
+      ...(server.order === undefined ? {} : { preference_order: server.order }),
       server: server.host,
       ip: verdicts.map(item => item.judged?.ip ?? '').find(ip => ip !== '') ?? (server.isName ? '' : server.host),
       port: server.port,

@@ -35,6 +35,10 @@ export const server = shape(
     port: integer('Port; that of the pool when left out or 0.', { min: 0, max: 65535, special: { '0': 'port of the pool' }, first: true }),
     enabled: flag('When false it gets no new connections and drains.', { default: true, first: true }),
     ratio: integer('Share of the traffic beside the other servers.', { default: 1, min: 1, max: 20, first: true }),
+    preference_order: integer('Servers of the lowest order that are up get everything; the others stand by. As 1 when left out.', {
+      min: 1,
+      max: 128
+    }),
     availability_zone: text('Zone that it is in: with locality, engines whose label zone is the same prefer it.', { maxLength: 128 }),
     resolve_server_by_dns: flag('Resolve the name again and again, by its TTL.', { default: false }),
     description: text('What it is, in your words.', {}),
@@ -48,7 +52,6 @@ export const server = shape(
     location: {},
     mac_address: '',
     nw_ref: '',
-    preference_order: 0,
     rewrite_host_header: false,
     server_node: '',
     static: false,
@@ -479,6 +482,8 @@ export const pool = defineKind({
       say('/max_concurrent_connections_per_server', 'must say when a server is full, because lb_algorithm is LB_ALGORITHM_FEWEST_SERVERS')
     if (body.locality !== undefined && !(body.servers ?? []).some(({ availability_zone: zone = '' }) => zone !== ''))
       say('/locality', 'needs servers with an availability_zone')
+    if (body.locality !== undefined && (body.servers ?? []).some(({ preference_order: order = 1 }) => order !== 1))
+      say('/locality', 'must not be there beside servers with a preference_order')
     if (body.hedge !== undefined) {
       if (body.hedge.delay === 0 && body.hedge.percentile === 0) say('/hedge', 'needs a delay or a percentile')
       if (body.hedge.percentile > 0 && body.hedge.percentile < 50) say('/hedge/percentile', 'must be 0, or from 50 to 99')

@@ -212,6 +212,8 @@ export interface ProbeReport {
 export interface ServerRuntime {
   /** As its operator says; left out: nobody said. */
   readonly zone?: string
+  /** Servers of the lowest order that are up get everything; left out: 1. */
+  readonly preference_order?: number
   /** Address or name as the operator wrote it. */
   readonly server: string
   readonly ip: string

@@ -587,6 +587,8 @@ export interface ServerSpec {
   readonly weight: number
   /** Where it is; left out: nobody said. */
   readonly zone?: string
+  /** Servers of the lowest order that are up get everything; left out: 1. */
+  readonly order?: number
   /** The server's own name, where it has one: for health monitors, and for requests where `rewritesHost` says so. */
   readonly hostHeader: string | null
 }

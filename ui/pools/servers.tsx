@@ -14,7 +14,7 @@ import { Quantity } from '../part/quantity.tsx'
 import { Empty, Read } from '../part/states.tsx'
 import { DataTable } from '../part/table.tsx'
 import type { Column } from '../part/table.tsx'
-import { whyIdle } from './zones.ts'
+import { whyIdle } from './idle.ts'
 
 interface ServerRow extends ServerRuntime {
   readonly uuid: string
@@ -223,7 +223,12 @@ export function Servers({ poolUuid }: { readonly poolUuid: string }): ReactNode 
         ) : (
           <DataTable
             label="Servers"
-            rows={servers.map(server => ({ ...server, uuid: key(server), idle: whyIdle(server, runtime?.locality), onSwitch }))}
+            rows={servers.map(server => ({
+              ...server,
+              uuid: key(server),
+              idle: runtime === undefined ? '' : whyIdle(server, runtime),
+              onSwitch
+            }))}
             columns={columnsWith(servers.some(({ zone }) => zone !== undefined))}
             nameOf={key}
           />

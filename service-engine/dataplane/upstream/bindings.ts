@@ -15,11 +15,12 @@ export type Home = (spread: number) => number | undefined
  *
  * Returns undefined for each client where bindings are learnt, where weights differ from engine to engine, and where who was
  *         here must not go elsewhere when the server is down: there the hash does not tell who was here from who was not; and
- *         where engines prefer servers of their zones
+ *         where some servers are preferred
  */
 export function makeHome({ persistence, servers, isWeighed, locality }: PoolPart): Home {
+  const isSided = locality !== undefined || servers.some(({ order = 1 }) => order !== 1)
   const isSpread = persistence?.is === 'client-address' || persistence?.is === 'header'
-  if (!isSpread || isWeighed === true || locality !== undefined || persistence.whenDown !== 'pick-new') return () => undefined
+  if (!isSpread || isWeighed === true || isSided || persistence.whenDown !== 'pick-new') return () => undefined
   const able = servers.filter(({ isEnabled, weight }) => isEnabled && weight > 0)
   const seeds = able.map(({ id }) => hashText(id))
   return spread => seeds[heaviest(able, seeds, spread)]

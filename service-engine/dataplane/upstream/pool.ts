@@ -8,6 +8,7 @@ import { makeBalancer } from '../balance/catalog.ts'
 import { consistentHash } from '../balance/consistent-hash.ts'
 import { lowest } from '../balance/least-connections.ts'
 import { ownZone, type Zones } from '../balance/own-zone.ts'
+import { ofLowestOrder, preferred } from '../balance/preferred.ts'
 import type { Fault } from '#engine/base/fault.ts'
 import type { Exchange } from '../exchange/exchange.ts'
 import type { Destination, DestinationTls } from '../exchange/forwarder.ts'
@@ -150,12 +151,20 @@ function zonesOf({ locality, servers, isWeighed }: PoolPart, zone: string | unde
   return { isOwn: id => own.has(id), ownWeight: weightOf(true), otherWeight: weightOf(false) }
 }
 
+/** Null where all servers are of one order. */
+function orderOf({ servers }: PoolPart): ((serverId: string) => number) | null {
+  const orders = new Map(servers.map(({ id, order = 1 }) => [id, order]))
+  return new Set(orders.values()).size < 2 ? null : id => orders.get(id)!
+}
+
 export class Pool {
   readonly part: PoolPart
   readonly meter: TrafficMeter
   readonly #services: PoolServices
   readonly #balancer: Balancer
   readonly #zones: Zones | null
+  /** Null where all servers are of one order. */
+  readonly #orderOf: ((serverId: string) => number) | null
   #members: readonly Member[]
   #memberById: ReadonlyMap<string, Member>
   /** Requests pay into it, hedges take out of it, and so do retries unless they are unlimited. */
@@ -193,7 +202,8 @@ export class Pool {
     this.#hedgeMeter = part.hedge === undefined ? null : memory.hedgeMeter(part.id)
     this.#budget = budget === null ? null : new RetryBudget(budget, cell.cells, services.clock.nowEpochMs)
     this.#zones = zonesOf(part, services.zone)
-    this.#balancer = this.#byZone(nextTurn => makeBalancer(part.algorithm, { nextTurn, random }), cell.nextTurn)
+    this.#orderOf = orderOf(part)
+    this.#balancer = this.#bySide(nextTurn => makeBalancer(part.algorithm, { nextTurn, random }), cell.nextTurn)
     const kept = new Map(previous?.servers().map(server => [server.fingerprint, server]))
     this.#members = part.servers.map(spec => {
       const make = { pool: part, spec, tls: tlsOf(spec.host) }
@@ -224,7 +234,7 @@ export class Pool {
       outliers: part.outliers === undefined ? null : new Outliers(part.outliers, cell.cells, suspects, services.clock.nowEpochMs),
       firstBytes: (part.hedge?.percentile ?? null) === null ? null : (learned ?? new FirstBytes())
     }
-    this.#spread = this.#byZone(() => consistentHash('source-address', null), cell.nextTurn)
+    this.#spread = this.#bySide(() => consistentHash('source-address', null), cell.nextTurn)
     this.#persistence =
       part.persistence === undefined
         ? null
@@ -236,8 +246,9 @@ export class Pool {
   }
 
   /** Two balancers where zones count: the one of the others has turns of its own, in this worker alone. */
-  #byZone(make: (nextTurn: () => number) => Balancer, nextTurn: () => number): Balancer {
+  #bySide(make: (nextTurn: () => number) => Balancer, nextTurn: () => number): Balancer {
     const own = make(nextTurn)
+    if (this.#orderOf !== null) return preferred(this.#orderOf, own)
     const { locality } = this.part
     if (locality === undefined || this.#zones === null) return own
     const { random } = this.#services
@@ -448,9 +459,10 @@ export class Pool {
     this.#stopLooking = undefined
   }
 
-  /** Who stands in for a server: those on its side of the zones, as long as there are any. */
+  /** Who stands in for a server: those on its side of the zones, or of the lowest order, as long as there are any. */
   #beside(members: readonly Member[], picked: Member): readonly Member[] {
-    const zones = this.#zones
+    const [zones, order] = [this.#zones, this.#orderOf]
+    if (order !== null) return ofLowestOrder(members, order)
     if (zones === null) return members
     const isOwn = zones.isOwn(picked.id)
     const beside = members.filter(({ id }) => zones.isOwn(id) === isOwn)

@@ -62,6 +62,7 @@ function planService(part: VirtualServicePart, pools: ReadonlyMap<string, PoolPa
   // What user space keeps in its own memory.
   if (Object.hasOwn(pool, 'persistence')) return 'its pool keeps clients with their servers'
   if (pool.locality !== undefined) return 'its pool prefers servers of a zone'
+  if (pool.servers.some(({ order = 1 }) => order !== 1)) return 'its pool has servers that stand by'
   if (Object.hasOwn(pool, 'outliers') || Object.hasOwn(pool, 'breaker')) return 'its pool watches its traffic for failures'
   const isUdp = part.application === 'udp'
   if (isUdp && !input.host.hasConntrack) return 'the program conntrack is not on this host'

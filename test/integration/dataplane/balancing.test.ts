@@ -3,7 +3,7 @@ import t from 'tap'
 import type { ServerResponse } from 'node:http'
 import type { PoolPart } from '#model/snapshot/snapshot.ts'
 import { ask, openHttpServer, openTestPlane, until } from '#test/support/data-plane.ts'
-import { aPool, aService, aSnapshot } from '#test/support/snapshot.ts'
+import { aPool, aServer, aService, aSnapshot } from '#test/support/snapshot.ts'
 
 type Tap = Parameters<typeof openHttpServer>[0]
 const openServers = (t: Tap, count: number) =>
@@ -113,4 +113,20 @@ t.test('what the first server cannot take goes to the next that is in use, not t
   t.same(counts(), [3, 1], 'full')
   for (const response of held.splice(0)) response.end()
   await Promise.all(answers)
+})
+
+t.test('a server of a later order stands by until those before it can take no more', async t => {
+  const held: ServerResponse[] = []
+  const first = await openHttpServer(t, (request, response) => (request.url === '/hold' ? void held.push(response) : response.end('first')))
+  const second = await openHttpServer(t, (_request, response) => response.end('second'))
+  const { load, port } = openTestPlane(t)
+  const pool = aPool([], { servers: [aServer(second.port, { order: 2 }), aServer(first.port)], maxConnectionsPerServer: 1 })
+  await load(aSnapshot({ revision: 1, services: [aService()], pools: [pool] }))
+  for (let n = 0; n < 10; n++) t.equal((await ask(port())).body, 'first')
+  const hold = ask(port(), { path: '/hold' })
+  await until(() => held.length === 1, 'the first is full')
+  t.equal((await ask(port())).body, 'second')
+  held[0]!.end('held')
+  t.equal((await hold).body, 'held')
+  t.equal((await ask(port())).body, 'first', 'and back')
 })

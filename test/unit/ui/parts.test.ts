@@ -7,8 +7,8 @@ import { DEFAULT_RANGE, stepFor, windowIn } from '../../../ui/part/range.ts'
 import { sparkPaths } from '../../../ui/part/spark.ts'
 import { ROW_HEIGHT_PX, rowWindow } from '../../../ui/part/window.ts'
 import { layMacroViolations, macroOf } from '../../../ui/services/macro.ts'
-import type { ServerRuntime } from '#model/resource/runtime.ts'
-import { whyIdle } from '../../../ui/pools/zones.ts'
+import type { PoolRuntime, ServerRuntime } from '#model/resource/runtime.ts'
+import { whyIdle } from '../../../ui/pools/idle.ts'
 import { rulesOf } from '../../../ui/services/rules.ts'
 import { parseViews, queryOfView, withView, withoutView } from '../../../ui/part/saved-views.ts'
 import { parseExplained, parseHeaders } from '../../../ui/services/explained.ts'
@@ -263,11 +263,19 @@ t.test('whyIdle names the engines that keep to their own zones, and nothing else
         ...(isOwn === undefined ? {} : { own_zone: isOwn })
       }))
     }) as unknown as ServerRuntime
-  t.equal(whyIdle(server('OPER_UP', false), zones(100)), 'gets nothing: edge-0 keeps to its own zone')
-  t.equal(whyIdle(server('OPER_UP', false, false), zones(100, 100)), 'gets nothing: edge-0, edge-1 keep to their own zones')
-  t.equal(whyIdle(server('OPER_UP', false, true), zones(100, 100)), '', 'one of them is of its zone')
-  t.equal(whyIdle(server('OPER_UP', false, false), zones(100, 70)), '', 'one of them spills over')
-  t.equal(whyIdle(server('OPER_UP', false), zones(null)), '')
-  t.equal(whyIdle(server('OPER_DOWN', false), zones(100)), '')
-  t.equal(whyIdle(server('OPER_UP', undefined), undefined), '')
+  const idle = (one: ServerRuntime, locality: PoolRuntime['locality']) =>
+    whyIdle(one, { servers: [one], ...(locality === undefined ? {} : { locality }) })
+  t.equal(idle(server('OPER_UP', false), zones(100)), 'gets nothing: edge-0 keeps to its own zone')
+  t.equal(idle(server('OPER_UP', false, false), zones(100, 100)), 'gets nothing: edge-0, edge-1 keep to their own zones')
+  t.equal(idle(server('OPER_UP', false, true), zones(100, 100)), '', 'one of them is of its zone')
+  t.equal(idle(server('OPER_UP', false, false), zones(100, 70)), '', 'one of them spills over')
+  t.equal(idle(server('OPER_UP', false), zones(null)), '')
+  t.equal(idle(server('OPER_DOWN', false), zones(100)), '')
+  t.equal(idle(server('OPER_UP', undefined), undefined), '')
+  const ordered = (state: 'OPER_UP' | 'OPER_DOWN', order?: number) =>
+    ({ ...server(state, undefined), ...(order === undefined ? {} : { preference_order: order }) }) as ServerRuntime
+  const [first, second, third] = [ordered('OPER_UP'), ordered('OPER_UP', 2), ordered('OPER_DOWN', 1)] as const
+  t.equal(whyIdle(second, { servers: [first, second] }), 'stands by: servers of order 1 are up')
+  t.equal(whyIdle(first, { servers: [first, second] }), '')
+  t.equal(whyIdle(second, { servers: [third, second] }), '', 'the others are down')
 })

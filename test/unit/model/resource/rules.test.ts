@@ -172,6 +172,13 @@ const cases: readonly (readonly [kind: KindName, why: string, body: object, poin
     ['/pki_profile_ref', '/ssl_key_and_certificate_ref']
   ],
   ['pool', 'a name checked against no roots', { ssl_profile_ref: 's', host_check_enabled: true }, ['/host_check_enabled']],
+  [
+    'pool',
+    'zones beside an order',
+    { locality: {}, servers: [{ ip: v4('1.1.1.1'), availability_zone: 'a', preference_order: 2 }] },
+    ['/locality']
+  ],
+  ['pool', 'an order of none', { servers: [{ ip: v4('1.1.1.1'), preference_order: 0 }] }, ['/servers/0/preference_order']],
   ['pool', 'zones that no server is in', { locality: {}, servers: [{ ip: v4('1.1.1.1'), availability_zone: '' }] }, ['/locality']],
   [
     'pool',

@@ -1,4 +1,4 @@
-/** Pools that prefer servers of the engine's zone, whatever else they do. */
+/** Pools that prefer some of their servers, those of the engine's zone or of the lowest order, whatever else they do. */
 import t from 'tap'
 import { seededRandom } from '#model/base/random.ts'
 import { ownZoneShare } from '#model/snapshot/locality.ts'
@@ -262,4 +262,57 @@ t.test('what went where is counted, what was withdrawn is not; nothing is counte
   const other = plain.open(aPool([1, 2]))
   lease(other, 1).release()
   t.equal(plain.memory.readTotals().pools[0]?.zones, undefined)
+})
+
+/** Servers on these ports, by their order. */
+const ordered = (byOrder: Readonly<Record<number, readonly number[]>>, given: Partial<PoolPart> = {}): PoolPart =>
+  aPool(
+    Object.entries(byOrder).flatMap(([order, ports]) => ports.map(port => aServer(port, order === '1' ? {} : { order: Number(order) }))),
+    { monitors: [monitor], ...given }
+  )
+
+for (const algorithm of algorithms)
+  t.test(`${algorithm.is}${'by' in algorithm ? ` by ${algorithm.by}` : ''}: the lowest order that is up gets everything`, async t => {
+    const { open, judge } = openEngine(undefined)
+    const pool = open(ordered({ 1: [1, 2], 2: [11, 12], 7: [21] }, { algorithm }))
+    const who = (): readonly number[] => [...spread(pool, 200).keys()].toSorted((a, b) => a - b)
+    const only = algorithm.is === 'fewest-servers'
+    for (const port of [1, 2, 11, 12, 21]) judge(port, 'up')
+    t.same(who(), only ? [1] : [1, 2])
+    judge(1, 'down')
+    t.same(who(), [2], 'one of them is enough')
+    judge(2, 'down')
+    t.same(who(), only ? [11] : [11, 12])
+    for (const port of [11, 12]) judge(port, 'down')
+    t.same(who(), [21])
+    judge(2, 'up')
+    t.same(who(), [2], 'the first that is back gets everything')
+  })
+
+t.test('what all of an order cannot take, or have failed, goes to the next', async t => {
+  const { open, judge } = openEngine(undefined)
+  const pool = open(ordered({ 1: [1, 2], 2: [11], 3: [21] }, { maxConnectionsPerServer: 1 }))
+  for (const port of [1, 2, 11, 21]) judge(port, 'up')
+  const held = Array.from({ length: 4 }, (_, n) => lease(pool, n))
+  t.same(new Set(held.slice(0, 2).map(portOf)), new Set([1, 2]))
+  t.same(held.slice(2).map(portOf), [11, 21])
+  t.equal(pool.lease(aQuestion(9), null), 'full')
+  for (const one of held) one.release()
+  t.equal(portOf(lease(pool, 1, ['127.0.0.1:1'])), 2, 'a retry stays within the order')
+  t.equal(portOf(lease(pool, 1, ['127.0.0.1:1', '127.0.0.1:2'])), 11, 'as long as there is one')
+})
+
+t.test('who is bound to a server that stands by stays; engines tell each other all of such clients', async t => {
+  const persistence = { is: 'client-address', prefixLength: 32, timeoutS: 600, whenDown: 'pick-new' } as const
+  const { open, judge } = openEngine(undefined)
+  const part = ordered({ 1: [1], 2: [11] }, { persistence })
+  const pool = open(part)
+  judge(11, 'up')
+  judge(1, 'down')
+  t.equal(portOf(lease(pool, 1)), 11)
+  judge(1, 'up')
+  t.equal(portOf(lease(pool, 1)), 11, 'it stays')
+  t.equal(portOf(lease(pool, 2)), 1, 'who is new does not come')
+  t.equal(makeHome(part)(7), undefined)
+  t.type(makeHome(ordered({ 1: [1, 11] }, { persistence }))(7), 'number')
 })
