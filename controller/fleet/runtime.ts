@@ -6,8 +6,10 @@ import type { Clock } from '#model/base/clock.ts'
 import { Multimap } from '#model/base/multimap.ts'
 import type { ServerJudgement } from '#model/message/message.ts'
 import { filled } from '#model/resource/catalogue.ts'
+import { addressesOf } from '#model/resource/conflict.ts'
 import type { KindName } from '#model/resource/kind.ts'
 import type {
+  AnswersAt,
   CacheRuntime,
   LimitRuntime,
   OperState,
@@ -26,6 +28,7 @@ import type { Reference, Store, StoredResource } from '#controller/store/store.t
 import type { ScoreFacts, TelemetryPort } from '#controller/telemetry/port.ts'
 import { bgpRuntime, whyUnannounced } from './announced.ts'
 import type { StateFact } from '#controller/timeline/port.ts'
+import { answersAt } from './answers.ts'
 import type { Planner } from './plan.ts'
 import type { StateChange } from './port.ts'
 import { snapshotVersionOf, type Engine, type Roster } from './roster.ts'
@@ -399,6 +402,31 @@ export function makeRuntime(options: RuntimeOptions): Runtime {
     })
   }
 
+  /** Whether an engine has somebody to send clients to: each sees its servers itself. */
+  function seesServer(engine: Engine, pools: readonly StoredResource[]): boolean {
+    const isUsable = (pool: StoredResource, { id, isEnabled }: ServerSpec): boolean =>
+      isEnabled && (!hasMonitor(pool) || engine.judgements.get(`${pool.uuid}/${id}`)?.verdict !== 'down')
+    return pools.length === 0 || pools.some(pool => serversOf(pool).some(server => isUsable(pool, server)))
+  }
+
+  function answersOf(uuid: string, places: readonly PlacedOn[], pools: readonly StoredResource[]): AnswersAt[] | undefined {
+    const vsvip = store.get('virtualservice', uuid)?.body['vsvip_ref']
+    if (typeof vsvip !== 'string') return undefined
+    const mode = store.get('serviceenginegroup', planner.placer.service(uuid)?.group ?? '')?.body['address_mode']
+    const carriers = places.flatMap(({ engine_uuid, engine_name: name, phase, owns_addresses: owns, announce_reason }) => {
+      const engine = roster.get(engine_uuid)
+      if (engine === undefined || phase === 'leaving') return []
+      const unannounced = !engine.isLive
+        ? 'nothing is heard of the engine'
+        : phase === 'starting'
+          ? 'it does not run it yet'
+          : announce_reason
+      const reason = unannounced === '' && !seesServer(engine, pools) ? 'none of its servers is up, as this engine sees them' : unannounced
+      return [{ uuid: engine_uuid, name, addresses: engine.row.facts?.addresses ?? [], owns, reason }]
+    })
+    return answersAt(String(mode ?? 'HOST'), addressesOf(store.get('vsvip', vsvip)?.body), carriers)
+  }
+
   function enginesUpAndWanted(uuid: string): { readonly enginesUp: number; readonly enginesWanted: number } {
     const plan = planner.service(uuid)
     const enginesUp = (plan?.engineUuids ?? []).filter(engine => roster.get(engine)?.isLive).length
@@ -452,13 +480,16 @@ export function makeRuntime(options: RuntimeOptions): Runtime {
       const plan = planner.service(uuid)
       const pools = poolsOf(uuid).flatMap(pool => store.get('pool', pool) ?? [])
       const counts = pools.map(pool => judgePool(pool).counts)
+      const places = placesOf(uuid)
+      const answers = answersOf(uuid, places, pools)
       const limits = options.limitsOf(uuid)
       const cache = options.cacheOf(uuid)
       const scripts = telemetry.scripts(uuid)
       const sum = (pick: (count: (typeof counts)[number]) => number): number => counts.reduce((total, count) => total + pick(count), 0)
       return {
         oper_status: status('virtualservice', uuid, judged),
-        placed_on: placesOf(uuid),
+        placed_on: places,
+        ...(answers === undefined ? {} : { answers_at: answers }),
         engines_wanted: plan?.enginesWanted ?? 1,
         ...(limits.length === 0 ? {} : { limits }),
         ...(cache === undefined ? {} : { cache }),

@@ -82,6 +82,17 @@ export interface PlacedOn {
   readonly running_revision: number
 }
 
+/** An address at which a service is reached, and the engine there. */
+export interface AnswersAt {
+  readonly address: string
+  readonly engine_uuid: string
+  readonly engine_name: string
+  /** The engine runs it, has the address, and sees a server that is not down. */
+  readonly answers: boolean
+  /** Why it does not; else ''. */
+  readonly reason: string
+}
+
 /** How much of a quota was used in its day or month. */
 export interface QuotaRuntime {
   readonly count: number
@@ -181,6 +192,8 @@ export interface ScriptRuntime {
 export interface VirtualServiceRuntime {
   readonly oper_status: OperStatus
   readonly placed_on: readonly PlacedOn[]
+  /** What clients may be sent to, by DNS for one; left out of a child, which is where its parent is. */
+  readonly answers_at?: readonly AnswersAt[]
   /** How many engines the group's settings ask for. */
   readonly engines_wanted: number
   /** Left out where there is none. */

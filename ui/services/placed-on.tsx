@@ -71,10 +71,20 @@ export function PlacedOn({ uuid, runtime }: { readonly uuid: string; readonly ru
           ))}
         </ul>
       )}
+      {(runtime.answers_at ?? []).length > 0 && (
+        <p className="muted">
+          Reached at <span className="mono">{reachedAt(runtime).join(', ') || 'no address now'}</span>
+        </p>
+      )}
       {asked && <Ask uuid={uuid} asked={asked} places={places} onClose={() => setAsked(undefined)} />}
     </Panel>
   )
 }
+
+/** Each address once, though several engines may announce it. */
+const reachedAt = ({ answers_at: all = [] }: VirtualServiceRuntime): readonly string[] => [
+  ...new Set(all.filter(({ answers }) => answers).map(({ address }) => address))
+]
 
 const verbs = { scaleout: 'Scale out', switchover: 'Switch over', scalein: 'Scale in', migrate: 'Migrate' } as const
 

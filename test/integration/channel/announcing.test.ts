@@ -62,6 +62,13 @@ t.test('each engine of a group that announces has the addresses, and says whethe
   await until('who is not known to be unheard is taken for heard', () => reasons()['one']?.[0] === true)
   t.throws(() => running.actions.switchOver(shop), { message: /none is the primary/ })
 
+  const answers = () => running.virtualServiceRuntime(shop)?.answers_at?.map(at => `${at.engine_name} ${at.address} ${at.reason}`.trimEnd())
+  t.same(answers()?.toSorted(), [
+    'one 192.0.2.1',
+    'one fd92::1',
+    ...['192.0.2.1', 'fd92::1'].map(at => `two ${at} none of its servers is up`)
+  ])
+
   await two.agent.stop()
   await until('two is gone', () => reasons()['two']?.[1] !== 'none of its servers is up')
   t.match(reasons(), { one: [true, ''] })

@@ -1,4 +1,6 @@
 import t from 'tap'
+import { controllerActor } from '#controller/access/actor.ts'
+import { ADMIN_TENANT } from '#controller/access/permission.ts'
 import { aPlacedFleet } from '#test/support/placed-fleet.ts'
 import { until } from '#test/support/wait.ts'
 
@@ -101,4 +103,29 @@ t.test('a link that breaks and comes back leaves a service as up as it was, thou
   await connectAgain(one)
   await until('it is up again', () => running.virtualServiceRuntime(uuid)?.oper_status.state === 'OPER_UP')
   t.pass('up')
+})
+
+t.test('a service says at which addresses it answers: those of its engines that see a server', async t => {
+  const { store, change, running, create, join } = await aPlacedFleet(t)
+  const [group] = store.list('serviceenginegroup')
+  const body = { ...group!.body, min_scaleout_per_vs: 2 }
+  const writes = [{ op: 'replace', kind: 'serviceenginegroup', uuid: group!.uuid, body } as const]
+  await change.apply({ actor: controllerActor, tenant: ADMIN_TENANT, writes })
+  const monitor = await create('healthmonitor', { name: 'probe', type: 'HEALTH_MONITOR_TCP' })
+  const servers = [{ ip: { addr: '10.0.0.1', type: 'V4' } }]
+  const pool = await create('pool', { name: 'web', default_server_port: 8000, servers, health_monitor_refs: [monitor] })
+  await create('vsvip', { name: 'vip', vip: [{ vip_id: '1', ip_address: { addr: '192.0.2.1', type: 'V4' } }] })
+  const refs = { pool_ref: '/api/pool/?name=web', vsvip_ref: '/api/vsvip/?name=vip' }
+  const uuid = await create('virtualservice', { name: 'shop', ...refs, services: [{ port: 8080 }] })
+  const answers = () => running.virtualServiceRuntime(uuid)?.answers_at?.map(at => `${at.engine_name} ${at.address} ${at.reason}`.trimEnd())
+  t.same(answers(), [])
+  const one = await join('one', { addresses: ['10.9.0.1', '127.0.0.1'] })
+  const two = await join('two', { addresses: ['10.9.0.2', 'fd00::2', '127.0.0.1'] })
+  await until('both answer', () => answers()?.toSorted().join() === 'one 10.9.0.1,two 10.9.0.2')
+  const judged = { poolId: pool, serverId: '10.0.0.1:8000', ip: '10.0.0.1', sinceEpochMs: 0, probes: [] }
+  two.agent.serversJudged([{ ...judged, verdict: 'down' }])
+  one.agent.serversJudged([{ ...judged, verdict: 'up' }])
+  const blind = 'two 10.9.0.2 none of its servers is up, as this engine sees them'
+  await until('two sees none', () => answers()?.toSorted().join() === `one 10.9.0.1,${blind}`)
+  t.equal(running.virtualServiceRuntime(uuid)?.oper_status.state, 'OPER_UP', 'clients are served all the same')
 })
