@@ -75,6 +75,21 @@ t.test('a service’s page says which engine owns its address', { skip }, async 
   t.notMatch(await places.filter({ hasText: 'edge-2' }).textContent(), /owns the address/)
 })
 
+t.test('pages say which engine announces an address, and why another does not', { skip }, async t => {
+  const { page, stub } = await openDashboard(t)
+  await page.goto(`${stub.url}/services/virtualservice-00000000-0000-4000-8000-000000000002`)
+  const places = page.getByRole('region', { name: 'Runs on' }).locator('li')
+  await places.filter({ hasText: 'edge-1' }).getByText('announces the address', { exact: true }).waitFor()
+  await places.filter({ hasText: 'edge-2' }).getByText('does not announce the address: BIRD has no session with a router').waitFor()
+  t.equal(await page.getByRole('region', { name: 'Runs on' }).getByText('Reached at').textContent(), 'Reached at 10.1.0.1')
+  await page.goto(`${stub.url}/fabric/serviceengine-00000000-0000-4000-8000-000000000002`)
+  const announced = page.getByRole('region', { name: 'Announced addresses' })
+  await announced.getByText('BIRD tells no router: BIRD has no session with a router').waitFor()
+  await announced.getByText('start Active Socket: Connection refused').waitFor()
+  await announced.locator('li').filter({ hasText: 'back' }).getByText('not announced: enable_rhi is false').waitFor()
+  t.pass('all of it is there')
+})
+
 t.test('a service’s page says what its rate limits do, and who has how much of them', { skip }, async t => {
   const { stub, page } = await openDashboard(t)
   await page.goto(`${stub.url}/services/virtualservice-00000000-0000-4000-8000-000000000002`)

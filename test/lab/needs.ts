@@ -17,6 +17,8 @@ const packageOf: Readonly<Record<string, string>> = {
   runc: 'runc',
   nft: 'nftables',
   conntrack: 'conntrack',
+  bird: 'bird2',
+  birdc: 'bird2',
   ss: 'iproute2',
   'dpkg-deb': 'dpkg',
   rpmbuild: 'rpm',

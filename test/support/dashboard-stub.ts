@@ -175,6 +175,13 @@ class Stub {
     return {
       oper_status: { state, reason: score === 0 ? [reason] : [], last_changed_time: 1_790_000_000_000 },
       placed_on: state === 'OPER_UP' ? [this.placed(1), this.placed(2)] : [],
+      answers_at: [1, 2].map(engine => ({
+        address: `10.1.0.${engine}`,
+        engine_uuid: uuid('serviceengine', engine),
+        engine_name: `edge-${engine}`,
+        answers: engine === 1,
+        reason: engine === 1 ? '' : 'it does not run it yet'
+      })),
       engines_wanted: 2,
       limits: [
         {
@@ -226,8 +233,8 @@ class Stub {
       primary: at === 1,
       standby: false,
       owns_addresses: at === 1,
-      announces_addresses: false,
-      announce_reason: '',
+      announces_addresses: at === 1,
+      announce_reason: at === 1 ? '' : 'BIRD has no session with a router',
       phase: 'running',
       wanted_revision: this.#last,
       running_revision: this.#last - (at - 1)
@@ -309,6 +316,15 @@ class Stub {
       addresses: [`10.1.0.${at}`, `2001:db8::1:${at}`],
       workers: 4,
       abilities: ['http-wire', 'tcp', 'udp', 'tls'],
+      bgp: {
+        state: at === 2 ? 'down' : 'up',
+        reason: at === 2 ? 'BIRD has no session with a router' : '',
+        sessions: [{ name: 'router_v4', up: at !== 2, state: at === 2 ? 'start Active Socket: Connection refused' : 'up Established' }],
+        vips: [
+          { vsvip_uuid: uuid('vsvip', 1), vsvip_name: 'front', announced: true, reason: '' },
+          { vsvip_uuid: uuid('vsvip', 2), vsvip_name: 'back', announced: false, reason: 'enable_rhi is false' }
+        ]
+      },
       host: {
         cpu_ratio: 0.3 + 0.1 * Math.sin(nowMs / 7_000 + at),
         memory_used_bytes: 3.1e9,
