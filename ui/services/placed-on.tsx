@@ -29,7 +29,7 @@ export function PlacedOn({ uuid, runtime }: { readonly uuid: string; readonly ru
           <span className="muted">
             {staying.length} of {wanted} wanted
           </span>
-          {staying.length > 1 && (
+          {staying.some(place => place.primary) && staying.length > 1 && (
             <Button size="compact-xs" variant="default" onClick={() => setAsked({ is: 'switchover' })}>
               Switch over…
             </Button>
