@@ -424,7 +424,7 @@ export function makeRuntime(options: RuntimeOptions): Runtime {
       const reason = unannounced === '' && !seesServer(engine, pools) ? 'none of its servers is up, as this engine sees them' : unannounced
       return [{ uuid: engine_uuid, name, addresses: engine.row.facts?.addresses ?? [], owns, reason }]
     })
-    return answersAt(String(mode ?? 'HOST'), addressesOf(store.get('vsvip', vsvip)?.body), carriers)
+    return answersAt(typeof mode === 'string' ? mode : 'HOST', addressesOf(store.get('vsvip', vsvip)?.body), carriers)
   }
 
   function enginesUpAndWanted(uuid: string): { readonly enginesUp: number; readonly enginesWanted: number } {
