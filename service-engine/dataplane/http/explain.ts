@@ -1,7 +1,7 @@
 /** What would become of a request, found out with the rules and pools that run. Nothing is sent, and no limit counts it. */
 import { isIP } from 'node:net'
 import type { Explanation, RequestQuestion } from '#model/message/message.ts'
-import type { BalanceSpec, VirtualServicePart } from '#model/snapshot/snapshot.ts'
+import type { BalanceSpec, TargetSpec, VirtualServicePart } from '#model/snapshot/snapshot.ts'
 import { Fault } from '#engine/base/fault.ts'
 import { makeExchange, type Exchange, type Verdict } from '../exchange/exchange.ts'
 import type { Scripts } from '../filter/script/script.ts'
@@ -142,8 +142,18 @@ function forwarded(exchange: Exchange, poolOf: (id: string) => Pool | undefined)
   return {
     ...named,
     serverId: lease.serverId,
-    reason: `${exchange.rule === '' ? 'the default pool' : `rule ${exchange.rule}`}, ${lease.serverId === wantedServer ? 'the server that it names' : algorithmIn(pool.part.algorithm)}${zoneIn(pool, lease.serverId)}`
+    reason: `${exchange.rule === '' ? 'the default pool' : `rule ${exchange.rule}`}${wayTo(pool, target!, poolOf)}, ${lease.serverId === wantedServer ? 'the server that it names' : algorithmIn(pool.part.algorithm)}${zoneIn(pool, lease.serverId)}`
   }
+}
+
+/** From a target to the pool that was chosen, where that is not simply the one. */
+function wayTo({ part: { id } }: Pool, target: TargetSpec, poolOf: (id: string) => Pool | undefined): string {
+  if (target.is === 'pool') return target.poolId === id ? '' : `, in for pool ${poolOf(target.poolId)?.part.name ?? ''}`
+  const members = target.members.filter(({ ratio }) => ratio > 0)
+  const priority = members.find(member => member.poolId === id)?.priority
+  if (priority === undefined) return `, in for pool group ${target.name}`
+  const by = members.some(member => member.priority !== priority) ? ` by priority ${priority}` : ''
+  return `, pool group ${target.name}${by}${members.some(member => member.priority > priority) ? ': no server above is up' : ''}`
 }
 
 function zoneIn(pool: Pool, serverId: string): string {

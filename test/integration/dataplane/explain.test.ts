@@ -95,3 +95,25 @@ t.test('explain names scripts that wait for a body', async t => {
     ]
   })
 })
+
+t.test('explain says by which priority a pool of a group was chosen, and for whom a pool stands in', async t => {
+  const { load, plane } = openTestPlane(t)
+  const up = (id: string) => aPool([1], { id, name: id })
+  const down = (id: string, backup = '') =>
+    aPool([], { id, name: id, failAction: backup === '' ? { is: 'close' } : { is: 'pool', poolId: backup } })
+  const member = (poolId: string, priority: number, ratio = 1) => ({ poolId, ratio, priority })
+  const group = (...members: ReturnType<typeof member>[]) =>
+    ({ is: 'group', id: 'g', name: 'webs', members, failAction: { is: 'pool', poolId: 'last' } }) as const
+  const pools = [up('a'), up('b'), up('last'), down('gone'), down('saved', 'last')]
+  for (const [revision, target, reason] of [
+    [1, group(member('a', 3), member('b', 3, 0)), 'the default pool, pool group webs, round robin'],
+    [2, group(member('a', 9), member('b', 1)), 'the default pool, pool group webs by priority 9, round robin'],
+    [3, group(member('gone', 9), member('b', 1)), 'the default pool, pool group webs by priority 1: no server above is up, round robin'],
+    [4, group(member('gone', 9)), 'the default pool, in for pool group webs, round robin'],
+    [5, { is: 'pool', poolId: 'saved' }, 'the default pool, in for pool saved, round robin'],
+    [6, { is: 'pool', poolId: 'a' }, 'the default pool, round robin']
+  ] as const) {
+    t.same(await load(aSnapshot({ revision, services: [aService({ target })], pools })), [])
+    t.match(plane.explain(question()), { verdict: 'forward', reason })
+  }
+})
