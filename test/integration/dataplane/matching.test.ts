@@ -25,7 +25,7 @@ t.test('patterns choose by path and query; a text too long for its pattern passe
   t.equal((await ask(port(), { path: '/v12/x' })).body, 'api')
   t.equal((await ask(port(), { path: '/vx/x' })).body, 'web')
   t.equal((await ask(port(), { path: '/?b=2&aaa=1' })).status, 418)
-  await t.rejects(ask(port(), { path: `/${'a'.repeat(5_000)}` }), 'neither answer would be safe')
+  t.equal((await ask(port(), { path: `/${'a'.repeat(5_000)}` })).status, 414, 'neither answer would be safe')
   t.same(bugs, [])
 })
 
