@@ -190,7 +190,7 @@ function buildService(build: Build, uuid: string, own: ReadonlySet<string>): { r
     const part = withShares(servicePart(reader, read, children), engines, () => input.deriveSecret(LIMIT_KEYS))
     const protocol = part.application === 'udp' ? 'UDP' : 'TCP'
     return {
-      ...withSessions(reader, part),
+      ...withFingerprint(reader, withSessions(reader, part), [uuid, ...children]),
       listeners: listenersOf(read.body, vsvip.raw, addresses, protocol, group => groupRanges(reader, group))
     }
   })
@@ -206,6 +206,17 @@ function withSessions<T extends Pick<VirtualServicePart, 'tls'>>(reader: Reader,
   }
   if (tls === null || !tls.isSessionReuseEnabled || ![...reader.poolIds].some(isByTls)) return part
   return { ...part, tls: { ...tls, followsSessions: true } }
+}
+
+/** Reads what a client's program is where a rule wants to know it: of the service, or of a child that it ends TLS for. */
+function withFingerprint<T extends Pick<VirtualServicePart, 'tls'>>(reader: Reader, part: T, uuids: readonly string[]): T {
+  const asks = (body: object): boolean => /"tls_fingerprint_match"|\$ssl_ja[34]/.test(JSON.stringify(body))
+  const isAsked = uuids
+    .map(uuid => reader.need('virtualservice', uuid).body)
+    .some(
+      body => asks(body) || (body.http_policies ?? []).some(({ http_policy_set_ref: ref }) => asks(reader.need('httppolicyset', ref).body))
+    )
+  return part.tls !== null && isAsked ? { ...part, tls: { ...part.tls, readsFingerprint: true } } : part
 }
 
 /** A child: it has no listeners of its own. */

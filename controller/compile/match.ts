@@ -73,9 +73,12 @@ function stringMatch(criteria: Criteria, matchCase: 'SENSITIVE' | 'INSENSITIVE',
 }
 
 export function textMatch(reader: Reader, match: FilledShape<typeof pathMatch> | FilledShape<typeof queryMatch>): StringMatch {
-  const groups = (match.string_group_refs ?? []).flatMap(ref => (reader.need('stringgroup', ref).body.kv ?? []).map(({ key }) => key))
-  return stringMatch(match.match_criteria, match.match_case, [...new Set([...(match.match_str ?? []), ...groups])])
+  const texts = [...(match.match_str ?? []), ...keysOf(reader, match.string_group_refs)]
+  return stringMatch(match.match_criteria, match.match_case, [...new Set(texts)])
 }
+
+const keysOf = (reader: Reader, groups: readonly string[] = []): string[] =>
+  groups.flatMap(ref => (reader.need('stringgroup', ref).body.kv ?? []).map(({ key }) => key))
 
 const versionOf = { ZERO_NINE: '0.9', ONE_ZERO: '1.0', ONE_ONE: '1.1', TWO_ZERO: '2' } as const
 
@@ -129,6 +132,8 @@ export function matchOf(reader: Reader, target: Target | undefined): Match | nul
         ? null
         : { name: cookie.name, ...stringMatch(cookie.match_criteria, cookie.match_case, cookie.value === undefined ? [] : [cookie.value]) }
   }
+  const program = 'tls_fingerprint_match' in target ? target.tls_fingerprint_match : undefined
+  if (program !== undefined) return { ...match, fingerprint: fingerprintOf(reader, program) }
   if ('rsp_hdrs' in target || 'loc_hdr' in target) {
     const answer = headerMatches([
       ...(target.rsp_hdrs ?? []),
@@ -138,6 +143,18 @@ export function matchOf(reader: Reader, target: Target | undefined): Match | nul
   }
   const isEmpty = Object.values(match).every(part => part === null || (Array.isArray(part) && part.length === 0))
   return isEmpty ? null : match
+}
+
+function fingerprintOf(
+  reader: Reader,
+  {
+    match_operation: operation,
+    fingerprints,
+    string_group_refs: refs
+  }: NonNullable<FilledShape<typeof matchTarget>['tls_fingerprint_match']>
+): NonNullable<Match['fingerprint']> {
+  const values = [...(fingerprints ?? []), ...keysOf(reader, refs)].map(text => text.toLowerCase())
+  return { isNegated: isNegated(operation), values: [...new Set(values)] }
 }
 
 interface StatusMatch {

@@ -168,12 +168,33 @@ const common = {
 } as const
 
 /** All parts that are there must match. */
-export const matchTarget = shape('match', common, {
-  geo_matches: [],
-  ip_reputation_type: {},
-  bot_detection_result: {},
-  tls_fingerprint_match: {}
-})
+export const matchTarget = shape(
+  'match',
+  {
+    ...common,
+    tls_fingerprint_match: nested(
+      shape('fingerprint match', {
+        match_operation: matchOperation,
+        fingerprints: list(
+          text('A JA3 (32 hexadecimal digits) or a JA4 (`t13d1516h2_8daaf6152771_e5627efa2ab1`).', {
+            pattern: '^([0-9a-fA-F]{32}|[tT][0-9a-zA-Z]{9}_[0-9a-fA-F]{12}_[0-9a-fA-F]{12})$',
+            say: 'must be a JA3 or a JA4'
+          }),
+          'Any of them matches.',
+          {}
+        ),
+        string_group_refs: groupRefs
+      }),
+      'Program of the client, by its TLS ClientHello.',
+      {}
+    )
+  },
+  {
+    geo_matches: [],
+    ip_reputation_type: {},
+    bot_detection_result: {}
+  }
+)
 
 export const statusMatch = shape('status match', {
   match_criteria: matchOperation,
@@ -213,6 +234,9 @@ export function matchViolations(match: Matched, pointer: string, context: CheckC
   const cookie = match?.cookie
   if (cookie !== undefined && needsValue(cookie.match_criteria) && cookie.value === undefined)
     violations.push({ pointer: `${pointer}/cookie/value`, message: `is required, because match_criteria is ${cookie.match_criteria}` })
+  const program = match !== undefined && 'tls_fingerprint_match' in match ? match.tls_fingerprint_match : undefined
+  if (program !== undefined && empty(program.fingerprints) && empty(program.string_group_refs))
+    violations.push({ pointer: `${pointer}/tls_fingerprint_match`, message: 'must have fingerprints or string_group_refs' })
   for (const name of ['client_ip', 'source_ip'] as const) {
     const client = match?.[name]
     if (client !== undefined && empty(client.addrs) && empty(client.prefixes) && empty(client.ranges) && empty(client.group_refs))

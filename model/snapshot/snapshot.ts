@@ -257,6 +257,8 @@ export interface TlsSpec {
   readonly sessionTimeoutS: number
   /** A pool keeps clients by their sessions. */
   readonly followsSessions?: true
+  /** A rule asks for the fingerprints of clients. */
+  readonly readsFingerprint?: true
   /** Clients are asked for a certificate; left out: they are not. */
   readonly clientAuth?: ClientAuthSpec
   /** For these names instead; null: they are not asked. */
@@ -419,6 +421,8 @@ export interface Match {
   readonly cookie: (StringMatch & { readonly name: string }) | null
   /** Of the peer, where a PROXY protocol header names another client. */
   readonly sourceAddress?: { readonly isNegated: boolean; readonly ranges: readonly string[] }
+  /** JA3 and JA4 of the client's program, in lower case; who has none is in no list. */
+  readonly fingerprint?: { readonly isNegated: boolean; readonly values: readonly string[] }
   /** Of the answer, in rules for answers; all must match. */
   readonly responseHeaders?: readonly (StringMatch & { readonly name: string })[]
 }

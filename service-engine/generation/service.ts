@@ -1,13 +1,12 @@
 /** A virtual service as it runs: its listeners' connections go to its site, through TLS and a codec. */
 import type { RemoteInfo } from 'node:dgram'
 import type { Socket } from 'node:net'
-import type { TLSSocket } from 'node:tls'
 import type { Clock } from '#model/base/clock.ts'
 import type { CacheSpec, ContentRewriteSpec } from '#model/snapshot/content.ts'
 import type { CertificatePart, ListenerSpec, VirtualServicePart } from '#model/snapshot/snapshot.ts'
 import type { WorkerMemory } from '#engine/meter/shared.ts'
 import { addressesInSteps, unmapAddress } from '../dataplane/exchange/address-set.ts'
-import type { ClientIdentity, TlsSession, Downstream, RequestHead } from '../dataplane/exchange/exchange.ts'
+import type { Downstream, RequestHead } from '../dataplane/exchange/exchange.ts'
 import type { Entrance, EntranceSpine, Forwarder } from '../dataplane/exchange/forwarder.ts'
 import type { Steps } from '../dataplane/exchange/build-steps.ts'
 import { networkRulesInSteps, type NetworkTest } from '../dataplane/exchange/network-rules.ts'
@@ -31,7 +30,7 @@ import type { DatagramListener } from '../dataplane/listen/datagrams.ts'
 import { readProxied } from '../dataplane/listen/proxied.ts'
 import type { Endpoint } from '../dataplane/listen/proxy-protocol.ts'
 import { peekPreface } from '../dataplane/listen/preface.ts'
-import { makeTerminator, type Terminator } from '../dataplane/listen/tls.ts'
+import { makeTerminator, type Secured, type Terminator } from '../dataplane/listen/tls.ts'
 import type { TicketKeys } from '../dataplane/listen/tickets.ts'
 import { compileText } from '../dataplane/route/text.ts'
 import type { Automata } from '../dataplane/route/automata.ts'
@@ -71,13 +70,6 @@ export interface ServicePlan {
   readonly limitsKey: string
   /** Two plans with one of these speak TLS alike. */
   readonly tlsKey: string
-}
-
-/** A connection that is through its handshake. */
-interface Secured {
-  readonly socket: TLSSocket
-  readonly identity: ClientIdentity | undefined
-  readonly session: TlsSession | undefined
 }
 
 /** RFC 9110 §15.5.20. */
@@ -293,9 +285,9 @@ export class RunningService {
       nowEpochMs: this.#parts.spine.clock.nowEpochMs,
       ...(application === 'http' && http.acceptTimeoutMs !== undefined ? { handshakeTimeoutMs: http.acceptTimeoutMs } : {})
     }
-    return makeTerminator(parts, (socket, identity, session) => {
-      socket.allowHalfOpen = application === 'tcp'
-      this.#serve(socket, spec, { socket, identity, session })
+    return makeTerminator(parts, secured => {
+      secured.socket.allowHalfOpen = application === 'tcp'
+      this.#serve(secured.socket, spec, secured)
     })
   }
 
@@ -451,7 +443,8 @@ export class RunningService {
       isHttp2,
       ...(handshakeUs === undefined ? {} : { handshakeUs }),
       ...(secured?.identity === undefined ? {} : { identity: secured.identity }),
-      ...(secured?.session === undefined ? {} : { tlsSession: secured.session })
+      ...(secured?.session === undefined ? {} : { tlsSession: secured.session }),
+      ...(secured?.fingerprint === undefined ? {} : { fingerprint: secured.fingerprint })
     }
     if (this.#plan.part.application === 'http') return this.#entranceFor(spec).accept(socket, downstream)
     runFlow(this.#parts.spine, this.#plan.site, socket, downstream)

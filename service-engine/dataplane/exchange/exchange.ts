@@ -76,6 +76,14 @@ export interface Downstream {
   readonly identity?: ClientIdentity
   /** Left out where nobody follows sessions. */
   readonly tlsSession?: TlsSession
+  /** Left out where nobody asks for it. */
+  readonly fingerprint?: TlsFingerprint
+}
+
+/** By what a client's program is known, in lower case. */
+export interface TlsFingerprint {
+  readonly ja3: string
+  readonly ja4: string
 }
 
 /** A TLS session, by what its client shows when it comes again. */

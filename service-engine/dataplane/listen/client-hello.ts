@@ -69,7 +69,7 @@ function extensionIn(message: Uint8Array, wanted: number): Uint8Array | undefine
 }
 
 /** The body of the ClientHello, joined from its records. */
-function helloIn(bytes: Uint8Array): Uint8Array | ServerName {
+export function helloIn(bytes: Uint8Array): Uint8Array | ServerName {
   const pieces: Uint8Array[] = []
   let length = 0
   let at = 0
@@ -103,7 +103,7 @@ function nameIn(list: Uint8Array): ServerName {
 }
 
 /** Big-endian; NaN beyond the end, which no comparison holds for. */
-function number(bytes: Uint8Array, at: number, size: number): number {
+export function number(bytes: Uint8Array, at: number, size: number): number {
   let value = 0
   for (let i = 0; i < size; i++) value = value * 256 + (bytes[at + i] ?? Number.NaN)
   return value

@@ -12,7 +12,8 @@ const MAX_IDS = 8
 const NAME_BYTES = 16
 const ID_BYTES = 16
 
-const keyOf = ({ remoteAddress, remotePort, localPort }: Socket): string => `${remoteAddress}|${remotePort}|${localPort}`
+/** What tells a connection from others that are open now; a TLS socket has the same as the one that it is on. */
+export const keyOf = ({ remoteAddress, remotePort, localPort }: Socket): string => `${remoteAddress}|${remotePort}|${localPort}`
 
 /** The id of a ticket; '' of what cannot be one of ours. */
 function idOf(ticket: Uint8Array): string {

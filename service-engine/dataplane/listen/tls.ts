@@ -4,10 +4,11 @@ import type { Socket } from 'node:net'
 import { Server as TlsServer, type SecureContextOptions, type TLSSocket } from 'node:tls'
 import { compileRevocation } from '#model/base/crl.ts'
 import type { CertificatePart, ClientAuthSpec, TlsSpec } from '#model/snapshot/snapshot.ts'
-import type { ClientIdentity, TlsSession } from '../exchange/exchange.ts'
+import type { ClientIdentity, TlsFingerprint, TlsSession } from '../exchange/exchange.ts'
 import { makeIdentity } from './client-certificate.ts'
 import { readServerName, readTicket } from './client-hello.ts'
-import { SessionFollower } from './tls-sessions.ts'
+import { readFingerprint } from './fingerprint.ts'
+import { keyOf, SessionFollower } from './tls-sessions.ts'
 import { useTickets, type TicketKeys } from './tickets.ts'
 
 /** A handshake that takes longer is not one. */
@@ -31,8 +32,17 @@ export interface TerminatorParts {
   readonly handshakeTimeoutMs?: number
 }
 
-/** Called with a connection that is through its handshake; who its client is, where it was asked. */
-export type OnSecure = (socket: TLSSocket, identity: ClientIdentity | undefined, session: TlsSession | undefined) => void
+/** A connection that is through its handshake. */
+export interface Secured {
+  readonly socket: TLSSocket
+  /** Who its client is, where it was asked. */
+  readonly identity: ClientIdentity | undefined
+  readonly session: TlsSession | undefined
+  /** Where somebody asks for it. */
+  readonly fingerprint: TlsFingerprint | undefined
+}
+
+export type OnSecure = (secured: Secured) => void
 
 /**
  * Builds a TLS server for every set of certificates. The first certificate answers names that none is for; an RSA and
@@ -47,7 +57,8 @@ export function makeTerminator(parts: TerminatorParts, onSecure: OnSecure): Term
   // Where the name is looked for, that has one half of the time and what comes after it the other.
   const halfMs = limitMs / 2
   const follower = spec.followsSessions === true ? new SessionFollower() : null
-  const isNamed = certificates.length > 1 || spec.clientAuthByName !== undefined || follower !== null
+  const fingerprints = spec.readsFingerprint === true ? new Map<string, TlsFingerprint>() : null
+  const isNamed = certificates.length > 1 || spec.clientAuthByName !== undefined || follower !== null || fingerprints !== null
   const certificatesByName = new Map<string, readonly CertificatePart[]>()
   for (const certificate of certificates) {
     for (const name of lowerNames(certificate)) {
@@ -70,7 +81,7 @@ export function makeTerminator(parts: TerminatorParts, onSecure: OnSecure): Term
     const key = `${chosen.map(certificate => certificate.id).join()} ${auth?.id ?? ''}`
     let server = servers.get(key)
     if (server === undefined)
-      servers.set(key, (server = openTlsServer(parts, { chosen, auth, key, follower }, isNamed ? halfMs : limitMs, onSecure)))
+      servers.set(key, (server = openTlsServer(parts, { chosen, auth, key, follower, fingerprints }, isNamed ? halfMs : limitMs, onSecure)))
     return server
   }
   const fallback = serverFor(null)
@@ -81,10 +92,11 @@ export function makeTerminator(parts: TerminatorParts, onSecure: OnSecure): Term
       // An end in the middle of a handshake is the end of it.
       socket.allowHalfOpen = false
       // With one set of certificates there is nothing to choose.
-      if (servers.size === 1 && follower === null) fallback.emit('connection', socket)
+      if (servers.size === 1 && follower === null && fingerprints === null) fallback.emit('connection', socket)
       else
         peekHello(socket, halfMs, (name, hello) => {
           follower?.began(socket, readTicket(hello))
+          if (fingerprints !== null) keepFingerprint(fingerprints, socket, hello)
           choose(name).emit('connection', socket)
         })
     }
@@ -102,12 +114,24 @@ interface Choice {
   readonly key: string
   /** Null where nobody wants to know of sessions. */
   readonly follower: SessionFollower | null
+  /** By connection; null where nobody asks for them. */
+  readonly fingerprints: Map<string, TlsFingerprint> | null
+}
+
+/** Until the connection is gone. */
+function keepFingerprint(fingerprints: Map<string, TlsFingerprint>, socket: Socket, hello: Buffer): void {
+  const fingerprint = readFingerprint(hello)
+  if (fingerprint === undefined) return
+  const key = keyOf(socket)
+  fingerprints.set(key, fingerprint)
+  socket.once('close', () => fingerprints.delete(key))
 }
 
 const lowerNames = (certificate: CertificatePart): string[] => certificate.names.map(name => name.toLowerCase())
 
 function openTlsServer(parts: TerminatorParts, choice: Choice, timeoutMs: number, onSecure: OnSecure): TlsServer {
-  const { auth, follower } = choice
+  const { auth, follower, fingerprints } = choice
+  const fingerprintOf = (socket: TLSSocket): TlsFingerprint | undefined => fingerprints?.get(keyOf(socket))
   const server = new TlsServer({
     ...contextOptions(parts, choice.chosen),
     ...(auth === null
@@ -123,14 +147,17 @@ function openTlsServer(parts: TerminatorParts, choice: Choice, timeoutMs: number
   })
   useTickets(server, parts.ticketKeys, `${parts.virtualServiceId} ${choice.key}`, follower)
   useStaple(server, choice.chosen, parts.nowEpochMs)
-  if (auth === null) server.on('secureConnection', socket => onSecure(socket, undefined, follower?.secured(socket)))
-  else {
+  if (auth === null) {
+    server.on('secureConnection', socket =>
+      onSecure({ socket, identity: undefined, session: follower?.secured(socket), fingerprint: fingerprintOf(socket) })
+    )
+  } else {
     const identify = makeIdentifier(auth, parts.nowEpochMs)
     server.on('secureConnection', socket => {
       const session = follower?.secured(socket)
       const identity = identify(socket)
       if (identity === undefined) socket.destroy()
-      else onSecure(socket, identity, session)
+      else onSecure({ socket, identity, session, fingerprint: fingerprintOf(socket) })
     })
   }
   server.on('tlsClientError', (_error, socket) => socket.destroy())

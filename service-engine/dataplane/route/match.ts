@@ -30,7 +30,21 @@ export function compileMatch(match: Match, deniesAccess: boolean, automata: Auto
 
 export function* matchInSteps(match: Match, deniesAccess: boolean, automata: Automata): Steps<NamedTest[]> {
   const parts: NamedTest[] = []
-  const { port, protocol, method, version, host, path, query, headers, cookie, clientAddress, sourceAddress, responseHeaders = [] } = match
+  const {
+    port,
+    protocol,
+    method,
+    version,
+    host,
+    path,
+    query,
+    headers,
+    cookie,
+    clientAddress,
+    sourceAddress,
+    responseHeaders = [],
+    fingerprint
+  } = match
   if (protocol) {
     const isTls = protocol.protocol === 'https'
     parts.push({ name: 'protocol', test: e => (e.downstream.isTls === isTls) !== protocol.isNegated })
@@ -67,6 +81,14 @@ export function* matchInSteps(match: Match, deniesAccess: boolean, automata: Aut
   if (sourceAddress) {
     const has = yield* addressesInSteps(sourceAddress.ranges)
     parts.push({ name: 'source address', test: e => has(e.downstream.sourceIp ?? e.downstream.clientIp) !== sourceAddress.isNegated })
+  }
+  if (fingerprint) {
+    const known = new Set(fingerprint.values)
+    parts.push({
+      name: 'TLS fingerprint',
+      test: ({ downstream: { fingerprint: own } }) =>
+        (own !== undefined && (known.has(own.ja3) || known.has(own.ja4))) !== fingerprint.isNegated
+    })
   }
   const add = function* (name: string, field: StringMatch, valuesOf: (exchange: Exchange) => readonly string[]): Steps<void> {
     const test = yield* stringInSteps(field, automata)

@@ -26,6 +26,8 @@ const variables: Readonly<Record<string, (exchange: Exchange) => string>> = {
   ssl_server_name: e => e.downstream.serverName ?? '',
   ssl_protocol: e => e.downstream.tlsVersion,
   ssl_cipher: e => e.downstream.tlsCipher,
+  ssl_ja3: e => e.downstream.fingerprint?.ja3 ?? '',
+  ssl_ja4: e => e.downstream.fingerprint?.ja4 ?? '',
   ssl_client_fingerprint: ofCertificate('fingerprint'),
   ssl_client_serial: ofCertificate('serial'),
   ssl_client_issuer: ofCertificate('issuer'),
@@ -47,7 +49,7 @@ const variables: Readonly<Record<string, (exchange: Exchange) => string>> = {
 export function compileText(template: string, clean = (text: string): string => text): (exchange: Exchange) => string {
   const pieces: (string | ((exchange: Exchange) => string))[] = []
   let from = 0
-  for (const found of template.matchAll(/\$([a-z][a-z_]*)/g)) {
+  for (const found of template.matchAll(/\$(ssl_ja[34]|[a-z][a-z_]*)/g)) {
     const make = variableOf(found[1]!)
     if (make === undefined) continue
     pieces.push(template.slice(from, found.index), make)

@@ -6,6 +6,7 @@ import t from 'tap'
 import { Fault } from '#engine/base/fault.ts'
 import { readHead } from '#engine/dataplane/http/head.ts'
 import { readServerName, readTicket } from '#engine/dataplane/listen/client-hello.ts'
+import { readFingerprint } from '#engine/dataplane/listen/fingerprint.ts'
 import { normalizeTarget } from '#engine/dataplane/route/path.ts'
 
 const seed = Number(process.env['WEIR_SEED'] ?? Date.now() % 1_000_000)
@@ -128,6 +129,12 @@ t.test('readServerName reads a real hello, in every cut, and never throws on a b
     records.push(Buffer.from([22, 3, 1, piece.length >> 8, piece.length & 255]), piece)
   }
   t.same(readServerName(Buffer.concat(records)), { is: 'name', name: 'shop.test' })
+  t.same(readFingerprint(Buffer.concat(records)), readFingerprint(hello))
+  for (let cut = 0; cut < hello.length; cut++) t.equal(readFingerprint(hello.subarray(0, cut)), undefined, `cut at ${cut}`)
+  const isFingerprint = (both: string): boolean =>
+    /^[0-9a-f]{32} t(?:1[0-3]|s3|00)[di]\d{4}[0-9A-Za-z]{2}_[0-9a-f]{12}_[0-9a-f]{12}$/.test(both)
+  const own = readFingerprint(hello)
+  t.ok(isFingerprint(`${own?.ja3} ${own?.ja4}`))
   const mutation = fc.array(fc.tuple(fc.nat(hello.length - 1), fc.nat(255)), { maxLength: 10 })
   run(
     fc.property(mutation, fc.nat(hello.length), (changes, length) => {
@@ -136,10 +143,17 @@ t.test('readServerName reads a real hello, in every cut, and never throws on a b
       const read = readServerName(broken.subarray(0, length))
       const ticket = readTicket(broken.subarray(0, length))
       if (ticket !== undefined && (ticket.bytes.length === 0 || ticket.bytes.length > length)) return false
+      const fingerprint = readFingerprint(broken.subarray(0, length))
+      if (fingerprint !== undefined && !isFingerprint(`${fingerprint.ja3} ${fingerprint.ja4}`)) return false
       return read.is !== 'name' || /^[a-z0-9_.-]+$/.test(read.name)
     })
   )
-  run(fc.property(fc.uint8Array({ maxLength: 100 }), bytes => readServerName(bytes).is.length > 0 && readTicket(bytes) === undefined))
+  run(
+    fc.property(
+      fc.uint8Array({ maxLength: 100 }),
+      bytes => readServerName(bytes).is.length > 0 && readTicket(bytes) === undefined && readFingerprint(bytes) === undefined
+    )
+  )
   t.equal(readTicket(hello), undefined, 'a first visit')
 
   // The last extension of a hello, as RFC 8446 §4.2.11 and RFC 5077 §3.2 have them.

@@ -5,7 +5,7 @@ import { connect as netConnect, type AddressInfo } from 'node:net'
 import { connect as tlsConnect, type ConnectionOptions } from 'node:tls'
 import t from 'tap'
 import { aCertificate } from '#test/support/certificates.ts'
-import { aListener, aPool, aService, aSnapshot, aTls, anUpstreamTls } from '#test/support/snapshot.ts'
+import { aListener, aPool, aRule, aService, aSnapshot, aTls, anUpstreamTls } from '#test/support/snapshot.ts'
 import { ask, openHttpServer, openTcpServer, openTestPlane, until } from '#test/support/data-plane.ts'
 
 const [shop, wild, other, shopRsa] = await Promise.all([
@@ -189,3 +189,43 @@ for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const)
     t.equal(await resumes(b.port(), await sessionAt(b.port())), true)
     t.same([...a.bugs, ...b.bugs], [])
   })
+
+t.test('rules tell programs apart by their fingerprints', async t => {
+  const web = await openHttpServer(t, (request, response) =>
+    response.end(`${String(request.headers['x-ja3'])} ${String(request.headers['x-ja4'])}`)
+  )
+  const { load, port } = openTestPlane(t)
+  const fingerprint = (ja4: string) => ({ isNegated: false, values: [ja4] })
+  const snapshot = (revision: number, ja4: string) =>
+    aSnapshot({
+      revision,
+      services: [
+        aService({
+          listeners: [aListener({ isTls: true })],
+          tls: { ...aTls(['shop']), readsFingerprint: true },
+          requestRules: [
+            aRule({ match: { fingerprint: fingerprint(ja4) }, action: { is: 'respond', status: 403, contentType: '', bodyBase64: '' } }),
+            aRule({
+              headerActions: [
+                { is: 'replace', name: 'X-JA3', value: '$ssl_ja3' },
+                { is: 'replace', name: 'X-JA4', value: '$ssl_ja4' }
+              ]
+            })
+          ]
+        })
+      ],
+      pools: [aPool([web.port])],
+      certificates: [shop]
+    })
+  t.same(await load(snapshot(1, 'none')), [])
+  const one = { isTls: true, rejectUnauthorized: false, servername: 'shop.test' } as const
+  const other = { ...one, maxVersion: 'TLSv1.2' } as const
+  const first = (await ask(port(), one)).body
+  t.match(first, /^[0-9a-f]{32} t13d\d{4}\w\w_[0-9a-f]{12}_[0-9a-f]{12}$/)
+  t.equal((await ask(port(), one)).body.split(' ')[1], first.split(' ')[1], 'the same program is the same')
+  const second = (await ask(port(), other)).body
+  t.match(second, /^[0-9a-f]{32} t12d/)
+  await load(snapshot(2, first.split(' ')[1]!))
+  t.equal((await ask(port(), one)).status, 403)
+  t.equal((await ask(port(), other)).status, 200)
+})

@@ -345,6 +345,18 @@ const cases: readonly (readonly [kind: KindName, why: string, body: object, poin
     matching({ path: { match_criteria: 'REGEX_MATCH', match_str: ['(a+)+$', '(a)\\1'] } }),
     [`${at}/match/path/match_str/1`]
   ],
+  [
+    'httppolicyset',
+    'programs of no kind',
+    matching({ tls_fingerprint_match: { match_operation: 'IS_IN' } }),
+    [`${at}/match/tls_fingerprint_match`]
+  ],
+  [
+    'httppolicyset',
+    'a fingerprint that is none',
+    matching({ tls_fingerprint_match: { match_operation: 'IS_IN', fingerprints: ['a'.repeat(32), 'a'.repeat(31)] } }),
+    [`${at}/match/tls_fingerprint_match/fingerprints/1`]
+  ],
   ['httppolicyset', 'clients of nowhere', matching({ client_ip: { match_criteria: 'IS_IN' } }), [`${at}/match/client_ip`]],
   [
     'httppolicyset',

@@ -86,6 +86,14 @@ t.test('compileMatch knows every part', async t => {
   )
   t.ok(matches({ cookie: { name: 'user', ...string('equals', ['me']) } }, { headers: ['Host', 'a', 'Cookie', 'a=b; user=me'] }))
   t.notOk(matches({ cookie: { name: 'use', ...string('exists') } }, { headers: ['Host', 'a', 'Cookie', 'user=me'] }))
+  const fingerprint = { ja3: 'a'.repeat(32), ja4: 't13d' }
+  for (const value of [fingerprint.ja3, fingerprint.ja4]) {
+    t.ok(matches({ fingerprint: { isNegated: false, values: ['x', value] } }, {}, { fingerprint }))
+    t.notOk(matches({ fingerprint: { isNegated: true, values: ['x', value] } }, {}, { fingerprint }))
+  }
+  t.notOk(matches({ fingerprint: { isNegated: false, values: ['x'] } }, {}, { fingerprint }))
+  t.notOk(matches({ fingerprint: { isNegated: false, values: [''] } }), 'a client without TLS is in no list')
+  t.ok(matches({ fingerprint: { isNegated: true, values: ['x'] } }))
   const admin = { path: string('equals', ['/admin']) }
   t.notOk(matches(admin, { target: '/admin;x' }), 'exactly what is there')
   t.ok(matches(admin, { target: '/admin;x' }, {}, true), 'but not a way around a refusal')
