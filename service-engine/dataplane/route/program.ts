@@ -104,10 +104,10 @@ function emit(tree: Tree): Program {
   const { classes, setsOf } = classesOf(unitsOf, (asserts & (BOUNDARY | NO_BOUNDARY)) !== 0)
   const words = Math.ceil((after.length + 1) / BITS)
   const takes = new Uint32Array(classes.count * words)
-  for (const [unitClass, numbers] of setsOf.entries()) {
-    const isIn = new Set(numbers)
-    for (const [position, set] of setAt.entries()) if (isIn.has(set)) addBit(takes, unitClass * words, position)
-  }
+  const positions = new Uint32Array((unitsOf.length + 1) * words)
+  for (const [position, set] of setAt.entries()) addBit(positions, set * words, position)
+  for (const [unitClass, numbers] of setsOf.entries())
+    for (const set of numbers) for (let word = 0; word < words; word++) takes[unitClass * words + word]! |= positions[set * words + word]!
   return { code: Int32Array.from(code), after: Int32Array.of(...after, entry), asserts, classes, words, takes }
 }
 
