@@ -29,6 +29,8 @@ import { makeSelfSigned } from './pki/certificate.ts'
 import type { AuthorityPort } from './pki/port.ts'
 import { openSeal, SealBroken } from './pki/seal.ts'
 import { openReleases } from './release/release.ts'
+import { readGivenOut } from './upgrade/builds.ts'
+import { openUpgrades } from './upgrade/upgrade.ts'
 import { openWebhooks } from './webhook/webhook.ts'
 import { openRest } from './rest/server.ts'
 import { openScale } from './scale/scale.ts'
@@ -152,6 +154,20 @@ async function start(
     const comingTo: DriversPort['comingTo'] = group => drivers.comingTo(group)
     const isOnOneHost: DriversPort['isOnOneHost'] = group => drivers.isOnOneHost(group)
     const sites = () => planner.placer.sites.filter(({ isUp, takes }) => isUp && takes === 'all')
+    const installFolder = join(root, 'dist/install')
+    const upgrades = openUpgrades({
+      store,
+      telemetry,
+      fleet,
+      enginesOf: group => planner.placer.sites.filter(site => site.group === group).map(({ uuid }) => uuid),
+      sign: authority.signOrder,
+      givenOut: () => readGivenOut(installFolder),
+      webhooks,
+      timeline,
+      clock,
+      log
+    })
+    scope.add(upgrades.stop)
     const scale = openScale({
       store,
       change,
@@ -205,6 +221,7 @@ async function start(
       authority,
       fleet,
       releases,
+      upgrades,
       backups: openBackups({ dataFolder: settings.dataFolder, copyStore: store.copyTo, version, nowEpochMs: clock.nowEpochMs }),
       scale,
       drivers,
@@ -214,7 +231,7 @@ async function start(
       log,
       version,
       uiFolder: join(root, 'ui/dist'),
-      installFolder: join(root, 'dist/install')
+      installFolder
     })
     scope.add(rest.stop)
     committed.push(fleet.committed, releases.committed, rest.committed)

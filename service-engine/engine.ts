@@ -31,6 +31,7 @@ import { watchNames, type LookUp } from './monitor/resolve.ts'
 import { monitorViolations, startMonitors } from './monitor/schedule.ts'
 import type { Holding } from './handover.ts'
 import { LeftPorts, placesOf, portViolations, type ProbePort } from './ports.ts'
+import type { Upgrader } from './upgrade.ts'
 import { findNetworkId, ownAddresses } from './vip/addresses.ts'
 import { openBgp, type BgpOptions } from './vip/bgp/announcing.ts'
 import { openForwarding, type ForwardingOptions } from './vip/kernel/forwarding.ts'
@@ -57,6 +58,8 @@ export interface EngineOptions {
   readonly bgp?: Pick<BgpOptions, 'openAnnouncer' | 'askBird'>
   /** Another process serves until `released`: its ports are ours as well, the kernel is not yet, and what it knows of servers holds. */
   readonly predecessor?: { readonly holding: Holding; readonly released: Promise<void> }
+  /** Which build this is, and how it is changed; left out where no installer wrote that down. */
+  readonly program?: { readonly build: string; readonly platform: string; readonly upgrader: Upgrader | undefined }
   /** Starts the link; called once, when everything that it may ask for stands. */
   readonly openAgent: (engine: EngineSide) => Promise<AgentSide>
 }
@@ -115,7 +118,7 @@ function addressViolations(snapshot: Snapshot, mode: 'L2' | 'BGP', reason: strin
 }
 
 export async function openEngine(options: EngineOptions): Promise<Engine> {
-  const { workers, clock, random, log, forwarder = 'wire' } = options
+  const { workers, clock, random, log, forwarder = 'wire', program } = options
   const bootId = randomUUID()
   const ticketKeys = new Uint8Array(randomBytes(48))
   const [seedA, seedB] = new Int32Array(new Uint8Array(randomBytes(8)).buffer)
@@ -332,6 +335,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     judgements: monitors.judgements,
     facts: () => ({
       version: VERSION,
+      ...(program === undefined ? {} : { build: program.build, platform: program.platform }),
       bootId,
       hostname: hostname(),
       // What is held moves: it is no address of this host.
@@ -346,7 +350,8 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
         ...ABILITIES,
         ...(forwarding === null ? [] : ['l4-kernel']),
         ...(layer2 === null ? [] : ['layer2']),
-        ...(bgp === null ? [] : ['bgp'])
+        ...(bgp === null ? [] : ['bgp']),
+        ...(program?.upgrader === undefined ? [] : ['upgrade'])
       ]
     }),
     explain: crew.explain,
@@ -356,6 +361,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     quotasLeft: limits.quotasLeft,
     ...(layer2 === null ? {} : { peersSeen: layer2.peersSeen.bind(layer2), ownedVips: layer2.owned.bind(layer2) }),
     ...(bgp === null ? {} : { announcing: bgp.announcing.bind(bgp) }),
+    ...(program?.upgrader === undefined ? {} : { upgrade: program.upgrader.ask, upgradeEnded: program.upgrader.outcome }),
     bindClients: exceptions.take,
     connected: () => exceptions.connected(),
     standDown: async reason => {

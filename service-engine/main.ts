@@ -12,12 +12,13 @@ import { IdentityBroken, loadIdentity } from './agent/identity.ts'
 import { AlreadyRunning, askEngine, openControl, type Control } from './control.ts'
 import { findPredecessor, offerHandover, startSuccessor, tellServiceManager, type Offer } from './handover.ts'
 import { probePort } from './dataplane/listen/listener.ts'
-import { openEngine, type Engine } from './engine.ts'
+import { openEngine, type Engine, type EngineOptions } from './engine.ts'
 import { systemLookUp } from './monitor/resolve.ts'
 import { readOrder, readSettings, Refused, type Order, type Settings } from './settings.ts'
 import { makeKernelStarter, type KernelStarter } from './start-kernel.ts'
 import { startWorker } from './start-worker.ts'
 import { askBird } from './vip/bgp/bird.ts'
+import { buildOf, checkOrder, makeUpgrader } from './upgrade.ts'
 import { hasNetAdmin, hasProgram, readHostForwarding } from './vip/kernel/host.ts'
 import { runKernelForPeer, runKernelProcess } from './vip/kernel/process.ts'
 
@@ -61,6 +62,14 @@ async function status(settings: Settings): Promise<number> {
   return 1
 }
 
+/** `id issued build` of the order on standard input. */
+async function checkedOrder({ pin, engineId }: Extract<Order, { is: 'check-order' }>): Promise<string> {
+  const checked = checkOrder(await text(process.stdin), { pin, engineId, nowEpochMs: systemClock.nowEpochMs() })
+  if (checked.is === 'refused') throw new Refused(checked.reason)
+  const { id, issuedEpochMs, build } = checked.order
+  return `${id} ${issuedEpochMs} ${build}`
+}
+
 function tokenIn(file: string): string {
   try {
     return readFileSync(file, 'utf8').trim()
@@ -73,6 +82,14 @@ function tokenIn(file: string): string {
 function kernelStarter({ dataFolder, kernelSocket }: Settings): KernelStarter | null {
   if (hasNetAdmin()) return makeKernelStarter(dataFolder, systemClock, null)
   return kernelSocket !== null && existsSync(kernelSocket) ? makeKernelStarter(dataFolder, systemClock, kernelSocket) : null
+}
+
+/** Read as the process starts: the files are another program's when that takes over. */
+function programOf({ upgradeSocket }: Settings, log: Log): EngineOptions['program'] {
+  const build = buildOf(process.execPath)
+  if (build === undefined) return undefined
+  const upgrader = makeUpgrader({ socketPath: upgradeSocket, programFile: process.execPath, log })
+  return { build, platform: `${process.platform}-${process.arch}`, upgrader }
 }
 
 /** Joins at the first start of an engine that was given a token; waits for a controller that is not there yet. */
@@ -128,6 +145,7 @@ async function run(settings: Settings, mode: 'run' | 'takeover'): Promise<void> 
   // Started by a launcher that is gone: nobody else would ever end us.
   if (process.send) process.on('disconnect', () => stop('SIGTERM'))
 
+  const program = programOf(settings, log)
   if (predecessor === undefined) await joinFirst(settings, log)
   const kernel = kernelStarter(settings)
   if (predecessor === undefined) await kernel?.clearLeftOver()
@@ -157,6 +175,7 @@ async function run(settings: Settings, mode: 'run' | 'takeover'): Promise<void> 
           layer2: { openHolder: kernel.openHolder, port: settings.peerPort, fallback: settings.vipInterface },
           bgp: { openAnnouncer: kernel.openAnnouncer, askBird: () => askBird(settings.birdSocket) }
         }),
+    ...(program === undefined ? {} : { program }),
     ...(predecessor === undefined ? {} : { predecessor: { holding: predecessor.holding, released: released.promise } }),
     openAgent: engineSide =>
       openAgent({
@@ -204,6 +223,7 @@ async function main(): Promise<void> {
     if (order.is === 'version') console.log(VERSION)
     else if (order.is === 'kernel') await runKernelProcess(order.table)
     else if (order.is === 'kernel-peer') await runKernelForPeer(order)
+    else if (order.is === 'check-order') console.log(await checkedOrder(order))
     else if (order.is === 'status') process.exitCode = await status(settings)
     else if (order.is === 'join') await join(settings, order)
     else if (order.is === 'reload')

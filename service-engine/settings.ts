@@ -15,6 +15,8 @@ export interface Settings {
   readonly tokenFile: string
   /** Where systemd starts the process that programs the kernel; null: nowhere. */
   readonly kernelSocket: string | null
+  /** Where systemd starts the process that changes the program; null: nowhere. */
+  readonly upgradeSocket: string | null
   /** Where the controller's engine port is, when it is no longer where it was at the join. */
   readonly channel: { readonly host: string; readonly port: number } | undefined
   readonly workers: number
@@ -44,7 +46,9 @@ export type Order =
   | { readonly is: 'version' }
   /** For the engine itself: it starts the process that programs the kernel. */
   | { readonly is: 'kernel'; readonly table: string }
-  /** The same, started by systemd for a connection to its socket. */
+  /** For the part of the host that changes the program: is the order on standard input one that it carries out? */
+  | { readonly is: 'check-order'; readonly pin: string; readonly engineId: string }
+  /** As `kernel`, started by systemd for a connection to its socket. */
   | { readonly is: 'kernel-peer'; readonly socketPath: string; readonly instance: string }
 
 /** Something that no restart can mend; the message is one line for a person. Exit code 2. */
@@ -143,6 +147,7 @@ export function readSettings(env: NodeJS.ProcessEnv, hostname: string): Settings
     token: env['WEIR_TOKEN'] ?? '',
     tokenFile: env['WEIR_TOKEN_FILE'] ?? '',
     kernelSocket: env['WEIR_KERNEL_SOCKET'] || null,
+    upgradeSocket: env['WEIR_UPGRADE_SOCKET'] || null,
     channel: channelOf(env['WEIR_CHANNEL'] ?? ''),
     workers: workersOf(env['WEIR_WORKERS'] ?? ''),
     accessLogPath: accessLog === '' || accessLog === '-' ? accessLog : resolve(accessLog),
@@ -171,6 +176,7 @@ export function readOrder(args: readonly string[], settings: Settings): Order {
     return { is: 'join', controllerUrl, token: token ?? settings.token }
   }
   if (verb === 'kernel' && rest.length === 1) return { is: 'kernel', table: rest[0]! }
+  if (verb === 'check-order' && rest.length === 2) return { is: 'check-order', pin: rest[0]!, engineId: rest[1]! }
   if (verb === 'kernel-peer' && rest.length === 2) return { is: 'kernel-peer', socketPath: rest[0]!, instance: rest[1]! }
   if (rest.length > 0 || !isPlain(verb)) throw new Refused(USAGE)
   return { is: verb }

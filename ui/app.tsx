@@ -7,6 +7,7 @@ import { EventsPage } from './events/events.tsx'
 import { FabricPage } from './fabric/fabric.tsx'
 import { EnginePage } from './fabric/engine.tsx'
 import { GroupPage } from './fabric/group.tsx'
+import { UpgradesPage } from './fabric/upgrade.tsx'
 import { useSession } from './feed/use-session.ts'
 import { Frame } from './frame/frame.tsx'
 import { NowProvider } from './part/now.tsx'
@@ -70,6 +71,7 @@ export function App(): ReactNode {
             <Route path="/addresses/:uuid/clone" element={<EditorPage kind="vsvip" isClone />} />
             <Route path="/fabric" element={<FabricPage />} />
             <Route path="/fabric/group/:uuid" element={<GroupPage />} />
+            <Route path="/fabric/upgrade" element={<UpgradesPage />} />
             <Route path="/fabric/:uuid/*" element={<EnginePage />} />
             <Route path="/events" element={<EventsPage />} />
             <Route path="/changes" element={<ChangesPage />} />

@@ -15,6 +15,9 @@ PACKAGED=''
 [ ! -f "$PREFIX/packaged" ] || PACKAGED=1 UNITS=/usr/lib/systemd/system
 UNIT=$UNITS/weir-engine.service
 SOCKET=/run/weir-kernel.sock
+ORDERS=/run/weir-upgrade.sock
+# What ran before the last upgrade, whole: the way back.
+BEFORE=$PREFIX.before
 SYSCTL=/etc/sysctl.d/60-weir.conf
 MIGRATE=/proc/sys/net/ipv4/tcp_migrate_req
 # Seconds until the controller must have called the engine up.
@@ -26,7 +29,7 @@ have() { command -v "$1" >/dev/null 2>&1; }
 
 usage() {
   cat <<'END'
-usage: install.sh [install|join|upgrade|remove|verify|unit|kernel-socket|kernel-unit|put-units] [--plan]
+usage: install.sh [install|join|upgrade|remove|verify|unit|put-units] [--plan] [--digest SHA256]
                   [--controller https://HOST:PORT] [--pin 'sha256//...'] [--token T | WEIR_TOKEN=T]
 END
 }
@@ -36,8 +39,8 @@ render_unit() {
   cat <<END
 [Unit]
 Description=Weir service engine
-After=network-online.target weir-kernel.socket
-Wants=network-online.target weir-kernel.socket
+After=network-online.target weir-kernel.socket weir-upgrade.socket
+Wants=network-online.target weir-kernel.socket weir-upgrade.socket
 StartLimitIntervalSec=0
 
 [Service]
@@ -48,7 +51,7 @@ ExecStart=$PREFIX/weir-engine run
 # Starts another process, which takes over the ports and is the service from then on; it says so to systemd itself.
 ExecReload=$PREFIX/weir-engine reload
 NotifyAccess=all
-Environment=LD_LIBRARY_PATH=$PREFIX/lib WEIR_DATA=$DATA WEIR_KERNEL_SOCKET=$SOCKET
+Environment=LD_LIBRARY_PATH=$PREFIX/lib WEIR_DATA=$DATA WEIR_KERNEL_SOCKET=$SOCKET WEIR_UPGRADE_SOCKET=$ORDERS
 StateDirectory=weir
 StateDirectoryMode=0700
 UMask=0077
@@ -163,13 +166,73 @@ SystemCallErrorNumber=EPERM
 END
 }
 
+# Where the engine hands in what its controller orders: it cannot change its own program. One at a time.
+render_orders() {
+  cat <<END
+[Unit]
+Description=Weir service engine: orders to change its program
+StartLimitIntervalSec=0
+
+[Socket]
+ListenStream=$ORDERS
+SocketUser=$ACCOUNT
+SocketGroup=$ACCOUNT
+SocketMode=0600
+Accept=yes
+MaxConnections=1
+RemoveOnStop=yes
+END
+}
+
+# Root, because it puts files and units in place; it believes nothing but the signature of the controller that this host was installed from.
+render_upgrade() {
+  cat <<END
+[Unit]
+Description=Weir service engine: changes its program
+CollectMode=inactive-or-failed
+
+[Service]
+Type=exec
+ExecStart=$PREFIX/install.sh carry-out
+StandardInput=socket
+StandardOutput=socket
+StandardError=journal
+RuntimeMaxSec=900
+LimitCORE=0
+
+NoNewPrivileges=yes
+ProtectSystem=full
+ReadWritePaths=/etc/systemd/system -/etc/sysctl.d
+ProtectHome=yes
+ProtectClock=yes
+ProtectHostname=yes
+ProtectKernelLogs=yes
+ProtectKernelModules=yes
+PrivateTmp=yes
+PrivateDevices=yes
+RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX AF_NETLINK
+RestrictNamespaces=yes
+RestrictRealtime=yes
+LockPersonality=yes
+SystemCallArchitectures=native
+END
+}
+
 # Calls $1 with every unit: its file name, then what prints it.
 each_unit() {
   "$1" weir-engine.service render_unit "$(systemd_version)"
   "$1" weir-kernel.socket render_socket
   "$1" weir-kernel@.service render_kernel
+  "$1" weir-upgrade.socket render_orders
+  "$1" weir-upgrade@.service render_upgrade
 }
 write_unit() { unit=$1; shift; "$@" >"$UNITS/$unit"; }
+# The script of a version that does not know the socket does not start it, and the engine looks for it as it starts.
+put_units() {
+  each_unit write_unit
+  systemctl daemon-reload
+  systemctl start weir-upgrade.socket || true
+}
 check_unit() {
   unit=$1
   shift
@@ -454,23 +517,73 @@ upgrade_engine() {
   old=$fresh.old
   trap 'rm -rf "$fresh" "$old"' EXIT
   trap 'exit 130' HUP INT TERM
-  fetch /install/SHA256SUMS "$fresh/SHA256SUMS"
-  want=$(digest_of "$fresh/SHA256SUMS" "weir-engine-linux-$arch.tar.gz")
+  want=${DIGEST:-$(given_out)}
   if [ "$want" = "$(cat "$PREFIX/digest")" ]; then
-    say upgrade "weir-engine $(cat "$PREFIX/VERSION") is what the controller gives out: nothing changed"
+    which='what the controller gives out'
+    [ -z "$DIGEST" ] || which='the build that was asked for'
+    say upgrade "weir-engine $(cat "$PREFIX/VERSION") is $which: nothing changed"
     return 0
   fi
-  fetch /install/VERSION "$fresh/VERSION"
+  if [ "$want" = "$(cat "$BEFORE/digest" 2>/dev/null)" ]; then
+    obtain=take_before
+    cp "$BEFORE/VERSION" "$fresh/VERSION"
+  else
+    obtain=download
+    [ "$want" = "$(given_out)" ] || fail "the build $want is not what the controller gives out, nor what ran here before"
+    fetch /install/VERSION "$fresh/VERSION"
+  fi
   change="weir-engine $(cat "$PREFIX/VERSION") to $(cat "$fresh/VERSION")"
   if [ -n "$PLAN" ]; then
     say 'would' "upgrade $change, reload weir-engine.service, and go back if it is not up within $UP_WITHIN s"
     return 0
   fi
-  download "$fresh"
+  "$obtain" "$fresh"
   keep_old
   put_files "$fresh"
   put_sysctl
   replace_or_go_back "$change" wait_until_up
+  rm -rf "$BEFORE"
+  mv "$old" "$BEFORE"
+}
+
+# The digest of what the controller gives out for this machine.
+given_out() {
+  fetch /install/SHA256SUMS "$fresh/SHA256SUMS"
+  digest_of "$fresh/SHA256SUMS" "weir-engine-linux-$arch.tar.gz"
+}
+
+take_before() { for name in weir-engine lib VERSION install.sh digest; do rm -rf "${1:?}/$name"; cp -a "$BEFORE/$name" "$1/"; done; }
+
+# An order of the controller, a line that the engine hands in. It is checked before anything is done; what becomes of it lies in the file
+# 'order', which the engine reads. One that was carried out is not carried out again, nor one that is older.
+carry_out() {
+  [ "$(id -u)" = 0 ] || fail "must run as root"
+  read_origin
+  IFS= read -r line || true
+  engine=$(sed -n 's/.*"engineId": *"\([^"]*\)".*/\1/p' "$DATA/identity.json")
+  if ! checked=$(printf '%s\n' "$line" | env -i "LD_LIBRARY_PATH=$PREFIX/lib" "$PREFIX/weir-engine" check-order "$PIN" "$engine" 2>&1); then
+    reason=$(printf '%s\n' "$checked" | sed '$!d; s/^weir-engine: //')
+    printf 'the host refuses the order: %s\n' "$reason"
+    fail "an order was refused: $reason"
+  fi
+  # id, when it was issued, build
+  # shellcheck disable=SC2086
+  set -- $checked
+  last=$(cut -d ' ' -f 2 "$PREFIX/order" 2>/dev/null || true)
+  [ "$2" -gt "${last:-0}" ] || return 0
+  outcome='done' tries=10
+  until said=$("$PREFIX/install.sh" upgrade --digest "$3" 2>&1 </dev/null); do
+    tries=$((tries - 1))
+    # Nothing is touched before all is fetched; a controller that is restarted comes back.
+    case $tries,$said in
+      0,*) ;;
+      *'cannot reach controller'* | *'cannot fetch'* | *'came broken'*) sleep 3; continue ;;
+    esac
+    outcome=failed
+    break
+  done
+  printf '%s %s %s %s\n' "$1" "$2" "$outcome" "$(printf '%s\n' "$said" | tail -n 1 | sed 's/^weir: //; s/^upgrade *//' | cut -c 1-900)" >"$PREFIX/order.new"
+  mv "$PREFIX/order.new" "$PREFIX/order"
 }
 
 # The engine that is in place takes over from the one that runs; what is in $old comes back when it does not, or $2 fails.
@@ -489,7 +602,7 @@ replace_or_go_back() {
     why='it could not take over: journalctl -u weir-engine says why'
     after=untouched
   fi
-  [ -f "$old/units/weir-kernel.socket" ] || systemctl stop weir-kernel.socket 2>/dev/null || true
+  for socket in weir-kernel.socket weir-upgrade.socket; do [ -f "$old/units/$socket" ] || systemctl stop "$socket" 2>/dev/null || true; done
   rm -rf "$PREFIX"
   mv "$old" "$PREFIX"
   each_unit put_back_unit
@@ -516,7 +629,7 @@ remove_engine() {
   if [ -f "$UNIT" ]; then stop_units; fi
   put_back_sysctl
   each_unit drop_unit
-  rm -rf "$SYSCTL" "$DATA" "${PREFIX:?}"
+  rm -rf "$SYSCTL" "$DATA" "${PREFIX:?}" "${BEFORE:?}"
   systemctl daemon-reload
   if has_account; then userdel "$ACCOUNT" 2>/dev/null || fail "user $ACCOUNT could not be removed: something runs as it"; fi
   say remove "weir-engine is gone from this host; the controller lists it until you delete it there"
@@ -524,7 +637,7 @@ remove_engine() {
 
 stop_units() {
   systemctl disable --now --quiet weir-engine || true
-  systemctl stop weir-kernel.socket 'weir-kernel@*.service' 2>/dev/null || true
+  systemctl stop weir-kernel.socket weir-upgrade.socket 'weir-kernel@*.service' 2>/dev/null || true
   systemctl reset-failed weir-engine 2>/dev/null || true
 }
 
@@ -591,18 +704,20 @@ verify_engine() {
 }
 
 main() {
-  VERB=install CONTROLLER='' PIN='' PLAN='' TOKEN=${WEIR_TOKEN:-}
+  VERB=install CONTROLLER='' PIN='' PLAN='' DIGEST='' TOKEN=${WEIR_TOKEN:-}
   unset WEIR_TOKEN
   while [ $# -gt 0 ]; do
     case $1 in
       install | join | upgrade | remove | verify | unit | kernel-socket | kernel-unit | put-units) VERB=$1 ;;
+      upgrade-socket | upgrade-unit | carry-out) VERB=$1 ;;
       package-keep | package-put | package-drop) VERB=$1 ;;
-      --controller | --pin | --token)
+      --controller | --pin | --token | --digest)
         [ $# -ge 2 ] || { usage >&2; exit 2; }
         case $1 in
           --controller) CONTROLLER=$2 ;;
           --pin) PIN=$2 ;;
           --token) TOKEN=$2 ;;
+          --digest) DIGEST=$2 ;;
         esac
         shift
         ;;
@@ -621,7 +736,10 @@ main() {
     unit) render_unit "${WEIR_SYSTEMD:-252}" ;;
     kernel-socket) render_socket ;;
     kernel-unit) render_kernel ;;
-    put-units) each_unit write_unit ;;
+    upgrade-socket) render_orders ;;
+    upgrade-unit) render_upgrade ;;
+    carry-out) carry_out ;;
+    put-units) put_units ;;
     package-keep) package_keep ;;
     package-put) package_put ;;
     package-drop) package_drop ;;

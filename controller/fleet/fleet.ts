@@ -190,6 +190,7 @@ export async function openFleet(options: FleetOptions): Promise<Fleet> {
         knownRevision: engine.held.knownRevision
       })
     engine.violations = []
+    engine.upgradeEnded = undefined
     engine.refusals.clear()
     engine.judgements.clear()
     engine.ejections = new Map()
@@ -250,6 +251,11 @@ export async function openFleet(options: FleetOptions): Promise<Fleet> {
       case 'AskPeers': {
         const groupOf = (uuid: string): unknown => roster.resource(uuid)?.body['se_group_ref']
         return session.send({ type: 'PeersSeen', peers: planner.owners.seen(engine, message.engineIds, groupOf, clock.nowMs()) })
+      }
+      case 'UpgradeEnded': {
+        const { type: _, ...ended } = message
+        engine.upgradeEnded = ended
+        return announce({ kind: 'serviceengine', uuid: engine.uuid })
       }
       case 'RequestExplained':
         return questions.answered(engine.uuid, message)
@@ -387,6 +393,12 @@ export async function openFleet(options: FleetOptions): Promise<Fleet> {
       roster.endHold(engine)
       pusher.planNow()
       runtime.engineChanged(engine)
+      return true
+    },
+    orderUpgrade: (uuid, order) => {
+      const engine = roster.get(uuid)
+      if (engine?.isLive !== true || engine.row.facts?.abilities.includes('upgrade') !== true) return false
+      engine.session?.send({ type: 'UpgradeEngine', ...order })
       return true
     },
     explain: question => questions.ask(roster.engines, question),

@@ -1,5 +1,6 @@
 /** What the rest of the controller may ask of the fleet. */
 import type { CachePurge, Explanation, RequestQuestion, RequestTrace, TraceOrder } from '#model/message/message.ts'
+import type { SignedOrder } from '#model/message/upgrade.ts'
 import type {
   CachePurgeRuntime,
   PersistenceRuntime,
@@ -19,6 +20,8 @@ export interface FleetPort {
   readonly persistence?: (poolUuid: string, limit: number) => PersistenceRuntime
   /** Asks an engine that runs the virtual service; undefined when none is there or answers in time. */
   readonly explain?: (question: RequestQuestion) => Promise<{ readonly engineUuid: string; readonly explanation: Explanation } | undefined>
+  /** Hands an engine an order to change its program. False: it is not connected, or its host takes none. */
+  readonly orderUpgrade: (engineUuid: string, order: SignedOrder & { readonly id: string }) => boolean
   /** Traces of live requests. */
   readonly traces?: TracesPort
   /** Takes out what engines keep; one that is away is told when it is back. */

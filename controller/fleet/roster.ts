@@ -13,6 +13,7 @@
  */
 import type { Clock } from '#model/base/clock.ts'
 import type { Announcing, Ejection, Hello, ServerJudgement } from '#model/message/message.ts'
+import type { UpgradeOutcome } from '#model/message/upgrade.ts'
 import type { OperState } from '#model/resource/runtime.ts'
 import type { Violation } from '#model/resource/violation.ts'
 import { SNAPSHOT_VERSION, type Manifest, type Part } from '#model/snapshot/snapshot.ts'
@@ -86,6 +87,8 @@ export class Engine {
   ejections: ReadonlyMap<string, Ejection> = new Map()
   /** What it announces, and what its BIRD says (`address_mode` BGP). */
   announcing: Announcing | undefined
+  /** What became of the last order to change its program. */
+  upgradeEnded: UpgradeOutcome | undefined
   /** It runs what we never made: nothing is pushed to it and nothing new placed on it. */
   held: Held | undefined
   /** What follows of its state by itself, when nothing happens. */

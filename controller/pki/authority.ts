@@ -3,11 +3,12 @@
  * renewed at half of its life under a key that stays, so that what was pinned goes on to match; and engine certificates, whose
  * identity is the SPIFFE URI that we write into them. Keys are sealed at rest.
  */
-import { createHash, X509Certificate } from 'node:crypto'
+import { createHash, sign, X509Certificate } from 'node:crypto'
 import { isIP } from 'node:net'
 import { hostname as ownHostname, networkInterfaces } from 'node:os'
 import type { Clock } from '#model/base/clock.ts'
 import type { Log } from '#model/base/log.ts'
+import { formatUpgradeOrder } from '#model/message/upgrade.ts'
 import type { Store } from '#controller/store/store.ts'
 import type { AuthorityPort, Seal } from './port.ts'
 import {
@@ -134,17 +135,22 @@ export async function openAuthority(options: AuthorityOptions): Promise<Authorit
     for (const listener of listeners) listener()
   }
 
+  const serverKey = new X509Certificate(server.leafPem).publicKey.export({ type: 'spki', format: 'der' })
+
   return {
     caPem: ca.certificatePem,
     caFingerprint: createHash('sha256').update(caCertificate.raw).digest('base64url'),
-    serverKeyPin: `sha256//${createHash('sha256')
-      .update(new X509Certificate(server.leafPem).publicKey.export({ type: 'spki', format: 'der' }))
-      .digest('base64')}`,
+    serverKeyPin: `sha256//${createHash('sha256').update(serverKey).digest('base64')}`,
     // The root goes with the leaf: a host that knows only its fingerprint finds it in the handshake.
     serverCertificate: () => ({ keyPem: server.keyPem, certificatePem: server.leafPem + ca.certificatePem }),
     onServerRenewed: listener => {
       listeners.add(listener)
       return () => void listeners.delete(listener)
+    },
+    signOrder: wanted => {
+      const order = formatUpgradeOrder(wanted)
+      const signature = sign('sha256', Buffer.from(order), server.keyPem).toString('base64')
+      return { order, signature, publicKey: serverKey.toString('base64') }
     },
     signEngine: async (csrPem, engineUuid) => {
       const publicKey = await readCsr(csrPem)

@@ -1,4 +1,5 @@
 /** What the rest of the controller may ask of the certificate authority and the seal. */
+import type { SignedOrder, UpgradeOrder } from '#model/message/upgrade.ts'
 
 export interface AuthorityPort {
   readonly caPem: string
@@ -9,6 +10,8 @@ export interface AuthorityPort {
   readonly serverCertificate: () => { readonly keyPem: string; readonly certificatePem: string }
   /** Called when the server's certificate was renewed. Returns the way to stop. */
   readonly onServerRenewed: (listener: () => void) => () => void
+  /** By the key of `serverKeyPin`: what hosts were given as they were installed. */
+  readonly signOrder: (order: UpgradeOrder) => SignedOrder
   /**
    * Signs an engine's key. The identity comes from us, never from the CSR's names; the CSR must prove its key.
    * Throws CsrRefused.

@@ -26,6 +26,7 @@ import { useMacro } from './macro.ts'
 import { collectRoutes, useOpenapi } from './openapi.ts'
 import { Problem } from './problem.ts'
 import { useRelease } from './release.ts'
+import { useUpgrade } from './upgrade.ts'
 import { rescueConnection, sendProblem, useRescue } from './rescue.ts'
 import { useRevision } from './revision.ts'
 import { useRuntime } from './runtime.ts'
@@ -160,6 +161,7 @@ export async function openRest(options: RestOptions): Promise<Rest> {
   useExplain(app, options)
   useTrace(app, options)
   useRelease(app, options)
+  useUpgrade(app, options)
   useAutoscale(app, options)
   useCache(app, options)
   useBackup(app, options)

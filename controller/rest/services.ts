@@ -5,6 +5,7 @@ import type { ChangeOrder, ChangeResult } from '#controller/change/order.ts'
 import type { DriversPort } from '#controller/driver/port.ts'
 import type { FleetPort } from '#controller/fleet/port.ts'
 import type { ReleasePort } from '#controller/release/port.ts'
+import type { UpgradePort } from '#controller/upgrade/port.ts'
 import type { ScalePort } from '#controller/scale/port.ts'
 import type { AuthorityPort } from '#controller/pki/port.ts'
 import type { Backups } from '#controller/backup/backup.ts'
@@ -20,6 +21,7 @@ export interface RestServices {
   readonly authority: Pick<AuthorityPort, 'caPem' | 'caFingerprint' | 'serverKeyPin' | 'serverCertificate' | 'onServerRenewed'>
   readonly fleet: FleetPort
   readonly releases: ReleasePort
+  readonly upgrades: UpgradePort
   readonly backups: Backups
   readonly scale: ScalePort
   readonly drivers: DriversPort

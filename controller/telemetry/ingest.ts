@@ -179,7 +179,9 @@ export function openTelemetry(options: { readonly series: SeriesStore; readonly 
     const pool = entityOf('pool', id, id, '')
     const isTold = (of: ReadonlySet<string>): boolean =>
       onlyOf === undefined ? sample.uses?.some(({ poolId }) => poolId === id) !== true : of.has(onlyOf)
-    const measured: Told | undefined = measurements.isMeasured(id) ? { pool: id, counts: of => of === undefined || isTold(of) } : undefined
+    const measured: Told | undefined = measurements.isMeasured(id)
+      ? { entity: id, counts: of => of === undefined || isTold(of) }
+      : undefined
     const window = take(engine, pool, told, sample, isBaseline, measured)
     if (window !== undefined) window.onlyOf = onlyOf ?? ''
     if (onlyOf === undefined) return
@@ -192,7 +194,7 @@ export function openTelemetry(options: { readonly series: SeriesStore; readonly 
     const { id, poolId } = told
     const entity = entityOf('use', useKey(id, poolId), poolId, id)
     entityOf('pool', poolId, poolId, '').isDivided = true
-    const measured: Told | undefined = measurements.isMeasured(poolId) ? { pool: poolId, counts: of => of?.has(id) === true } : undefined
+    const measured: Told | undefined = measurements.isMeasured(poolId) ? { entity: poolId, counts: of => of?.has(id) === true } : undefined
     // What it did while it was not told of was told of the pool.
     const isBaseline = engine.windows.get(entity.id)?.atEpochMs !== engine.atEpochMs
     take(engine, entity, told, sample, isBaseline, measured)
@@ -205,8 +207,12 @@ export function openTelemetry(options: { readonly series: SeriesStore; readonly 
     // An engine that has run for longer than we know it: what it did before is not traffic of now.
     const isBaseline = isNew && sample.sequence > 1
     engine.virtualServices = []
+    // What an engine did is what its virtual services did.
+    const measured: Told | undefined = measurements.isMeasured(engineUuid)
+      ? { entity: engineUuid, counts: of => of === undefined }
+      : undefined
     for (const told of sample.virtualServices) {
-      const window = take(engine, entityOf('virtualservice', told.id, '', ''), told, sample, isBaseline)
+      const window = take(engine, entityOf('virtualservice', told.id, '', ''), told, sample, isBaseline, measured)
       if (window !== undefined) engine.virtualServices.push(window)
     }
     for (const told of sample.pools) takePool(engine, told, sample, isBaseline)

@@ -1,4 +1,4 @@
-/** Counts for those who ask what happens to one pool between two moments: a release that compares two of them. */
+/** Counts for those who ask what happens to a pool, or on an engine, between two moments: releases and upgrades that compare. */
 import { addSparse, BUCKETS, toSparse } from '#model/message/histogram.ts'
 import type { Measurement } from './port.ts'
 import { AT, type Grown, type Window } from './window.ts'
@@ -10,23 +10,23 @@ interface Taker {
   readonly take: (growth: { readonly requests: number; readonly errors: number; readonly window: Window }) => void
 }
 
-/** A part of what an engine tells of a pool, and who counts it. */
+/** A part of what an engine tells, what it is of, and who counts it. */
 export interface Told {
-  readonly pool: string
+  readonly entity: string
   readonly counts: (of: ReadonlySet<string> | undefined) => boolean
 }
 
 export interface Measurements {
-  readonly begin: (pool: string, of?: readonly string[]) => Measurement
-  /** Runs `advance` and hands what it adds to those who measure the pool and count what is told. */
+  readonly begin: (entity: string, of?: readonly string[]) => Measurement
+  /** Runs `advance` and hands what it adds to those who measure the entity and count what is told. */
   readonly around: (told: Told, grown: Grown, window: Window, advance: () => void) => void
-  readonly isMeasured: (pool: string) => boolean
+  readonly isMeasured: (entity: string) => boolean
 }
 
 export function makeMeasurements(): Measurements {
-  const takersByPool = new Map<string, Set<Taker>>()
+  const takersByEntity = new Map<string, Set<Taker>>()
 
-  const begin: Measurements['begin'] = (pool, of) => {
+  const begin: Measurements['begin'] = (entity, of) => {
     let requests = 0
     let errors = 0
     const dense = new Float64Array(BUCKETS)
@@ -39,13 +39,13 @@ export function makeMeasurements(): Measurements {
         addSparse(dense, growth.window.latency)
       }
     }
-    const takers = takersByPool.get(pool) ?? new Set()
-    takersByPool.set(pool, takers.add(taker))
+    const takers = takersByEntity.get(entity) ?? new Set()
+    takersByEntity.set(entity, takers.add(taker))
     return {
       read: () => ({ requests, errors, latency: toSparse(dense) }),
       stop: () => {
         takers.delete(taker)
-        if (takers.size === 0 && takersByPool.get(pool) === takers) takersByPool.delete(pool)
+        if (takers.size === 0 && takersByEntity.get(entity) === takers) takersByEntity.delete(entity)
       }
     }
   }
@@ -54,12 +54,12 @@ export function makeMeasurements(): Measurements {
 
   return {
     begin,
-    isMeasured: pool => takersByPool.has(pool),
-    around: ({ pool, counts }, grown, window, advance) => {
+    isMeasured: entity => takersByEntity.has(entity),
+    around: ({ entity, counts }, grown, window, advance) => {
       const [requests, failed] = [grown.counts[AT.requests]!, failedIn(grown)]
       advance()
       const growth = { requests: grown.counts[AT.requests]! - requests, errors: failedIn(grown) - failed, window }
-      for (const { of, take } of takersByPool.get(pool) ?? []) if (counts(of)) take(growth)
+      for (const { of, take } of takersByEntity.get(entity) ?? []) if (counts(of)) take(growth)
     }
   }
 }

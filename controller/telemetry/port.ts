@@ -25,11 +25,11 @@ export interface TelemetryPort {
   /** The state of the thing bounds the score: what is down scores 0. `of`: of a pool as one of its virtual services sees it. */
   readonly healthScore: (entity: string, facts: ScoreFacts, of?: string) => HealthScore
   /**
-   * Counts what happens to a pool from now on; what is not stopped costs a little with every sample.
+   * Counts what happens to a pool, or to the virtual services on an engine, from now on; what is not stopped costs a little with every sample.
    *
    * Shapes  of: virtual services whose traffic counts; all when left out
    */
-  readonly measure: (pool: string, of?: readonly string[]) => Measurement
+  readonly measure: (entity: string, of?: readonly string[]) => Measurement
   /** Prometheus text exposition 0.0.4. */
   readonly prometheus: (names: NameOf) => string
 }

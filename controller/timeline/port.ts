@@ -3,6 +3,7 @@ import type { AutoscaleDecision } from '#model/resource/autoscale.ts'
 import type { EventLevel, EventObject, EventView } from '#model/resource/event.ts'
 import type { DecisionKind } from '#model/resource/release.ts'
 import type { OperState } from '#model/resource/runtime.ts'
+import type { UpgradeEventKind } from '#model/resource/upgrade.ts'
 
 export interface TimelineQuery {
   /** Of these objects only, or of what is related to them. */
@@ -55,10 +56,20 @@ export interface ReleaseFact {
   readonly reasons: readonly string[]
 }
 
+export interface UpgradeFact {
+  readonly group: string
+  readonly kind: UpgradeEventKind
+  /** That it is about; undefined: the whole. */
+  readonly engine: string | undefined
+  readonly by: string
+  readonly reasons: readonly string[]
+}
+
 /** Who knows something tells it here; nothing is answered and nothing can fail. */
 export interface TimelineListener {
   readonly state: (fact: StateFact) => void
   readonly placed: (fact: PlacementFact) => void
   readonly scaled: (fact: ScaleFact) => void
   readonly released: (fact: ReleaseFact) => void
+  readonly upgraded: (fact: UpgradeFact) => void
 }

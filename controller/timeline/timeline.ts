@@ -7,7 +7,7 @@ import type { Log } from '#model/base/log.ts'
 import type { EventObject, EventView } from '#model/resource/event.ts'
 import type { Store } from '#controller/store/store.ts'
 import type { StateFact, TimelineListener, TimelinePort } from './port.ts'
-import { placementEvent, releaseEvent, scaleEvent, stateEvent, type Told } from './words.ts'
+import { placementEvent, releaseEvent, scaleEvent, stateEvent, type Told, upgradeEvent } from './words.ts'
 
 export const EVENTS_MAX = 20_000
 /** Events in one row of the store: a second with news writes a row or two. */
@@ -165,6 +165,7 @@ export function openTimeline({ store, clock, log, eventsMax = EVENTS_MAX }: Time
     },
     scaled: fact => add(fact.kind, fact.uuid, scaleEvent(fact)),
     released: fact => add('poolgroup', fact.poolGroup, releaseEvent(fact, nameOf)),
+    upgraded: fact => add('serviceenginegroup', fact.group, upgradeEvent(fact, nameOf)),
     list: ({ uuids, eventIds, levels, fromEpochMs = 0, toEpochMs = Infinity, before = Infinity, limit, isSeen }) => {
       const found: EventView[] = []
       for (let i = events.length - 1; i >= 0 && found.length < limit; i--) {

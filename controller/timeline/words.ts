@@ -1,7 +1,7 @@
 /** Facts into events: which id, how serious, in which words. Pure. */
 import type { EventLevel, EventView } from '#model/resource/event.ts'
 import type { OperState } from '#model/resource/runtime.ts'
-import type { PlacementFact, ReleaseFact, ScaleFact, StateFact } from './port.ts'
+import type { PlacementFact, ReleaseFact, ScaleFact, StateFact, UpgradeFact } from './port.ts'
 
 /** Names of objects and engines, as they are called now. */
 export type NameOf = (kind: 'virtualservice' | 'pool' | 'poolgroup' | 'serviceengine' | 'serviceenginegroup', uuid: string) => string
@@ -85,5 +85,25 @@ export function releaseEvent({ pool, kind, share, by, reasons }: ReleaseFact, na
       reasons
     ),
     related_uuids: [pool]
+  }
+}
+
+const upgradeLevels: Partial<Record<UpgradeFact['kind'], EventLevel>> = {
+  FAILED: 'ERROR',
+  WENT_BACK: 'ERROR',
+  GOING_BACK: 'WARNING',
+  PAUSED: 'WARNING',
+  ABORTED: 'WARNING',
+  SKIPPED: 'WARNING'
+}
+
+export function upgradeEvent({ kind, engine, by, reasons }: UpgradeFact, nameOf: NameOf): Told {
+  const level = upgradeLevels[kind] ?? 'INFO'
+  const what = engine === undefined ? 'the upgrade of its engines' : `the upgrade of engine ${nameOf('serviceengine', engine)}`
+  return {
+    event_id: `SE_GROUP_UPGRADE_${level === 'ERROR' ? 'FAILED' : kind === 'DONE' || kind === 'ROLLED_BACK' ? 'SUCCESS' : 'UPDATE'}`,
+    level,
+    event_description: withReasons(`${what}: ${kind.toLowerCase().replaceAll('_', ' ')}, by ${by}`, reasons),
+    ...(engine === undefined ? {} : { related_uuids: [engine] })
   }
 }

@@ -356,6 +356,7 @@ const hubShapes: Shapes<HubMessage> = {
   TraceRequests: object({ type: one('TraceRequests'), order: traceOrder }),
   ShareLimits: object({ type: one('ShareLimits'), shares: list(object<LimitShare>({ ...bucket, owedMs: count }), 200_000) }),
   PurgeCache: object({ type: one('PurgeCache'), sequence: whole, virtualServiceId: name, purge }),
+  UpgradeEngine: object({ type: one('UpgradeEngine'), id: name, order: name, signature: name, publicKey: name }),
   BindClients: object({ type: one('BindClients'), bindings: list(binding, BINDINGS_TOLD_MAX) }),
   QuotasLeft: object({
     type: one('QuotasLeft'),
@@ -372,6 +373,8 @@ const agentShapes: Shapes<AgentMessage> = {
     type: one('Hello'),
     protocol: whole,
     version: name,
+    build: optional(hash),
+    platform: optional(name),
     snapshotVersion: optional(whole),
     bootId: name,
     hostname: name,
@@ -419,6 +422,7 @@ const agentShapes: Shapes<AgentMessage> = {
       sessions: list(object<BirdSession>({ name, isUp: flag, state: name }), 100)
     })
   }),
+  UpgradeEnded: object({ type: one('UpgradeEnded'), id: name, outcome: one('done', 'failed'), reason: text(4_096) }),
   AskPeers: object({ type: one('AskPeers'), engineIds: list(name, PEERS_MAX) })
 }
 

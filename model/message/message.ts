@@ -5,6 +5,7 @@
 import type { Violation } from '#model/resource/violation.ts'
 import type { Manifest, Part } from '#model/snapshot/snapshot.ts'
 import type { SparseHistogram } from './histogram.ts'
+import type { SignedOrder, UpgradeOutcome } from './upgrade.ts'
 
 /** The two sides speak when their numbers are equal or one apart. */
 export const PROTOCOL = 1
@@ -34,6 +35,7 @@ export type HubMessage =
   | TraceRequests
   | PeersSeen
   | BindClients
+  | UpgradeEngine
 
 export interface Welcome {
   readonly type: 'Welcome'
@@ -188,6 +190,12 @@ export interface ClientBinding {
   readonly timeoutS: number
 }
 
+/** Change the engine's program; only to engines with the ability `upgrade`. What becomes of it is told by `UpgradeEnded`. */
+export interface UpgradeEngine extends SignedOrder {
+  readonly type: 'UpgradeEngine'
+  readonly id: string
+}
+
 // --- agent to controller ------------------------------------------------------------------------------------------
 
 export type AgentMessage =
@@ -208,11 +216,15 @@ export type AgentMessage =
   | AddressesAnnounced
   | AskPeers
   | ClientsBound
+  | UpgradeEnded
 
 export interface Hello {
   readonly type: 'Hello'
   readonly protocol: number
   readonly version: string
+  /** SHA-256 of the archive that this process was installed from, and its machine (`linux-x64`); left out where the host has no such thing. */
+  readonly build?: string
+  readonly platform?: string
   /** The newest version of a snapshot that it reads; left out by engines that read 1. */
   readonly snapshotVersion?: number
   /** New at each start of the engine's process. */
@@ -273,6 +285,11 @@ export interface AnnouncedVip {
   readonly id: string
   /** Why it is not announced, in words; '': it is. */
   readonly reason: string
+}
+
+/** The last order to change its program is over; told after each Welcome too. */
+export interface UpgradeEnded extends UpgradeOutcome {
+  readonly type: 'UpgradeEnded'
 }
 
 /** Engines of its group that it does not hear: does the controller? */

@@ -324,6 +324,11 @@ export interface ServiceEngineRuntime {
   /** What the engine refused in the wanted revision, if it did. */
   readonly violations: readonly { readonly pointer: string; readonly message: string }[]
   readonly version: string
+  /** SHA-256 of the archive that it was installed from, and its machine (`linux-x64`); '' where its host does not say. */
+  readonly build: string
+  readonly platform: string
+  /** What became of the last order to change its program; null before one. */
+  readonly upgrade_ended: { readonly id: string; readonly outcome: 'done' | 'failed'; readonly reason: string } | null
   readonly hostname: string
   readonly addresses: readonly string[]
   readonly workers: number

@@ -32,6 +32,8 @@ const SAMPLES_MAX = 120
 /** With so much unsent, the link is slow: samples wait, and the oldest go. */
 const SAMPLE_BACKLOG_BYTES = 1024 * 1024
 const RENEWAL_CHECK_MS = 60_000
+/** How soon it is seen what became of an order to change the program. */
+const UPGRADE_CHECK_MS = 1_000
 /** A snapshot from disk that could not be applied (a port in use) is tried again. */
 const BOOT_RETRY_MS = 5_000
 /** Ports are looked at before the rest: what is left out may uncover more. */
@@ -96,6 +98,8 @@ class Agent implements AgentSide {
   #renewalKeyPem: string | undefined
   /** The last order to take out answers that was done. */
   #purgedSequence = 0
+  /** Id of the order whose end the controller was told on this link. */
+  #upgradeTold: string | undefined
   #isStopped = false
 
   constructor(options: AgentOptions, identity: Identity, store: SnapshotStore) {
@@ -112,7 +116,8 @@ class Agent implements AgentSide {
     await this.#options.beforeConnect?.(isNewest && this.#unapplied === undefined)
     this.#cancels.push(
       clock.every(BOOT_RETRY_MS, () => void this.#retryFromDisk()),
-      clock.every(RENEWAL_CHECK_MS, () => void this.#renewIfDue())
+      clock.every(RENEWAL_CHECK_MS, () => void this.#renewIfDue()),
+      clock.every(UPGRADE_CHECK_MS, () => this.#tellUpgrade())
     )
     this.#connect()
   }
@@ -217,6 +222,8 @@ class Agent implements AgentSide {
         const announcing = this.#options.engineSide.announcing?.()
         if (announcing !== undefined) link.send({ type: 'AddressesAnnounced', ...announcing })
         this.#options.engineSide.connected?.()
+        this.#upgradeTold = undefined
+        this.#tellUpgrade()
         this.#flushSamples()
         void this.#renewIfDue()
       },
@@ -270,6 +277,7 @@ class Agent implements AgentSide {
     else if (message.type === 'PurgeCache') void this.#purge(message)
     else if (message.type === 'PeersSeen') this.#options.engineSide.peersSeen?.(message.peers)
     else if (message.type === 'TraceRequests') this.#options.engineSide.trace?.(message.order)
+    else if (message.type === 'UpgradeEngine') this.#options.engineSide.upgrade?.(message)
     else void this.#renewed(message)
   }
 
@@ -284,6 +292,14 @@ class Agent implements AgentSide {
     const objects = (await this.#options.engineSide.purge?.(virtualServiceId, purge)) ?? 0
     this.#purgedSequence = Math.max(this.#purgedSequence, sequence)
     this.#link?.send({ type: 'CachePurged', sequence, objects })
+  }
+
+  /** Written down by another process, maybe after this one was started by it. */
+  #tellUpgrade(): void {
+    const ended = this.#options.engineSide.upgradeEnded?.()
+    if (!this.#link?.isLive || ended === undefined || ended.id === this.#upgradeTold) return
+    this.#upgradeTold = ended.id
+    this.#link.send({ type: 'UpgradeEnded', ...ended })
   }
 
   async #standDown(reason: string): Promise<void> {

@@ -20,6 +20,7 @@ import type {
   ServerJudgement,
   TraceOrder
 } from '#model/message/message.ts'
+import type { SignedOrder, UpgradeOutcome } from '#model/message/upgrade.ts'
 import type { Violation } from '#model/resource/violation.ts'
 import type { Snapshot } from '#model/snapshot/snapshot.ts'
 
@@ -48,6 +49,10 @@ export interface EngineSide {
   readonly announcing?: () => Announcing | undefined
   /** Clients that other engines have given to servers. */
   readonly bindClients?: (bindings: readonly ClientBinding[]) => void
+  /** Changes the program, where the host takes such orders. */
+  readonly upgrade?: (order: SignedOrder & { readonly id: string }) => void
+  /** What became of the last order to; undefined when there was none. */
+  readonly upgradeEnded?: () => UpgradeOutcome | undefined
   /** The link stands: whoever is at its other end may know nothing. */
   readonly connected?: () => void
   /** No longer trusted: listeners close. */

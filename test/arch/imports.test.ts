@@ -34,6 +34,14 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     'controller/timeline/port.ts',
     'controller/webhook'
   ],
+  'controller/upgrade': [
+    ...model,
+    'controller/store',
+    'controller/telemetry',
+    'controller/timeline/port.ts',
+    'controller/webhook',
+    'controller/fleet/port.ts'
+  ],
   'controller/backup': ['model/base'],
   'controller/fleet': [
     ...model,
@@ -78,6 +86,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     'controller/backup/backup.ts',
     'controller/backup/envelope.ts',
     'controller/release/port.ts',
+    'controller/upgrade/port.ts',
     'controller/scale/port.ts',
     'controller/driver/port.ts',
     'controller/fleet/port.ts',

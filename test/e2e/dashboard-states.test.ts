@@ -21,6 +21,7 @@ const pages = [
   '/pools/pool-00000000-0000-4000-8000-000000000000/edit',
   '/fabric',
   '/fabric?add',
+  '/fabric/upgrade',
   '/fabric/serviceengine-00000000-0000-4000-8000-000000000002',
   '/events',
   '/services/virtualservice-00000000-0000-4000-8000-000000000002/events',

@@ -8,7 +8,9 @@ const installScript = resolve(import.meta.dirname, '../../agent-installers/syste
 
 for (const [verb, name] of [
   ['kernel-socket', 'weir-kernel.socket'],
-  ['kernel-unit', 'weir-kernel@.service']
+  ['kernel-unit', 'weir-kernel@.service'],
+  ['upgrade-socket', 'weir-upgrade.socket'],
+  ['upgrade-unit', 'weir-upgrade@.service']
 ] as const) {
   t.test(`install.sh renders ${name} as reviewed`, async t => {
     const rendered = execFileSync('sh', [installScript, verb], { encoding: 'utf8' })

@@ -312,6 +312,9 @@ class Stub {
       ...(at === 2 ? { held: { known_revision: this.#last - 3, since: nowMs - 60_000 } } : {}),
       violations: at === 2 ? [{ pointer: '/virtual-service/shop/listeners/0', message: 'port 443 is in use' }] : [],
       version: '0.1.0',
+      build: '',
+      platform: '',
+      upgrade_ended: null,
       hostname: `edge-${at}.example`,
       addresses: [`10.1.0.${at}`, `2001:db8::1:${at}`],
       workers: 4,
@@ -407,6 +410,7 @@ class Stub {
         }
       ]
     if (kind === 'analytics') return [200, id === 'logs' ? this.events(url) : this.metrics(url)]
+    if (kind === 'upgrade') return [200, { count: 0, results: [], given_out: { version: '0.2.0', builds: {} } }]
     if (kind.endsWith('-inventory')) return this.inventory(kind.slice(0, -'-inventory'.length), url)
     const objects = this.objects(kind)
     if (id === undefined && method === 'GET') {

@@ -73,6 +73,7 @@ export const hubMessages: readonly HubMessage[] = [
     parts: [{ kind: 'engine', id: 'serviceengine-1', name: 'one', drainTimeoutS: 30 }]
   },
   { type: 'Heartbeat', sequence: 3 },
+  { type: 'UpgradeEngine', id: 'd9428888-122b-41e1-b85c-61ea7e9d5a1e', order: 'of\nlines\n', signature: 'c2ln', publicKey: 'a2V5' },
   {
     type: 'TraceRequests',
     order: {
@@ -244,6 +245,7 @@ export const agentMessages: readonly AgentMessage[] = [
       }
     ]
   },
+  { type: 'UpgradeEnded', id: 'd9428888-122b-41e1-b85c-61ea7e9d5a1e', outcome: 'failed', reason: 'it was not up' },
   {
     type: 'ClientsBound',
     bindings: [

@@ -139,6 +139,10 @@ export function toldFleet(): ToldFleet {
       const explanation = explanations.get(question.virtualServiceId)
       return explanation === undefined ? undefined : { engineUuid: 'serviceengine-1', explanation: explanation(question) }
     },
+    orderUpgrade: (uuid, { id }) => {
+      acted.push(`upgrade ${uuid} ${id}`)
+      return engines.has(uuid)
+    },
     engineRuntime: uuid => engines.get(uuid),
     virtualServiceRuntime: uuid => virtualServices.get(uuid),
     poolRuntime: uuid => pools.get(uuid),

@@ -17,11 +17,13 @@ import { openDrivers } from '#controller/driver/drivers.ts'
 import { DriverFailed } from '#controller/driver/port.ts'
 import { openReleases } from '#controller/release/release.ts'
 import { openScale } from '#controller/scale/scale.ts'
+import { openUpgrades } from '#controller/upgrade/upgrade.ts'
 import { openRest } from '#controller/rest/server.ts'
 import type { Rest, RestOptions } from '#controller/rest/server.ts'
 import { openMemoryStore } from '#controller/store/memory/memory.ts'
 import type { Store } from '#controller/store/store.ts'
 import { openTimeline, type Timeline } from '#controller/timeline/timeline.ts'
+import { aSigner } from './upgrade.ts'
 import { toldFleet, toldTelemetry } from './rest-ports.ts'
 import type { ToldFleet, ToldTelemetry } from './rest-ports.ts'
 
@@ -107,6 +109,19 @@ export async function aRest(
     log: silentLog
   })
   t.teardown(releases.stop)
+  const upgrades = openUpgrades({
+    store,
+    telemetry: { measure: () => nothing },
+    fleet,
+    enginesOf: group => store.list('serviceengine').flatMap(({ uuid, body }) => (body['se_group_ref'] === group ? [uuid] : [])),
+    sign: aSigner().sign,
+    givenOut: () => ({ version: '2.0.0', builds: { 'linux-x64': 'cd'.repeat(32) } }),
+    webhooks: { tell: () => undefined },
+    timeline,
+    clock,
+    log: silentLog
+  })
+  t.teardown(upgrades.stop)
   const noLoad = { live: () => noFigures, liveOfEngine: () => noFigures, hostOfEngine: () => null }
   const groups = { sites: () => [], services: () => [], isMoving: () => false }
   const scale = openScale({
@@ -150,6 +165,7 @@ export async function aRest(
     authority: standIn,
     fleet,
     releases,
+    upgrades,
     backups: { make: () => undefined },
     scale,
     drivers,

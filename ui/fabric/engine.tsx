@@ -23,6 +23,7 @@ import { Quantity } from '../part/quantity.tsx'
 import { RevisionPair } from '../part/revision-pair.tsx'
 import { Loading, Read } from '../part/states.tsx'
 import { Figures, ScorePanel, StateSince } from '../part/summary.tsx'
+import { shortBuild } from './build.ts'
 import { memoryRatio } from './fabric.tsx'
 
 const tabs = [
@@ -295,6 +296,16 @@ function HostFacts({ config, runtime }: { readonly config: ServiceEngineConfig; 
       <dd>{runtime.workers}</dd>
       <dt>Version</dt>
       <dd>{runtime.version || '–'}</dd>
+      <dt>Build</dt>
+      <dd className="mono" title={runtime.build}>
+        {shortBuild(runtime.build)}
+      </dd>
+      {runtime.upgrade_ended?.outcome === 'failed' && (
+        <>
+          <dt>Last upgrade</dt>
+          <dd>failed: {runtime.upgrade_ended.reason}</dd>
+        </>
+      )}
       <dt>Last seen</dt>
       <dd>
         {runtime.last_seen === null ? (

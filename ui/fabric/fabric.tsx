@@ -23,6 +23,7 @@ import type { Column } from '../part/table.tsx'
 import { LiveCell, figure, runtimeOf } from '../services/columns.tsx'
 import { AddEngine } from './add-engine.tsx'
 import { Redistribute } from './redistribute.tsx'
+import { shortBuild } from './build.ts'
 
 type Engine = Row<'serviceengine'>
 
@@ -111,6 +112,21 @@ const columnsOf = (isSeeded: boolean): readonly Column<Engine>[] => [
     cell: row => parseReference(row.config.se_group_ref)?.name ?? 'Default-Group'
   },
   {
+    key: 'build',
+    title: 'Build',
+    sort: 'build',
+    hide: 'medium',
+    cell: row => (
+      <LiveCell kind="serviceengine" row={row}>
+        {({ version, build }) => (
+          <span title={build}>
+            {version || '–'} {build !== '' && <span className="mono muted">{shortBuild(build)}</span>}
+          </span>
+        )}
+      </LiveCell>
+    )
+  },
+  {
     key: 'addresses',
     title: 'Addresses',
     isCut: true,
@@ -165,6 +181,7 @@ function engineFields(live: LiveFeed): FieldsOf<Engine> {
     state: row => stateWords[at(row).oper_status.state].toLowerCase(),
     score: row => at(row).health_score.score,
     group: row => parseReference(row.config.se_group_ref)?.name ?? 'Default-Group',
+    build: row => `${at(row).version} ${at(row).build}`,
     cpu: row => (at(row).host?.cpu_ratio ?? 0) * 100,
     memory: row => (memoryRatio(at(row).host) ?? 0) * 100,
     requests: row => at(row).live.requests_per_s,
@@ -206,6 +223,9 @@ export function FabricPage(): ReactNode {
         actions={
           <>
             <Groups />
+            <Button component={Link} to="/fabric/upgrade" variant="default">
+              Upgrades
+            </Button>
             <Button variant="default" onClick={() => setIsRedistributing(true)}>
               Redistribute…
             </Button>

@@ -38,9 +38,19 @@ export function GroupPage(): ReactNode {
       <PageHead
         title={name}
         actions={
-          <Button component={Link} to={`/settings/objects/serviceenginegroup/${uuid}`} variant="default" leftSection={<Pencil size={14} />}>
-            Edit
-          </Button>
+          <>
+            <Button component={Link} to="/fabric/upgrade" variant="default">
+              Upgrades
+            </Button>
+            <Button
+              component={Link}
+              to={`/settings/objects/serviceenginegroup/${uuid}`}
+              variant="default"
+              leftSection={<Pencil size={14} />}
+            >
+              Edit
+            </Button>
+          </>
         }
       >
         <span className="muted">engine group</span>

@@ -26,6 +26,7 @@ const actions: readonly Entry[] = [
   { title: 'Releases', kind: 'Page', to: '/releases' },
   { title: 'Fabric', kind: 'Page', to: '/fabric' },
   { title: 'Events', kind: 'Page', to: '/events' },
+  { title: 'Upgrades', kind: 'Page', to: '/fabric/upgrade' },
   { title: 'Changes', kind: 'Page', to: '/changes' },
   { title: 'Settings', kind: 'Page', to: '/settings' }
 ].map(entry => ({ ...entry, id: entry.to }))

@@ -2,7 +2,8 @@ import fc from 'fast-check'
 import t from 'tap'
 import { seededRandom } from '#model/base/random.ts'
 import { bucketOf, BUCKETS, toSparse } from '#model/message/histogram.ts'
-import { differenceOf, judge, proportion, slownessOf, zOf, type Limits, type Side } from '#controller/release/judge.ts'
+import { judge, slownessOf, zOf, type Limits, type Side } from '#controller/release/judge.ts'
+import { differenceOf, proportion } from '#controller/telemetry/proportion.ts'
 
 const seed = Number(process.env['WEIR_SEED'] ?? 20_261)
 t.comment(`seed ${seed}`)

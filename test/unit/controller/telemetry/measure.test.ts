@@ -40,3 +40,23 @@ t.test('a measurement counts what all engines do to a pool from its beginning to
   t.equal(first.read().requests, 26)
   t.equal(other.read().requests, 0)
 })
+
+t.test('a measurement of an engine counts what its own virtual services do there', async t => {
+  const clock = manualClock()
+  const telemetry = openTelemetry({ series: makeSeries(makeMemoryBlocks()), clock, log: silentLog })
+  t.teardown(telemetry.stop)
+  const tell = (engine: string, sequence: number, requests: number, responses5xx: number): void => {
+    const virtualServices = ['vs-1', 'vs-2'].map(id => traffic(id, { requests, responses5xx }))
+    telemetry.ingest(
+      engine,
+      aSample({ sequence, atEpochMs: clock.nowEpochMs(), virtualServices, pools: [traffic('pool-1', { requests })] })
+    )
+    clock.advance(1_000)
+  }
+  tell('se-1', 1, 10, 0)
+  tell('se-2', 1, 10, 0)
+  const measured = telemetry.measure('se-1')
+  tell('se-1', 2, 20, 1)
+  tell('se-2', 2, 900, 90)
+  t.match(measured.read(), { requests: 20, errors: 2 })
+})

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { placementEvent, releaseEvent, scaleEvent, stateEvent } from '#controller/timeline/words.ts'
+import { placementEvent, releaseEvent, scaleEvent, stateEvent, upgradeEvent } from '#controller/timeline/words.ts'
 
 const nameOf = (_kind: string, uuid: string): string => uuid.toUpperCase()
 
@@ -68,4 +68,20 @@ t.test('decisions carry their numbers', async t => {
   })
   t.match(releaseEvent({ ...release, kind: 'PASSED' }, nameOf), { event_id: 'POOL_AUTO_DEPLOYMENT_UPDATE', level: 'INFO' })
   t.match(releaseEvent({ ...release, kind: 'PROMOTED' }, nameOf), { event_id: 'POOL_AUTO_DEPLOYMENT_SUCCESS', level: 'INFO' })
+})
+
+t.test('an upgrade is told of its group, and of the engine that a step is about', async t => {
+  const step = { group: 'g', engine: 'e', by: 'weir', reasons: ['errors: 50 %, 0 % before'] }
+  t.same(upgradeEvent({ ...step, kind: 'GOING_BACK' }, nameOf), {
+    event_id: 'SE_GROUP_UPGRADE_UPDATE',
+    level: 'WARNING',
+    event_description: 'the upgrade of engine E: going back, by weir: errors: 50 %, 0 % before',
+    related_uuids: ['e']
+  })
+  t.match(upgradeEvent({ ...step, kind: 'WENT_BACK' }, nameOf), { event_id: 'SE_GROUP_UPGRADE_FAILED', level: 'ERROR' })
+  t.same(upgradeEvent({ ...step, kind: 'DONE', engine: undefined, reasons: [] }, nameOf), {
+    event_id: 'SE_GROUP_UPGRADE_SUCCESS',
+    level: 'INFO',
+    event_description: 'the upgrade of its engines: done, by weir'
+  })
 })

@@ -22,7 +22,8 @@ t.test('the samples above are of every type', async t => {
     'TraceRequests',
     'QuotasLeft',
     'BindClients',
-    'PeersSeen'
+    'PeersSeen',
+    'UpgradeEngine'
   ]
   const agent: readonly AgentMessage['type'][] = [
     'Hello',
@@ -41,7 +42,8 @@ t.test('the samples above are of every type', async t => {
     'ClientsBound',
     'AddressesAnnounced',
     'AddressesOwned',
-    'AskPeers'
+    'AskPeers',
+    'UpgradeEnded'
   ]
   t.same(new Set(hubMessages.map(message => message.type)), new Set(hub))
   t.same(new Set(agentMessages.map(message => message.type)), new Set(agent))
