@@ -30,12 +30,16 @@ export function formatRecord(record: AccessRecord, at: string = new Date(record.
   const what = `,"method":${quote(record.method)},"scheme":"${record.scheme}","host":${quote(record.host)},"path":${quote(record.path)},"protocol":"${record.protocol}","status":${record.status}`
   const where = `,"rule":${quote(record.rule)},"poolName":${quote(record.poolName)},"server":${quote(record.server)}`
   const how = `,"bytesIn":${record.bytesIn},"bytesOut":${record.bytesOut},"attempts":${record.attempts},"sentUs":${record.sentUs},"connectUs":${record.connectUs},"firstByteUs":${record.firstByteUs},"totalUs":${record.totalUs}`
-  return `${who}${what}${where}${how},"requestId":${quote(record.requestId)},"userAgent":${quote(record.userAgent)},"fault":"${record.fault}"${rttOf(record)}${hedgeOf(record)}${cacheOf(record)}${notesOf(record)}}\n`
+  return `${who}${what}${where}${how},"requestId":${quote(record.requestId)},"userAgent":${quote(record.userAgent)},"fault":"${record.fault}"${rttOf(record)}${fingerprintOf(record)}${hedgeOf(record)}${cacheOf(record)}${notesOf(record)}}\n`
 }
 
 /** Named as what it is: the kernel's own figure cannot be had. */
 function rttOf({ clientRttUs = 0 }: AccessRecord): string {
   return clientRttUs === 0 ? '' : `,"clientRttEstimateUs":${clientRttUs}`
+}
+
+function fingerprintOf({ fingerprint }: AccessRecord): string {
+  return fingerprint === undefined ? '' : `,"ja3":"${fingerprint.ja3}","ja4":"${fingerprint.ja4}"`
 }
 
 function hedgeOf({ hedge }: AccessRecord): string {

@@ -142,6 +142,8 @@ export interface AccessRecord {
   readonly bytesOut: number
   /** An estimate of the client's round trip, from its TLS handshake; left out where there was none. */
   readonly clientRttUs?: number
+  /** Of the client's program, where a rule asks for it. */
+  readonly fingerprint?: { readonly ja3: string; readonly ja4: string }
   /** How many times a server was tried. */
   readonly attempts: number
   /** A second server was asked while the first had not answered; left out where not. */

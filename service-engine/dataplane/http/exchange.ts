@@ -679,6 +679,7 @@ function recordOf(services: SpineServices, exchange: Exchange, status: number): 
     bytesIn: exchange.bytesIn,
     bytesOut: exchange.bytesOut,
     clientRttUs: downstream.handshakeUs ?? 0,
+    ...(downstream.fingerprint === undefined ? {} : { fingerprint: downstream.fingerprint }),
     attempts: exchange.attempts,
     ...(exchange.hedge === '' ? {} : { hedge: exchange.hedge }),
     sentUs: since(exchange.sentUs),

@@ -194,7 +194,7 @@ t.test('rules tell programs apart by their fingerprints', async t => {
   const web = await openHttpServer(t, (request, response) =>
     response.end(`${String(request.headers['x-ja3'])} ${String(request.headers['x-ja4'])}`)
   )
-  const { load, port } = openTestPlane(t)
+  const { load, port, records } = openTestPlane(t)
   const fingerprint = (ja4: string) => ({ isNegated: false, values: [ja4] })
   const snapshot = (revision: number, ja4: string) =>
     aSnapshot({
@@ -227,5 +227,7 @@ t.test('rules tell programs apart by their fingerprints', async t => {
   t.match(second, /^[0-9a-f]{32} t12d/)
   await load(snapshot(2, first.split(' ')[1]!))
   t.equal((await ask(port(), one)).status, 403)
+  await until(() => records.some(({ status }) => status === 403), 'a record')
+  t.match(records.find(({ status }) => status === 403)?.fingerprint, { ja4: first.split(' ')[1] })
   t.equal((await ask(port(), other)).status, 200)
 })

@@ -50,6 +50,11 @@ t.test('formatRecord names the round trip an estimate, and leaves out what is no
   t.notMatch(formatRecord({ ...record, clientRttUs: 0 }), /clientRtt/)
 })
 
+t.test('formatRecord has the fingerprints of a client where they are known', async t => {
+  t.match(JSON.parse(formatRecord({ ...record, fingerprint: { ja3: 'a1', ja4: 't13d' } })), { ja3: 'a1', ja4: 't13d' })
+  t.notMatch(formatRecord(record), /ja3|ja4/)
+})
+
 t.test('formatRecord makes one line whatever a client sends', async t => {
   const line = formatRecord({ ...record, path: '/a\r\n{"status":1}\u0000\u001b[31m', userAgent: '"\u2028' })
   t.equal(line.indexOf('\n'), line.length - 1)
