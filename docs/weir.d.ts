@@ -80,6 +80,8 @@ interface Weir {
   usePoolGroup(name: string): void
   /** When that server cannot take it, the pool chooses. */
   useServer(pool: string, address: string, port?: number): void
+  /** Requests with the same text go to the same server, in pools whose consistent hash goes by LB_ALGORITHM_CONSISTENT_HASH_CUSTOM_STRING. */
+  spreadBy(text: string): void
   respond(status: number, answer?: { body?: unknown; headers?: WeirHeaderValues }): void
   redirect(location: string, status?: 301 | 302 | 303 | 307 | 308): void
   /** Of HTTP/2 the stream, else the connection. */

@@ -82,7 +82,12 @@ function algorithmOf(pool: Pool): BalanceSpec {
     case 'LB_ALGORITHM_FEWEST_SERVERS':
       return { is: 'fewest-servers', capacity: Math.max(1, pool.max_concurrent_connections_per_server) }
     case 'LB_ALGORITHM_CONSISTENT_HASH':
-      return { is: 'consistent-hash', by: hashOf[pool.lb_algorithm_hash], header: pool.lb_algorithm_consistent_hash_hdr ?? null }
+      return {
+        is: 'consistent-hash',
+        by: hashOf[pool.lb_algorithm_hash],
+        header: pool.lb_algorithm_consistent_hash_hdr ?? null,
+        ...(pool.lb_algorithm_consistent_hash_cookie === undefined ? {} : { cookie: pool.lb_algorithm_consistent_hash_cookie })
+      }
   }
 }
 
@@ -90,7 +95,9 @@ const hashOf = {
   LB_ALGORITHM_CONSISTENT_HASH_SOURCE_IP_ADDRESS: 'source-address',
   LB_ALGORITHM_CONSISTENT_HASH_SOURCE_IP_ADDRESS_AND_PORT: 'source-address-and-port',
   LB_ALGORITHM_CONSISTENT_HASH_URI: 'uri',
-  LB_ALGORITHM_CONSISTENT_HASH_CUSTOM_HEADER: 'header'
+  LB_ALGORITHM_CONSISTENT_HASH_CUSTOM_HEADER: 'header',
+  LB_ALGORITHM_CONSISTENT_HASH_CUSTOM_STRING: 'text',
+  LB_ALGORITHM_CONSISTENT_HASH_COOKIE: 'cookie'
 } as const
 
 export const serverId = (host: string, port: number): string => `${host.includes(':') ? `[${host}]` : host}:${port}`

@@ -295,15 +295,21 @@ export const pool = defineKind({
         'LB_ALGORITHM_CONSISTENT_HASH_SOURCE_IP_ADDRESS',
         'LB_ALGORITHM_CONSISTENT_HASH_SOURCE_IP_ADDRESS_AND_PORT',
         'LB_ALGORITHM_CONSISTENT_HASH_URI',
-        'LB_ALGORITHM_CONSISTENT_HASH_CUSTOM_HEADER'
+        'LB_ALGORITHM_CONSISTENT_HASH_CUSTOM_HEADER',
+        'LB_ALGORITHM_CONSISTENT_HASH_CUSTOM_STRING',
+        'LB_ALGORITHM_CONSISTENT_HASH_COOKIE'
       ],
-      'What CONSISTENT_HASH goes by.',
+      'What CONSISTENT_HASH goes by; CUSTOM_STRING is what a script says, COOKIE is not a word of Avi.',
       {
         default: 'LB_ALGORITHM_CONSISTENT_HASH_SOURCE_IP_ADDRESS',
-        unsupported: ['LB_ALGORITHM_CONSISTENT_HASH_CUSTOM_STRING', 'LB_ALGORITHM_CONSISTENT_HASH_CALLID']
+        unsupported: ['LB_ALGORITHM_CONSISTENT_HASH_CALLID']
       }
     ),
     lb_algorithm_consistent_hash_hdr: text('Header that CONSISTENT_HASH_CUSTOM_HEADER goes by.', headerName),
+    lb_algorithm_consistent_hash_cookie: text('Cookie that CONSISTENT_HASH_COOKIE goes by. Not a field of Avi.', {
+      ...headerName,
+      say: 'must be the name of a cookie'
+    }),
     locality: nested(
       locality,
       'Engines prefer servers whose availability_zone is their label zone, and spill over to the others as those fail. Not a field of Avi.',
@@ -456,12 +462,12 @@ export const pool = defineKind({
       if (other !== undefined) say(`/servers/${i}`, `is the same server as /servers/${other}`)
       seen.set(key, i)
     }
-    if (
-      body.lb_algorithm === 'LB_ALGORITHM_CONSISTENT_HASH' &&
-      body.lb_algorithm_hash === 'LB_ALGORITHM_CONSISTENT_HASH_CUSTOM_HEADER' &&
-      body.lb_algorithm_consistent_hash_hdr === undefined
-    )
-      say('/lb_algorithm_consistent_hash_hdr', 'is required, because lb_algorithm_hash is LB_ALGORITHM_CONSISTENT_HASH_CUSTOM_HEADER')
+    for (const [hash, field] of [
+      ['LB_ALGORITHM_CONSISTENT_HASH_CUSTOM_HEADER', 'lb_algorithm_consistent_hash_hdr'],
+      ['LB_ALGORITHM_CONSISTENT_HASH_COOKIE', 'lb_algorithm_consistent_hash_cookie']
+    ] as const)
+      if (body.lb_algorithm === 'LB_ALGORITHM_CONSISTENT_HASH' && body.lb_algorithm_hash === hash && body[field] === undefined)
+        say(`/${field}`, `is required, because lb_algorithm_hash is ${hash}`)
     if (body.min_health_monitors_up > (body.health_monitor_refs ?? []).length)
       say('/min_health_monitors_up', `must not be above the number of monitors (${(body.health_monitor_refs ?? []).length})`)
     if (body.http1_fallback && body.ssl_profile_ref === undefined)

@@ -572,8 +572,11 @@ export type BalanceSpec =
   | { readonly is: 'fewest-servers'; readonly capacity: number }
   | {
       readonly is: 'consistent-hash'
-      readonly by: 'source-address' | 'source-address-and-port' | 'uri' | 'header'
+      /** `text`: what a script says. */
+      readonly by: 'source-address' | 'source-address-and-port' | 'uri' | 'header' | 'cookie' | 'text'
       readonly header: string | null
+      /** Name of the cookie, where it goes by one. */
+      readonly cookie?: string
     }
 
 export interface ServerSpec {

@@ -26,6 +26,8 @@ export interface Question {
   readonly header: (lowerCaseName: string) => string
   /** Where sessions are followed. */
   readonly tlsSession?: TlsSession | undefined
+  /** What a script wants it to be spread by; '' for nothing. */
+  readonly spreadBy?: string
   /** Id of the server that was chosen already; '' for none. */
   readonly wantedServer?: string
 }

@@ -23,7 +23,7 @@ const catalog: { readonly [K in BalanceSpec['is']]: (spec: Extract<BalanceSpec, 
   'fastest-response': (_spec, services) => fastestResponse(services.nextTurn),
   'least-load': (_spec, services) => leastLoad(services.nextTurn),
   'fewest-servers': (spec, services) => fewestServers(spec.capacity, services.nextTurn),
-  'consistent-hash': spec => consistentHash(spec.by, spec.header)
+  'consistent-hash': consistentHash
 }
 
 export function makeBalancer<K extends BalanceSpec['is']>(spec: Extract<BalanceSpec, { is: K }>, services: BalanceServices): Balancer {

@@ -1,5 +1,8 @@
 import type { BalanceSpec } from '#model/snapshot/snapshot.ts'
+import { cookieOf } from '../exchange/headers.ts'
 import type { Balancer, Candidate, Question } from './balancer.ts'
+
+type HashSpec = Omit<Extract<BalanceSpec, { is: 'consistent-hash' }>, 'is'>
 
 /** Places on the table; a server's share is exact to about 1/sqrt(places per server). */
 const SLOTS = 65_536
@@ -13,8 +16,8 @@ const EMPTY = -1
  * Source  D. Thaler, C. Ravishankar, "Using Name-Based Mappings to Increase Hit Rates", IEEE/ACM ToN 6(1), 1998; weights
  *         by -w / ln(u)
  */
-export function consistentHash(by: Extract<BalanceSpec, { is: 'consistent-hash' }>['by'], header: string | null): Balancer {
-  const keyOf = keyFor(by, header?.toLowerCase() ?? '')
+export function consistentHash(spec: HashSpec): Balancer {
+  const keyOf = keyFor(spec)
   /** A quarter of a megabyte: made by the first pick, which most pools never ask for. */
   let table: Int32Array | undefined
   let known: readonly Candidate[] | undefined
@@ -40,7 +43,9 @@ export function slotOf(key: string): number {
   return hashText(key) % SLOTS
 }
 
-function keyFor(by: Extract<BalanceSpec, { is: 'consistent-hash' }>['by'], header: string): (question: Question) => string {
+/** Without what it goes by there is nothing to stick to but the client. */
+function keyFor({ by, header: given, cookie = '' }: HashSpec): (question: Question) => string {
+  const header = given?.toLowerCase() ?? ''
   switch (by) {
     case 'source-address':
       return question => question.clientIp
@@ -49,8 +54,11 @@ function keyFor(by: Extract<BalanceSpec, { is: 'consistent-hash' }>['by'], heade
     case 'uri':
       return question => question.uri
     case 'header':
-      // Without the header there is nothing to stick to but the client.
       return question => question.header(header) || question.clientIp
+    case 'cookie':
+      return question => cookieOf(question.header('cookie'), cookie) || question.clientIp
+    case 'text':
+      return question => question.spreadBy || question.clientIp
   }
 }
 

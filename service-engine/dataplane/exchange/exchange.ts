@@ -128,6 +128,8 @@ export interface Exchange {
   rule: string
   /** What scripts said of it, and how they failed; '' for nothing. */
   notes: string
+  /** What a script wants it to be spread by, where the pool goes by that; '' for nothing. */
+  spreadBy: string
   /** Id of the server that a script chose; '' leaves it to the pool. */
   wantedServer: string
   /** A rule that asks to be logged matched. */
@@ -242,6 +244,7 @@ export function makeExchange(
     target: site.target,
     rule: '',
     notes: '',
+    spreadBy: '',
     wantedServer: '',
     isLogged: false,
     poolId: '',

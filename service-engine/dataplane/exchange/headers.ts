@@ -122,3 +122,18 @@ export function isGrpc(headers: readonly string[]): boolean {
   const type = headerOf(headers, 'content-type')
   return type !== undefined && /^application\/grpc(?:$|[+;\s])/i.test(type)
 }
+
+/** The value of a cookie in a `Cookie` header; '' when it is not there. */
+export function cookieOf(header: string, name: string): string {
+  let from = 0
+  while (from < header.length) {
+    const end = header.indexOf(';', from)
+    const to = end < 0 ? header.length : end
+    const equals = header.indexOf('=', from)
+    if (equals > 0 && equals < to && header.slice(from, equals).trim() === name) return unquoted(header.slice(equals + 1, to).trim())
+    from = to + 1
+  }
+  return ''
+}
+
+const unquoted = (value: string): string => (value.length > 1 && value.startsWith('"') && value.endsWith('"') ? value.slice(1, -1) : value)

@@ -128,13 +128,7 @@ function forwarded(exchange: Exchange, poolOf: (id: string) => Pool | undefined)
     }
   }
   const { pool } = choice
-  const { clientIp, clientPort } = exchange.downstream
-  const { request } = exchange
-  const { wantedServer } = exchange
-  const lease = pool.lease(
-    { clientIp, clientPort, uri: request.target, header: name => headerOf(request.headers, name) ?? '', wantedServer },
-    null
-  )
+  const lease = pool.lease(questionOf(exchange), null)
   const named = { verdict: 'forward', poolId: pool.part.id, poolName: pool.part.name } as const
   if (lease === 'none') return { ...named, status: 503, reason: `no server of ${pool.part.name} is available` }
   if (lease === 'full') return { ...named, status: 503, reason: `every server of ${pool.part.name} is at its limit` }
@@ -142,7 +136,7 @@ function forwarded(exchange: Exchange, poolOf: (id: string) => Pool | undefined)
   return {
     ...named,
     serverId: lease.serverId,
-    reason: `${exchange.rule === '' ? 'the default pool' : `rule ${exchange.rule}`}${wayTo(pool, target!, poolOf)}, ${lease.serverId === wantedServer ? 'the server that it names' : algorithmIn(pool.part.algorithm)}${zoneIn(pool, lease.serverId)}`
+    reason: `${exchange.rule === '' ? 'the default pool' : `rule ${exchange.rule}`}${wayTo(pool, target!, poolOf)}, ${lease.serverId === exchange.wantedServer ? 'the server that it names' : algorithmIn(pool.part.algorithm)}${zoneIn(pool, lease.serverId)}`
   }
 }
 

@@ -11,6 +11,7 @@ export function questionOf(exchange: Exchange): Question {
     uri: request.target,
     header: name => headerOf(request.headers, name) ?? '',
     tlsSession: downstream.tlsSession,
+    spreadBy: exchange.spreadBy,
     wantedServer: exchange.wantedServer
   }
 }

@@ -5,9 +5,9 @@ import type { PoolPart } from '#model/snapshot/snapshot.ts'
 import { hashText, slotOf } from '../balance/consistent-hash.ts'
 import type { Question } from '../balance/balancer.ts'
 import type { Exchange } from '../exchange/exchange.ts'
-import { headerOf } from '../exchange/headers.ts'
+import { cookieOf, headerOf } from '../exchange/headers.ts'
 import { Bindings, makeHome } from './bindings.ts'
-import { cookieOf, ServerCookie } from './server-cookie.ts'
+import { ServerCookie } from './server-cookie.ts'
 
 export interface PersistenceServices {
   readonly pool: PoolPart

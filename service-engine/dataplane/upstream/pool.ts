@@ -234,7 +234,7 @@ export class Pool {
       outliers: part.outliers === undefined ? null : new Outliers(part.outliers, cell.cells, suspects, services.clock.nowEpochMs),
       firstBytes: (part.hedge?.percentile ?? null) === null ? null : (learned ?? new FirstBytes())
     }
-    this.#spread = this.#bySide(() => consistentHash('source-address', null), cell.nextTurn)
+    this.#spread = this.#bySide(() => consistentHash({ by: 'source-address', header: null }), cell.nextTurn)
     this.#persistence =
       part.persistence === undefined
         ? null

@@ -58,18 +58,3 @@ export class ServerCookie {
     }
   }
 }
-
-/** The value of a cookie in a `Cookie` header; '' when it is not there. */
-export function cookieOf(header: string, name: string): string {
-  let from = 0
-  while (from < header.length) {
-    const end = header.indexOf(';', from)
-    const to = end < 0 ? header.length : end
-    const equals = header.indexOf('=', from)
-    if (equals > 0 && equals < to && header.slice(from, equals).trim() === name) return unquoted(header.slice(equals + 1, to).trim())
-    from = to + 1
-  }
-  return ''
-}
-
-const unquoted = (value: string): string => (value.length > 1 && value.startsWith('"') && value.endsWith('"') ? value.slice(1, -1) : value)

@@ -1,8 +1,8 @@
 /** A client keeps its side of a group: who it is, and the cookie that tells. */
 import type { StickySpec, TargetSpec } from '#model/snapshot/snapshot.ts'
 import type { Question } from '../balance/balancer.ts'
+import { cookieOf } from '../exchange/headers.ts'
 import type { Exchange } from '../exchange/exchange.ts'
-import { cookieOf } from './server-cookie.ts'
 
 /** What a client is known by; '' when it brings no cookie: it is to be given one. */
 export function clientKey(sticky: StickySpec, { clientIp, header }: Question): string {

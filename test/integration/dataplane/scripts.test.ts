@@ -40,6 +40,35 @@ t.test('a script changes what goes to the server, and what comes back', async t 
   t.ok(bugs.every(line => line.includes('a script says')))
 })
 
+t.test('a script says what requests are spread by, where the pool goes by that', async t => {
+  const servers = await Promise.all(['a', 'b', 'c', 'd'].map(name => openHttpServer(t, (_request, response) => response.end(name))))
+  const { load, port, bugs } = openTestPlane(t)
+  const scripts = [aScriptSet({ request: "weir.spreadBy(weir.request.path.split('/')[1])" })]
+  const ports = servers.map(server => server.port)
+  const run = (by: 'text' | 'source-address', revision: number) =>
+    load(
+      aSnapshot({
+        revision,
+        services: [aService({ scripts })],
+        pools: [aPool(ports, { algorithm: { is: 'consistent-hash', by, header: null } })]
+      })
+    )
+  t.same(await run('text', 1), [])
+  const reached = new Set<string>()
+  for (let n = 0; n < 40; n++) {
+    const { body } = await ask(port(), { path: `/tenant-${n}/x` })
+    t.equal((await ask(port(), { path: `/tenant-${n}/y?z=1` })).body, body, `tenant ${n}`)
+    reached.add(body)
+  }
+  t.equal(reached.size, 4, 'all of them get some')
+  await run('source-address', 2)
+  const others = new Set(
+    await Promise.all(Array.from({ length: 10 }, async (_, n) => (await ask(port(), { path: `/tenant-${n}/x` })).body))
+  )
+  t.equal(others.size, 1, 'a pool that goes by something else does not listen to it')
+  t.same(bugs, [])
+})
+
 t.test('a script answers, redirects and closes; what it answers is not shown to scripts for answers of servers', async t => {
   const web = await openHttpServer(t, (_request, response) => void response.end('web'))
   const { load, port, records } = openTestPlane(t)

@@ -132,6 +132,9 @@ function carryOutOne(order: readonly unknown[], exchange: Exchange, services: Or
       exchange.wantedServer = id
       return PASS
     }
+    case 'spread':
+      exchange.spreadBy = textOf(a)
+      return undefined
     case 'respond':
       return answerOf(statusOf(a), b, textOf(c))
     case 'close':

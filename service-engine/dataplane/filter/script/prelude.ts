@@ -365,6 +365,10 @@ class Weir {
     this.#decide(['pool', ask('pool', String(pool))], 64)
     this.#orders.add(['server', text(address, 'an address', 64), port === undefined ? 0 : Number(port)], 64)
   }
+  spreadBy (value) {
+    const key = text(value, 'what a request is spread by', 1024)
+    this.#decide(['spread', key], key.length + 8)
+  }
   respond (status, options = {}) {
     const body = bodyOf(options.body)
     const fields = fieldsOf(options.headers)

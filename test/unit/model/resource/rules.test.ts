@@ -174,6 +174,12 @@ const cases: readonly (readonly [kind: KindName, why: string, body: object, poin
   ['pool', 'a name checked against no roots', { ssl_profile_ref: 's', host_check_enabled: true }, ['/host_check_enabled']],
   [
     'pool',
+    'a hash by no cookie',
+    { lb_algorithm: 'LB_ALGORITHM_CONSISTENT_HASH', lb_algorithm_hash: 'LB_ALGORITHM_CONSISTENT_HASH_COOKIE' },
+    ['/lb_algorithm_consistent_hash_cookie']
+  ],
+  [
+    'pool',
     'zones beside an order',
     { locality: {}, servers: [{ ip: v4('1.1.1.1'), availability_zone: 'a', preference_order: 2 }] },
     ['/locality']

@@ -9,6 +9,7 @@ import { leastConnections } from '#engine/dataplane/balance/least-connections.ts
 import { leastLoad } from '#engine/dataplane/balance/least-load.ts'
 import { roundRobin, smoothSchedule, turnsOf } from '#engine/dataplane/balance/round-robin.ts'
 import { twoChoices } from '#engine/dataplane/balance/two-choices.ts'
+import type { Question } from '#engine/dataplane/balance/balancer.ts'
 import { aCandidate, aQuestion, balancerContract, candidates } from '#test/contract/balancer.ts'
 
 function counter(start = 0): () => number {
@@ -89,7 +90,7 @@ t.test('consistentHash moves no more than its share when one of 20 goes, and giv
   const all = candidates(20)
   const gone = all[7]!
   const rest = all.filter(candidate => candidate !== gone)
-  const [before, after] = [consistentHash('source-address', null), consistentHash('source-address', null)]
+  const [before, after] = [consistentHash({ by: 'source-address', header: null }), consistentHash({ by: 'source-address', header: null })]
   const keys = 20_000
   let moved = 0
   for (let n = 0; n < keys; n++) {
@@ -105,14 +106,32 @@ t.test('consistentHash moves no more than its share when one of 20 goes, and giv
 
 t.test('consistentHash is the same for all workers and whatever the order, and depends on what it is told', async t => {
   const list = candidates(6)
-  const [one, two] = [consistentHash('header', 'X-User'), consistentHash('header', 'x-user')]
+  const [one, two] = [consistentHash({ by: 'header', header: 'X-User' }), consistentHash({ by: 'header', header: 'x-user' })]
   const reversed = list.toReversed()
   for (let n = 0; n < 300; n++) t.equal(one.pick(list, aQuestion(n))?.id, two.pick(reversed, aQuestion(n))?.id)
-  const byUri = consistentHash('uri', null)
+  const byUri = consistentHash({ by: 'uri', header: null })
   const same = { ...aQuestion(1), clientIp: '198.51.100.1', clientPort: 9 }
   t.equal(byUri.pick(list, aQuestion(1)), byUri.pick(list, same))
   const without = { ...aQuestion(1), header: () => '' }
-  t.equal(one.pick(list, without), consistentHash('source-address', null).pick(list, without), 'without the header by the client')
+  t.equal(
+    one.pick(list, without),
+    consistentHash({ by: 'source-address', header: null }).pick(list, without),
+    'without the header by the client'
+  )
+
+  const byCookie = consistentHash({ by: 'cookie', header: null, cookie: 'user' })
+  const of = (user: string, more = ''): Question => ({ ...aQuestion(1), header: name => (name === 'cookie' ? `${more}user=${user}` : '') })
+  const picked = new Set<string>()
+  for (let n = 0; n < 300; n++) {
+    const { id } = byCookie.pick(list, of(`u${n}`))!
+    picked.add(id)
+    t.equal(byCookie.pick(list, { ...of(`u${n}`, 'a=1; '), clientIp: '198.51.100.1' })?.id, id)
+  }
+  t.equal(picked.size, 6)
+  const byText = consistentHash({ by: 'text', header: null })
+  t.equal(byText.pick(list, { ...aQuestion(1), spreadBy: 'x' }), byText.pick(list, { ...aQuestion(2), spreadBy: 'x' }))
+  for (const balancer of [byCookie, byText])
+    t.equal(balancer.pick(list, without), consistentHash({ by: 'source-address', header: null }).pick(list, without), 'by the client')
 })
 
 t.test('leastLoad takes who has worked least for its weight, whatever its connections', async t => {
