@@ -1,6 +1,7 @@
 /** The command line of `weir`, read once. */
 import { parseArgs } from 'node:util'
 import { kindNames, type KindName } from '#model/resource/kind.ts'
+import { upgradeActions, type UpgradeAction } from '#model/resource/upgrade.ts'
 
 export type Order =
   | { readonly is: 'help' }
@@ -10,6 +11,15 @@ export type Order =
   | { readonly is: 'get'; readonly kind: KindName; readonly name: string }
   | { readonly is: 'delete'; readonly kind: KindName; readonly name: string }
   | { readonly is: 'takeover'; readonly name: string }
+  | {
+      readonly is: 'upgrade'
+      readonly verb: 'status' | 'start' | UpgradeAction
+      readonly group: string
+      /** null: as the controller does when it is not told. */
+      readonly parallel: number | null
+      /** Until it is over or stands still. */
+      readonly isWaiting: boolean
+    }
   | { readonly is: 'backup-create'; readonly file: string }
   | { readonly is: 'backup-restore'; readonly file: string; readonly isForced: boolean }
 
@@ -23,6 +33,8 @@ export const USAGE = `usage: weir login --controller https://HOST:9443 --ca FILE
        weir get KIND NAME
        weir delete KIND NAME
        weir takeover ENGINE
+       weir upgrade start GROUP [--parallel N] [--wait]
+       weir upgrade status|pause|resume|abort|rollback GROUP [--wait]
        weir backup create FILE              (the passphrase on standard input)
        weir backup restore FILE [--force]   (on the controller's host, WEIR_DATA is the data folder)
        weir version`
@@ -33,6 +45,8 @@ const options = {
   user: { type: 'string' },
   json: { type: 'boolean' },
   force: { type: 'boolean' },
+  parallel: { type: 'string' },
+  wait: { type: 'boolean' },
   help: { type: 'boolean', short: 'h' }
 } as const
 type Option = keyof typeof options
@@ -51,7 +65,7 @@ export function readOrder(args: readonly string[]): Order {
   }
   const { values, positionals } = parsed
   if (values.help === true || positionals.length === 0) return { is: 'help' }
-  const verb = positionals[0] === 'backup' ? positionals.slice(0, 2).join(' ') : positionals[0]!
+  const verb = ['backup', 'upgrade'].includes(positionals[0]!) ? positionals.slice(0, 2).join(' ') : positionals[0]!
   const rest = positionals.slice(verb.split(' ').length)
   const words = (count: number, ...allowed: readonly Option[]): readonly string[] => {
     const strange = (Object.keys(values) as Option[]).filter(name => !allowed.includes(name))
@@ -78,12 +92,27 @@ export function readOrder(args: readonly string[]): Order {
     }
     case 'takeover':
       return { is: 'takeover', name: words(1)[0]! }
+    case 'upgrade start': {
+      const [group] = words(1, 'parallel', 'wait')
+      const { parallel } = values
+      if (parallel !== undefined && !/^[1-9]\d{0,2}$/.test(parallel)) throw new Usage(`--parallel must be a number, not "${parallel}"`)
+      return {
+        is: 'upgrade',
+        verb: 'start',
+        group: group!,
+        parallel: parallel === undefined ? null : Number(parallel),
+        isWaiting: values.wait === true
+      }
+    }
     case 'backup create':
       return { is: 'backup-create', file: words(1)[0]! }
     case 'backup restore':
       return { is: 'backup-restore', file: words(1, 'force')[0]!, isForced: values.force === true }
-    default:
-      throw new Usage(USAGE)
+    default: {
+      const said = verb.startsWith('upgrade ') ? (['status', ...upgradeActions] as const).find(one => verb === `upgrade ${one}`) : undefined
+      if (said === undefined) throw new Usage(USAGE)
+      return { is: 'upgrade', verb: said, group: words(1, 'wait')[0]!, parallel: null, isWaiting: values.wait === true }
+    }
   }
 }
 

@@ -7,8 +7,10 @@ import { dirname, join, resolve } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { pipeline } from 'node:stream/promises'
 import { VERSION } from '#model/base/version.ts'
+import type { UpgradeView } from '#model/resource/upgrade.ts'
 import { cookiesOf, readJson, RefusedByController, send, Unreachable, type Session } from './client.ts'
 import { readOrder, Usage, USAGE, type Order } from './order.ts'
+import { formatUpgrade, isGood, isStanding } from './upgrade.ts'
 
 const sessionFile = join(process.env['XDG_CONFIG_HOME'] || join(homedir(), '.config'), 'weir', 'session.json')
 
@@ -109,6 +111,29 @@ async function restoreBackup({ file, isForced }: Extract<Order, { is: 'backup-re
   return code ?? 1
 }
 
+const UPGRADE_LOOK_MS = 1_000
+
+/** Prints how it is, and each time that is another, as long as somebody waits. */
+async function upgrade({ verb, group, parallel, isWaiting }: Extract<Order, { is: 'upgrade' }>): Promise<number> {
+  const session = readSession()
+  const { uuid } = await find(session, 'serviceenginegroup', group)
+  const at = `/api/serviceenginegroup/${String(uuid)}/upgrade`
+  const read = async (): Promise<UpgradeView> => (await readJson(await send(session, 'GET', at))) as unknown as UpgradeView
+  const body = parallel === null ? {} : { max_parallel: parallel }
+  let view =
+    verb === 'status' ? await read() : ((await readJson(await send(session, 'POST', `${at}/${verb}`, body))) as unknown as UpgradeView)
+  let told = formatUpgrade(view)
+  console.log(told)
+  while (isWaiting && !isStanding(view)) {
+    await new Promise(resolve => setTimeout(resolve, UPGRADE_LOOK_MS))
+    view = await read()
+    const now = formatUpgrade(view)
+    if (now !== told) console.log(now)
+    told = now
+  }
+  return !isWaiting || isGood(view) ? 0 : 1
+}
+
 async function carryOut(order: Order): Promise<number> {
   switch (order.is) {
     case 'help':
@@ -140,6 +165,8 @@ async function carryOut(order: Order): Promise<number> {
       console.log(`${order.name} taken over`)
       return 0
     }
+    case 'upgrade':
+      return upgrade(order)
     case 'backup-create':
       await createBackup(order.file)
       return 0

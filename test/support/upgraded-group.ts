@@ -141,7 +141,9 @@ export async function aGroup(t: Test, count: number, more: Partial<UpgradeSettin
     view,
     states: () => view().engines.map(({ state }) => state),
     kinds: () => view().events.map(({ kind, engine }) => (engine === null ? kind : `${kind} ${engine.name}`)),
-    start: (by = 'admin', webhook?: string) => upgrades.start(GROUP, { settings, by, ...(webhook === undefined ? {} : { webhook }) }),
+    isStarted: () => upgrades.of(GROUP) !== undefined,
+    start: (by = 'admin', webhook?: string, asked = settings) =>
+      upgrades.start(GROUP, { settings: asked, by, ...(webhook === undefined ? {} : { webhook }) }),
     act: (action: Parameters<Upgrades['act']>[1]) => upgrades.act(GROUP, action, 'admin'),
     /** As a controller that was killed. */
     restart: () => {
