@@ -337,12 +337,15 @@ export const pool = defineKind({
     host_check_enabled: flag('The certificate of a server must be for its name.', { default: false }),
     rewrite_host_header_to_server_name: flag('Host header becomes the name of the server.', { default: false }),
     rewrite_host_header_to_sni: flag('Host header becomes the server name sent in TLS.', { default: false }),
-    max_concurrent_connections_per_server: integer('Connections that one server gets at most.', {
-      default: 0,
-      min: 0,
-      max: 1000000,
-      special: { '0': 'unlimited' }
-    }),
+    max_concurrent_connections_per_server: integer(
+      'Requests under way, and connections of layer 4, that one server has at most from each engine.',
+      {
+        default: 0,
+        min: 0,
+        max: 1000000,
+        special: { '0': 'unlimited' }
+      }
+    ),
     server_timeout: integer('Time to the first byte of an answer.', {
       default: 0,
       min: 0,

@@ -500,7 +500,10 @@ export function makeMemory(options: {
 }): Memory {
   const { workers, nowMs, nowEpochMs = systemClock.nowEpochMs, graceMs = 900_000, maxSlots = MAX_SLOTS } = options
   const bytes = slotBytes(workers)
-  const buffer = new SharedArrayBuffer(BINDING_BYTES, { maxByteLength: BINDING_BYTES + maxSlots * bytes })
+  // Uses have slots of their own beside: they are told where there is room, and take none from what must run.
+  const maxUses = Math.floor(maxSlots / 2)
+  const allSlots = maxSlots + maxUses
+  const buffer = new SharedArrayBuffer(BINDING_BYTES, { maxByteLength: BINDING_BYTES + allSlots * bytes })
   const tenancies: Readonly<Record<Place, Map<string, Tenancy>>> = {
     virtualServices: new Map(),
     pools: new Map(),
@@ -517,8 +520,7 @@ export function makeMemory(options: {
       new Uint8Array(buffer, BINDING_BYTES + recycled * bytes, bytes).fill(0)
       return recycled
     }
-    if (used >= maxSlots) throw new MemoryFull(`more than ${maxSlots} virtual services, pools and servers`)
-    if (BINDING_BYTES + (used + 1) * bytes > buffer.byteLength) buffer.grow(BINDING_BYTES + Math.min(maxSlots, used + GROWTH_SLOTS) * bytes)
+    if (BINDING_BYTES + (used + 1) * bytes > buffer.byteLength) buffer.grow(BINDING_BYTES + Math.min(allSlots, used + GROWTH_SLOTS) * bytes)
     return used++
   }
 
@@ -587,26 +589,23 @@ export function makeMemory(options: {
     return [...uses.values()]
   }
 
-  /** What is held, and what comes to it. */
-  const slotsFor = (tenants: Tenants, uses: readonly Use[]): number => {
-    const wanted: Readonly<Record<Place, ReadonlySet<string>>> = {
-      virtualServices: new Set(tenants.virtualServices),
-      pools: new Set(tenants.pools.map(({ id }) => id)),
-      servers: new Set(tenants.pools.flatMap(({ id, servers }) => servers.map(server => serverKey(id, server)))),
-      uses: new Set(uses.map(({ virtualServiceId, poolId }) => useKey(virtualServiceId, poolId)))
-    }
-    return (Object.keys(wanted) as Place[]).reduce((total, place) => total + wanted[place].union(new Set(tenancies[place].keys())).size, 0)
-  }
+  /** What is held of some places, and what comes to it. */
+  const countWith = (wanted: Readonly<Partial<Record<Place, readonly string[]>>>): number =>
+    (Object.keys(wanted) as Place[]).reduce((total, place) => total + new Set([...tenancies[place].keys(), ...wanted[place]!]).size, 0)
 
   const assign = (tenants: Tenants): Slots => {
     retire()
     const usersOf = new Multimap<string, string>()
     for (const { virtualServiceId, poolId } of tenants.uses ?? []) usersOf.add(poolId, virtualServiceId)
+    const objects = countWith({
+      virtualServices: tenants.virtualServices,
+      pools: tenants.pools.map(({ id }) => id),
+      servers: tenants.pools.flatMap(({ id, servers }) => servers.map(server => serverKey(id, server)))
+    })
+    if (objects > maxSlots) throw new MemoryFull(`more than ${maxSlots} virtual services, pools and servers`)
     let uses = usesWithRows(tenants, usersOf)
-    const isRoom = (): boolean => slotsFor(tenants, uses) <= maxSlots
-    // Not told apart is better than not run.
-    if (!isRoom()) uses = uses.filter(({ virtualServiceId, poolId }) => tenancies.uses.has(useKey(virtualServiceId, poolId)))
-    if (!isRoom()) throw new MemoryFull(`more than ${maxSlots} virtual services, pools and servers`)
+    const keyOf = ({ virtualServiceId, poolId }: Use): string => useKey(virtualServiceId, poolId)
+    if (countWith({ uses: uses.map(keyOf) }) > maxUses) uses = uses.filter(use => tenancies.uses.has(keyOf(use)))
     const slots = { virtualServices: slotTable(), pools: slotTable(), servers: slotTable(), uses: slotTable() }
     for (const id of tenants.virtualServices) slots.virtualServices[id] = take('virtualServices', id, '', id)
     for (const pool of tenants.pools) {
@@ -616,10 +615,7 @@ export function makeMemory(options: {
         slots.servers[key] = take('servers', key, pool.id, id)
       }
     }
-    for (const { virtualServiceId, poolId } of uses) {
-      const key = useKey(virtualServiceId, poolId)
-      slots.uses[key] = take('uses', key, poolId, virtualServiceId)
-    }
+    for (const use of uses) slots.uses[keyOf(use)] = take('uses', keyOf(use), use.poolId, use.virtualServiceId)
     const divided = poolsWithUses()
     for (const { id } of tenants.pools) {
       const pool = tenancies.pools.get(id)!

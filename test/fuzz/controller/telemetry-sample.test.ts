@@ -20,6 +20,8 @@ const told = fc.record({
   stepMs: fc.oneof(fc.nat(3_000), figure),
   totals,
   latency,
+  /** Of the pool: that of one, of two, or not told. */
+  users: fc.constantFrom('one', 'two', 'none'),
   cpuRatio: figure,
   memoryUsedBytes: figure,
   networkSentBytes: figure
@@ -30,6 +32,7 @@ t.test('every figure stays finite and not below 0', async t => {
     fc.property(fc.array(told, { minLength: 1, maxLength: 8 }), all => {
       const clock = manualClock()
       const telemetry = openTelemetry({ series: makeSeries(makeMemoryBlocks()), clock, log: silentLog })
+      const measured = telemetry.measure('pool-1', ['vs-1'])
       for (const each of all) {
         const traffics = [traffic('vs-1', each.totals, each.latency)]
         const sample: Sample = aSample({
@@ -38,14 +41,22 @@ t.test('every figure stays finite and not below 0', async t => {
           atEpochMs: clock.nowEpochMs() + each.stepMs,
           host: { ...quietHost, cpuRatio: each.cpuRatio, memoryUsedBytes: each.memoryUsedBytes, networkSentBytes: each.networkSentBytes },
           virtualServices: traffics,
-          pools: [traffic('pool-1', each.totals, each.latency)],
+          pools: [{ ...traffic('pool-1', each.totals, each.latency), ...(each.users === 'one' ? { onlyOf: 'vs-1' } : {}) }],
+          ...(each.users === 'two'
+            ? { uses: ['vs-1', 'vs-2'].map(id => ({ ...traffic(id, each.totals, each.latency), poolId: 'pool-1' })) }
+            : {}),
           servers: [{ ...traffics[0]!, poolId: 'pool-1' }]
         })
         telemetry.ingest('se-1', sample)
         clock.advance(1_000)
         const { at: _at, ...live } = telemetry.live('vs-1')
         const host = telemetry.hostOfEngine('se-1') ?? {}
-        for (const value of [...Object.values(live), ...Object.values(host)] as (number | null)[]) {
+        const { at: _then, ...part } = telemetry.liveOfUse('vs-1', 'pool-1') ?? telemetry.live('pool-1')
+        const { requests, errors, latency: times } = measured.read()
+        for (const value of [...Object.values({ ...live, ...host }), ...Object.values(part), requests, errors, ...times] as (
+          | number
+          | null
+        )[]) {
           if (value !== null && !(Number.isFinite(value) && value >= 0)) return false
         }
       }
@@ -53,7 +64,8 @@ t.test('every figure stays finite and not below 0', async t => {
       const { score } = telemetry.healthScore('vs-1', facts)
       const text = telemetry.prometheus(() => ({ name: 'n', tenant: 't' }))
       telemetry.stop()
-      return score >= 0 && score <= 100 && !/NaN|Infinity|\} -/.test(text)
+      const { score: ofUse } = telemetry.healthScore('pool-1', facts, 'vs-1')
+      return [score, ofUse].every(one => one >= 0 && one <= 100) && !/NaN|Infinity|\} -/.test(text)
     }),
     { numRuns: 200, seed }
   )

@@ -271,7 +271,7 @@ t.test('without room for parts a pool is told as a whole, and nothing is refused
   whole('a').exchangeEnded(200, 5)
   t.same(told(), { requests: 1, onlyOf: undefined, uses: [] })
   t.throws(() => run(['a', 'b', 'c', 'd']), MemoryFull)
-  const { run: runFew, told: toldFew } = sharedPool({ maxSlots: 7 })
+  const { run: runFew, told: toldFew } = sharedPool({ maxSlots: 5 })
   runFew(['a', 'b'])
   t.same(toldFew().uses, ['a 0', 'b 0'])
   const [mixed] = runFew(['a', 'b', 'c'])
