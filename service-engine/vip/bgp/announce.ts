@@ -3,6 +3,7 @@
  * own, which nothing but the host's BIRD reads. When the word is not repeated within a lease the routes go, so that an engine that hangs or
  * is stopped gets no more clients; when it ends, the addresses go as well.
  */
+import { BlockList, isIPv6 } from 'node:net'
 import type { NetworkInterfaceInfo } from 'node:os'
 import type { Clock } from '#model/base/clock.ts'
 import { LEASE_MS } from '../layer2/election.ts'
@@ -30,6 +31,22 @@ export type AnnounceOrder =
 export type AnnounceAnswer =
   | ({ readonly is: 'done'; readonly failed: readonly { readonly address: string; readonly reason: string }[] } & Announced)
   | { readonly is: 'failed'; readonly reason: string }
+
+/** Of every host, of none, or of many: nothing that a router could be told of. */
+const unannounceable = new BlockList()
+for (const [net, prefix] of [
+  ['0.0.0.0', 8],
+  ['127.0.0.0', 8],
+  ['169.254.0.0', 16],
+  ['224.0.0.0', 3]
+] as const)
+  unannounceable.addSubnet(net, prefix, 'ipv4')
+for (const [net, prefix] of [
+  ['::', 127],
+  ['fe80::', 10],
+  ['ff00::', 8]
+] as const)
+  unannounceable.addSubnet(net, prefix, 'ipv6')
 
 const isList = (value: unknown): value is readonly string[] =>
   Array.isArray(value) && value.length <= MAX_ADDRESSES && value.every(isAddress)
@@ -127,9 +144,11 @@ export class Announcer {
     if (added.length === 0) return
     const own = this.#own()
     for (const address of added) {
-      const reason = own.has(address)
-        ? 'is an address of this host itself'
-        : await this.#try(`address add ${address}/${lengthOf(address)} dev lo${lengthOf(address) === 128 ? ' preferred_lft 0' : ''}`)
+      const reason = unannounceable.check(address, isIPv6(address) ? 'ipv6' : 'ipv4')
+        ? 'is no address that can be announced'
+        : own.has(address)
+          ? 'is an address of this host itself'
+          : await this.#try(`address add ${address}/${lengthOf(address)} dev lo${lengthOf(address) === 128 ? ' preferred_lft 0' : ''}`)
       if (reason === undefined) this.#held.add(address)
       else failed.push({ address, reason })
     }

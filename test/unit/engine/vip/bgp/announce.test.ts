@@ -125,6 +125,17 @@ t.test('what cannot be is told, the rest is announced', async t => {
   t.same([[...addresses], [...routes]], [['192.0.2.1'], []], 'and what is of the host itself is left alone')
 })
 
+t.test('what is of every host, of none or of many is not announced', async t => {
+  const { announcer, lines } = aHost()
+  const all = ['127.0.0.1', '0.0.0.0', '224.0.0.5', '255.255.255.255', '169.254.1.1', '::', '::1', 'ff02::1', 'fe80::1', '::ffff:127.0.0.1']
+  const answer = await announcer.carryOut(announce(all))
+  t.same(
+    answer.is === 'done' && answer.failed,
+    all.map(address => ({ address, reason: 'is no address that can be announced' }))
+  )
+  t.same(lines, [])
+})
+
 t.test('what a process leaves is taken over by the next, and taken away when that ends', async t => {
   const host = aHost()
   await host.announcer.carryOut(announce([VIP, VIP6], [VIP]))
