@@ -12,6 +12,8 @@ import { isAddress, isObject, lengthOf, MAX_ADDRESSES } from '../layer2/hold.ts'
 /** Of the kernel: no rule looks into it, so it leads no packet anywhere. */
 export const BGP_TABLE = 9445
 
+const ASSERT_EACH_MS = 5_000
+
 /** All that is there, and which of it is announced. */
 export interface Announced {
   readonly addresses: readonly string[]
@@ -78,6 +80,7 @@ export class Announcer {
   readonly #host: AnnounceHost
   readonly #held = new Set<string>()
   readonly #announced = new Set<string>()
+  #assertedAtMs = 0
   #lease = (): void => undefined
   #queue: Promise<unknown> = Promise.resolve()
 
@@ -129,8 +132,11 @@ export class Announcer {
       const [wanted, toAnnounce] = [new Set(order.addresses), new Set(order.announced)]
       await this.#withdraw([...this.#announced].filter(address => !toAnnounce.has(address)))
       await this.#remove([...this.#held].filter(address => !wanted.has(address)))
-      await this.#add(order.addresses, failed)
+      const here = this.#own()
+      for (const address of this.#held) if (!here.has(address)) this.#held.delete(address)
+      await this.#add(order.addresses, here, failed)
       await this.#announce(order.announced, failed)
+      await this.#assert()
     }
     return { is: 'done', addresses: [...this.#held], announced: [...this.#announced], failed }
   }
@@ -139,11 +145,9 @@ export class Announcer {
     return new Set(Object.values(this.#host.interfaces()).flatMap(list => (list ?? []).map(({ address }) => address)))
   }
 
-  async #add(addresses: readonly string[], failed: { address: string; reason: string }[]): Promise<void> {
-    const added = addresses.filter(address => !this.#held.has(address))
-    if (added.length === 0) return
-    const own = this.#own()
-    for (const address of added) {
+  async #add(addresses: readonly string[], own: ReadonlySet<string>, failed: { address: string; reason: string }[]): Promise<void> {
+    for (const address of addresses) {
+      if (this.#held.has(address)) continue
       const reason = unannounceable.check(address, isIPv6(address) ? 'ipv6' : 'ipv4')
         ? 'is no address that can be announced'
         : own.has(address)
@@ -161,6 +165,14 @@ export class Announcer {
       if (reason === undefined) this.#announced.add(address)
       else failed.push({ address, reason })
     }
+  }
+
+  /** Whoever took a route away - a hand, a process before us that ends late - is not told to us. */
+  async #assert(): Promise<void> {
+    const nowMs = this.#host.clock.nowMs()
+    if (this.#announced.size === 0 || nowMs - this.#assertedAtMs < ASSERT_EACH_MS) return
+    this.#assertedAtMs = nowMs
+    await this.#host.ip([...this.#announced].map(address => `route replace ${routeTo(address)}`))
   }
 
   async #try(line: string): Promise<string | undefined> {

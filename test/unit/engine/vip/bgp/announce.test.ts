@@ -111,6 +111,20 @@ t.test('an engine that says nothing for a lease is withdrawn; when it goes on it
   t.same([...routes], [VIP])
 })
 
+t.test('what somebody else took away is put back', async t => {
+  const { announcer, addresses, routes, clock } = aHost()
+  await announcer.carryOut(announce([VIP, VIP6]))
+  addresses.delete(VIP)
+  routes.delete(VIP6)
+  await announcer.carryOut(announce([VIP, VIP6]))
+  t.same(addresses, new Set([VIP6, VIP]), 'an address at once')
+  for (let i = 0; i < 10; i++) {
+    clock.advance(500)
+    await announcer.carryOut(announce([VIP, VIP6]))
+  }
+  t.same(routes, new Set([VIP, VIP6]), 'a route within five seconds')
+})
+
 t.test('what cannot be is told, the rest is announced', async t => {
   const { announcer, addresses, routes } = aHost(['192.0.2.1'])
   t.match(await announcer.carryOut(announce(['192.0.2.1', '192.0.2.99', VIP])), {
