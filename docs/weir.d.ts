@@ -50,7 +50,7 @@ interface WeirTable {
 }
 
 interface Weir {
-  readonly event: 'request' | 'request-body' | 'response' | 'lb-failed'
+  readonly event: 'request' | 'request-body' | 'response' | 'response-body' | 'lb-failed'
   /** Name of the virtual service. */
   readonly virtualService: string
   readonly request: {
@@ -72,7 +72,12 @@ interface Weir {
   /** Null without TLS. */
   readonly tls: { readonly version: string; readonly cipher: string; readonly serverName: string | null } | null
   /** In scripts for answers; else null. */
-  readonly response: { status: number; readonly headers: WeirHeaders } | null
+  readonly response: {
+    status: number
+    readonly headers: WeirHeaders
+    /** In scripts for bodies of answers; else null. */
+    readonly body: WeirBody | null
+  } | null
   /** In scripts for failed balancing: NO_TARGET, NO_AVAILABLE_SERVER or the fault of the last server tried; else null. */
   readonly failure: string | null
   readonly table: WeirTable

@@ -9,6 +9,7 @@ const eventOf = {
   VS_DATASCRIPT_EVT_HTTP_REQ: 'request',
   VS_DATASCRIPT_EVT_HTTP_REQ_DATA: 'request-body',
   VS_DATASCRIPT_EVT_HTTP_RESP: 'response',
+  VS_DATASCRIPT_EVT_HTTP_RESP_DATA: 'response-body',
   VS_DATASCRIPT_EVT_HTTP_LB_FAILED: 'lb-failed'
 } as const
 
@@ -30,7 +31,7 @@ function setOf(reader: Reader, ref: string): ScriptSetSpec {
     name,
     failsOpen: body.on_error === 'SCRIPT_FAIL_OPEN',
     timeLimitMs: body.time_limit,
-    ...(body.datascript.some(({ evt }) => evt === 'VS_DATASCRIPT_EVT_HTTP_REQ_DATA')
+    ...(body.datascript.some(({ evt }) => evt.endsWith('_DATA'))
       ? { bodies: { limitBytes: body.body_limit * 1024, passesLarge: body.on_large_body === 'SCRIPT_LARGE_BODY_PASS' } }
       : {}),
     programs: body.datascript.map(({ evt, script }) => ({ event: eventOf[evt], source: script })),

@@ -4,13 +4,18 @@ import { each, inTenant, integer, list, oneOf, ref, shape, text } from './common
 
 export const dataScript = shape('script', {
   evt: oneOf(
-    ['VS_DATASCRIPT_EVT_HTTP_REQ', 'VS_DATASCRIPT_EVT_HTTP_REQ_DATA', 'VS_DATASCRIPT_EVT_HTTP_RESP', 'VS_DATASCRIPT_EVT_HTTP_LB_FAILED'],
-    'When it runs: after the rules for requests, when the body of a request is there, after the rules for answers of servers, or when no server can be chosen.',
+    [
+      'VS_DATASCRIPT_EVT_HTTP_REQ',
+      'VS_DATASCRIPT_EVT_HTTP_REQ_DATA',
+      'VS_DATASCRIPT_EVT_HTTP_RESP',
+      'VS_DATASCRIPT_EVT_HTTP_RESP_DATA',
+      'VS_DATASCRIPT_EVT_HTTP_LB_FAILED'
+    ],
+    'When it runs: after the rules for requests, when the body of a request is there, after the rules for answers of servers, when the body of such an answer is there, or when no server can be chosen.',
     {
       required: true,
       first: true,
       unsupported: [
-        'VS_DATASCRIPT_EVT_HTTP_RESP_DATA',
         'VS_DATASCRIPT_EVT_HTTP_RESP_FAILED',
         'VS_DATASCRIPT_EVT_HTTP_LB_DONE',
         'VS_DATASCRIPT_EVT_HTTP_AUTH',
@@ -56,7 +61,7 @@ export const vsdatascriptset = defineKind({
       { default: 'SCRIPT_FAIL_CLOSED' }
     ),
     time_limit: integer('Processor time that one run may take. Not a field of Avi.', { default: 50, min: 1, max: 1000, unit: 'ms' }),
-    body_limit: integer('The longest body that scripts of REQ_DATA are shown. Not a field of Avi.', {
+    body_limit: integer('The longest body that scripts of REQ_DATA and RESP_DATA are shown. Not a field of Avi.', {
       default: 32,
       min: 1,
       max: 256,
@@ -64,7 +69,7 @@ export const vsdatascriptset = defineKind({
     }),
     on_large_body: oneOf(
       ['SCRIPT_LARGE_BODY_REFUSE', 'SCRIPT_LARGE_BODY_PASS'],
-      'What becomes of a longer one: the request is refused with 413, or it passes without that its scripts of REQ_DATA run. Not a field of Avi.',
+      'What becomes of a longer one: a request is refused with 413 and an answer replaced by 500, or it passes without that these scripts run. Not a field of Avi.',
       { default: 'SCRIPT_LARGE_BODY_REFUSE' }
     ),
     pool_refs: list(ref('pool', 'A pool.', {}), 'Pools that the scripts may choose, by their names.', { maxItems: 100 }),

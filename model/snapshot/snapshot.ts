@@ -162,7 +162,7 @@ export interface ScriptSetSpec {
   readonly ipGroups: Readonly<Record<string, readonly string[]>>
 }
 
-export type ScriptEvent = 'request' | 'request-body' | 'response' | 'lb-failed'
+export type ScriptEvent = 'request' | 'request-body' | 'response' | 'response-body' | 'lb-failed'
 
 /** Virtual services without listeners of their own. Names in lower case; `*.shop.test` stands for all below. */
 export interface HostingSpec {

@@ -160,6 +160,8 @@ export interface Exchange {
   chooseCoder: ChooseCoder | null
   /** Sees what servers send, and may send something else in its place; null: nobody. */
   keeper: BodyKeeper | null
+  /** Waits for the whole body of the answer before any of it goes out; null: nobody does. */
+  inspector: BodyInspector | null
   /** How fast its bodies may go; null: as fast as they can. */
   pacer: Pacer | null
   /** Where the answer came from, as logs say it; '' where nothing is kept. */
@@ -187,6 +189,16 @@ export interface BodyKeeper {
   readonly write: (bytes: Buffer, from: number, to: number) => void
   /** It is whole. */
   readonly end: () => void
+}
+
+/** Sees the body of an answer, whole. */
+export interface BodyInspector {
+  /** A longer one is not waited for. */
+  readonly limitBytes: number
+  /** The body as it goes out; `exchange.response` may be changed. Throws Fault when nothing of it may. */
+  readonly inspect: (bytes: Buffer) => Buffer
+  /** It is longer than the limit. Throws Fault when then nothing of it may go out. */
+  readonly exceeded: () => void
 }
 
 /** A second receiver of a request. It may give up, but never hold up. */
@@ -265,6 +277,7 @@ export function makeExchange(
     copy: null,
     chooseCoder: null,
     keeper: null,
+    inspector: null,
     pacer: null,
     cacheStatus: ''
   }

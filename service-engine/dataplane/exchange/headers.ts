@@ -137,3 +137,12 @@ export function cookieOf(header: string, name: string): string {
 }
 
 const unquoted = (value: string): string => (value.length > 1 && value.startsWith('"') && value.endsWith('"') ? value.slice(1, -1) : value)
+
+/** Of a body that is another now: what was said of the bytes of before is not said of those of after. */
+export function forgetBody(headers: string[]): void {
+  for (const name of ['content-length', 'accept-ranges', 'content-md5', 'content-digest', 'repr-digest', 'digest'])
+    removeHeader(headers, name)
+  const tag = headerOf(headers, 'etag')
+  // RFC 9110 §8.8.1: another body of the same meaning.
+  if (tag?.startsWith('"') === true) setHeader(headers, 'etag', `W/${tag}`)
+}

@@ -15,7 +15,8 @@ import { mirror, type MirrorSettings } from './mirror/mirror.ts'
 import { networkSecurity, type NetworkSecuritySettings } from './network-security/network-security.ts'
 import { policy, type PolicySettings } from './policy/policy.ts'
 import { rateLimit, type RateLimitSettings } from './rate-limit/rate-limit.ts'
-import { scriptRequest, scriptRequestBody, scriptResponse, type Scripts, type ScriptsSettings } from './script/script.ts'
+import { scriptPlainAnswers, scriptRequestBody, scriptResponseBody } from './script/bodies.ts'
+import { scriptRequest, scriptResponse, type Scripts, type ScriptsSettings } from './script/script.ts'
 import { serverHeader, type ServerHeaderSettings } from './server-header/server-header.ts'
 import { strictTransport, type StrictTransportSettings } from './strict-transport/strict-transport.ts'
 
@@ -31,6 +32,8 @@ export interface FilterSettings {
   readonly 'script-request': ScriptsSettings
   readonly 'script-request-body': ScriptsSettings
   readonly 'script-response': ScriptsSettings
+  readonly 'script-response-body': ScriptsSettings
+  readonly 'script-plain-answers': object
   readonly fault: FaultSettings
   readonly bandwidth: BandwidthSettings
   readonly compression: CompressionSettings
@@ -53,6 +56,8 @@ const catalog: { readonly [K in FilterKind]: (settings: FilterSettings[K]) => Fi
   'script-request': scriptRequest,
   'script-request-body': scriptRequestBody,
   'script-response': scriptResponse,
+  'script-response-body': scriptResponseBody,
+  'script-plain-answers': scriptPlainAnswers,
   fault,
   bandwidth,
   compression,
@@ -105,6 +110,7 @@ export function filtersFor(part: VirtualServicePart, rules: RuleBook, own: OwnSt
   if (own.requestLimit !== undefined) chain.push(makeFilter('rate-limit', { refused: own.requestLimit }))
   if (part.cors !== undefined) chain.push(makeFilter('cors', part.cors))
   // Answers go the other way: scripts see what rules made of them.
+  if (own.scripts?.has('response-body') === true) chain.push(makeFilter('script-response-body', { scripts: own.scripts }))
   if (own.scripts?.has('response') === true) chain.push(makeFilter('script-response', { scripts: own.scripts }))
   if (part.requestRules.length > 0 || part.responseRules.length > 0) chain.push(makeFilter('policy', { rules }))
   if (own.scripts?.has('request') === true) chain.push(makeFilter('script-request', { scripts: own.scripts }))
@@ -115,6 +121,7 @@ export function filtersFor(part: VirtualServicePart, rules: RuleBook, own: OwnSt
   if (part.compression !== undefined) chain.push(makeFilter('compression', part.compression))
   // After compression: it packs what this made.
   if (own.contentRewrite !== undefined) chain.push(makeFilter('content-rewrite', own.contentRewrite))
+  if (own.scripts?.has('response-body') === true) chain.push(makeFilter('script-plain-answers', {}))
   if (own.mirror !== undefined) chain.push(makeFilter('mirror', own.mirror))
   return chain
 }

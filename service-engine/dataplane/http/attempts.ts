@@ -12,8 +12,19 @@ import { Attempt } from './wire/attempt.ts'
 /** An attempt, behind what else is to be done with the bytes. */
 export function makeAttempt(client: ClientSide, exchange: Exchange, destination: Destination, events: ForwardEvents): ServerSide {
   const isPlain = exchange.copy === null && exchange.chooseCoder === null && exchange.keeper === null && exchange.pacer === null
+  if (exchange.inspector !== null)
+    return makePassing((passing, isHolding) => plainAttempt(passing, exchange, destination, holding(events, isHolding)), client, exchange)
   if (isPlain || client.isUpgrade) return plainAttempt(client, exchange, destination, events)
   return makePassing(passing => plainAttempt(passing, exchange, destination, events), client, exchange)
+}
+
+/** Of an answer that is held nothing is with the client, whatever its attempt has sent on. */
+function holding(events: ForwardEvents, isHolding: () => boolean): ForwardEvents {
+  return {
+    connected: () => events.connected(),
+    responded: isReplayable => events.responded(isReplayable),
+    ended: (fault, progress) => events.ended(fault, isHolding() ? { ...progress, isResponseBegun: false } : progress)
+  }
 }
 
 /** What is there already, behind the same. */

@@ -211,7 +211,17 @@ class ExchangeLife implements ForwardEvents, HedgeUser {
   /** Sends what is kept; `exchange.response` and the keeper have it. */
   #serve(): void {
     const exchange = this.#exchange
-    runResponse(this.#site.filters, exchange)
+    try {
+      runResponse(this.#site.filters, exchange)
+    } catch (error) {
+      // As below: a script that must not fail did.
+      const fault = faultIn(error)
+      if (fault?.code !== 'SCRIPT_FAILED') throw error
+      exchange.keeper = null
+      exchange.fault = fault
+      const { answer, closes } = answerTo(fault)
+      return this.#answer(answer, closes)
+    }
     exchange.bytesOut = 16 + headerBytes(exchange.response!.headers)
     this.#wire.onGone = null
     this.#wire.serve(exchange, sent => this.#end(exchange.fault ?? sent))

@@ -4,11 +4,12 @@
  * it never meets them.
  */
 import type { Duplex } from 'node:stream'
-import type { Exchange, ResponseHead, StoredBody } from '../exchange/exchange.ts'
+import { faultIn } from '#engine/base/fault.ts'
+import type { BodyInspector, Exchange, ResponseHead, StoredBody } from '../exchange/exchange.ts'
 import { headerOf } from '../exchange/headers.ts'
 import type { BodyDelivery, ClientSide, ServerSide } from './sides.ts'
 
-type Make = (client: ClientSide) => ServerSide
+type Make = (client: ClientSide, isHolding: () => boolean) => ServerSide
 
 /** An attempt behind those steps. */
 export function makePassing(make: Make, client: ClientSide, exchange: Exchange): ServerSide {
@@ -16,7 +17,17 @@ export function makePassing(make: Make, client: ClientSide, exchange: Exchange):
 }
 
 /** What is sent at a time of a body that is there. */
-const PIECE_BYTES = 65_536
+const PIECE_BYTES = 32_768
+
+interface Held {
+  readonly inspector: BodyInspector
+  readonly delivery: BodyDelivery
+  readonly isKeepable: boolean
+  readonly chunks: Buffer[]
+  size: number
+  /** Nothing of it goes out. */
+  isOver: boolean
+}
 
 class Passing implements ClientSide, ServerSide {
   readonly #client: ClientSide
@@ -41,11 +52,15 @@ class Passing implements ClientSide, ServerSide {
   #at = 0
   /** The server has said all: it is the other's turn. */
   #isTurn = false
+  /** An answer that waits for its whole body; nothing of it is out. */
+  #held: Held | null = null
+  /** What is kept has been told already of what is sent. */
+  #isKept = false
 
   constructor(make: Make, client: ClientSide, exchange: Exchange) {
     this.#client = client
     this.#exchange = exchange
-    this.#attempt = make(this)
+    this.#attempt = make(this, () => this.#held !== null)
     exchange.copy?.attempt()
   }
 
@@ -70,6 +85,13 @@ class Passing implements ClientSide, ServerSide {
   }
 
   head(head: ResponseHead, delivery: BodyDelivery, isKeepable: boolean): string {
+    const { inspector } = this.#exchange
+    if (inspector === null) return this.#headNow(head, delivery, isKeepable)
+    this.#held = { inspector, delivery, isKeepable, chunks: [], size: 0, isOver: false }
+    return ''
+  }
+
+  #headNow(head: ResponseHead, delivery: BodyDelivery, isKeepable: boolean): string {
     const instead = this.#exchange.keeper?.instead ?? null
     this.#instead = instead
     const length = instead === null ? delivery.length : instead.length
@@ -96,6 +118,57 @@ class Passing implements ClientSide, ServerSide {
   }
 
   send(text: string, bytes: Buffer, from: number, to: number, isChunked: boolean, trailers: readonly string[] | null): boolean {
+    const held = this.#held
+    if (held === null) return this.#sendNow(text, bytes, from, to, isChunked, trailers)
+    if (held.isOver) return true
+    const { keeper } = this.#exchange
+    if (to > from) {
+      // What is read is in a buffer that the next read overwrites.
+      held.chunks.push(Buffer.from(bytes.subarray(from, to)))
+      held.size += to - from
+      // A part that stays must not be kept by halves: what is kept hears of it as it comes.
+      keeper?.write(bytes, from, to)
+    }
+    if (trailers !== null) keeper?.end()
+    try {
+      if (held.size > held.inspector.limitBytes) {
+        held.inspector.exceeded()
+        return this.#release(held, Buffer.concat(held.chunks), false, trailers)
+      }
+      if (trailers === null) return true
+      const came = Buffer.concat(held.chunks)
+      const made = held.inspector.inspect(came)
+      return this.#release(held, made, made !== came, trailers)
+    } catch (error) {
+      const fault = faultIn(error)
+      if (fault === undefined) throw error
+      held.isOver = true
+      this.#attempt.fail(fault)
+      return true
+    }
+  }
+
+  /** What was held goes out, as it came or another with its length; what follows goes as ever. */
+  #release({ delivery, isKeepable, size }: Held, bytes: Buffer, isOther: boolean, trailers: readonly string[] | null): boolean {
+    this.#held = null
+    const exchange = this.#exchange
+    exchange.bytesOut += bytes.length - size
+    const given = isOther ? { length: bytes.length, isChunked: false } : delivery
+    const text = this.#headNow(exchange.response!, given, isKeepable)
+    this.#isKept = true
+    const end = isOther && trailers !== null ? NO_TRAILERS : trailers
+    let isFlowing = true
+    let at = 0
+    do {
+      const to = Math.min(bytes.length, at + PIECE_BYTES)
+      isFlowing = this.#sendNow(at === 0 ? text : '', bytes, at, to, given.isChunked, to === bytes.length ? end : null)
+      at = to
+    } while (at < bytes.length)
+    this.#isKept = false
+    return isFlowing
+  }
+
+  #sendNow(text: string, bytes: Buffer, from: number, to: number, isChunked: boolean, trailers: readonly string[] | null): boolean {
     const coder = this.#coder
     const { keeper } = this.#exchange
     if (this.#instead !== null) {
@@ -103,7 +176,7 @@ class Passing implements ClientSide, ServerSide {
       this.#exchange.bytesOut -= to - from
       return true
     }
-    if (keeper !== null) {
+    if (keeper !== null && !this.#isKept) {
       if (to > from) keeper.write(bytes, from, to)
       if (trailers !== null) keeper.end()
     }
@@ -122,6 +195,7 @@ class Passing implements ClientSide, ServerSide {
   }
 
   flush(): void {
+    if (this.#held !== null) return
     if (this.#instead !== null) return this.#pump(this.#instead)
     if (this.#coder === null || this.#isCoded) this.#client.flush()
   }
@@ -136,6 +210,8 @@ class Passing implements ClientSide, ServerSide {
   }
 
   cut(isDelimited: boolean): void {
+    // Nothing is out: another answer may take its place.
+    if (this.#held !== null) return
     this.#coder?.destroy()
     this.#client.cut(isDelimited || this.#isChunked)
   }
@@ -159,7 +235,7 @@ class Passing implements ClientSide, ServerSide {
   // As the client sees the attempt.
 
   get isResponseBegun(): boolean {
-    return this.#attempt.isResponseBegun
+    return this.#held === null && this.#attempt.isResponseBegun
   }
 
   start(): void {

@@ -1,7 +1,7 @@
 import { compose, type Duplex, type Transform } from 'node:stream'
 import { createBrotliDecompress, createGunzip, createInflate, createZstdDecompress } from 'node:zlib'
 import { PASS, type ResponseHead } from '../../exchange/exchange.ts'
-import { hasToken, headerOf, removeHeader, setHeader } from '../../exchange/headers.ts'
+import { forgetBody, hasToken, headerOf, removeHeader } from '../../exchange/headers.ts'
 import type { Filter } from '../filter.ts'
 import { Replacer, type Replacement } from './replacer.ts'
 
@@ -64,13 +64,9 @@ function unpackerOf({ headers }: ResponseHead): (() => Transform) | null | undef
   return Object.hasOwn(unpackers, coding) ? unpackers[coding] : undefined
 }
 
-/** What was said of the bytes of before is not said of those of after. */
 function changeHead({ headers }: ResponseHead): void {
-  for (const name of ['content-encoding', 'content-length', 'accept-ranges', 'content-md5', 'content-digest', 'repr-digest', 'digest'])
-    removeHeader(headers, name)
-  const tag = headerOf(headers, 'etag')
-  // RFC 9110 §8.8.1: another body of the same meaning.
-  if (tag?.startsWith('"') === true) setHeader(headers, 'etag', `W/${tag}`)
+  removeHeader(headers, 'content-encoding')
+  forgetBody(headers)
 }
 
 function joined(steps: readonly Duplex[]): Duplex {

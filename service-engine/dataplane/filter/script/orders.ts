@@ -16,7 +16,7 @@ export interface OrderServices {
   /** Id of a server of a pool; undefined when it has none there. Port 0: any. */
   readonly serverOf: (poolId: string, address: string, port: number) => string | undefined
   /** Throws BadOrder where the script was shown none. */
-  readonly replaceBody: (bytes: Buffer) => void
+  readonly replaceBody: (of: 'request' | 'response', bytes: Buffer) => void
   readonly log: (line: string) => void
   readonly count: (name: string, by: number) => void
 }
@@ -116,7 +116,8 @@ function carryOutOne(order: readonly unknown[], exchange: Exchange, services: Or
       retarget(pathOf(request.target), textOf(a), exchange, services)
       return undefined
     case 'request-body':
-      services.replaceBody(Buffer.from(textOf(a)))
+    case 'response-body':
+      services.replaceBody(what === 'request-body' ? 'request' : 'response', Buffer.from(textOf(a)))
       return undefined
     case 'pool':
     case 'group': {

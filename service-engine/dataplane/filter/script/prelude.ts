@@ -255,8 +255,9 @@ class Headers {
 
 class Body {
   #orders
+  #of
   #text
-  constructor (length, orders) { this.length = length; this.#orders = orders; freeze(this) }
+  constructor (length, orders, of) { this.length = length; this.#orders = orders; this.#of = of; freeze(this) }
   text () { return this.#text === undefined ? ask('body', 'text') : this.#text }
   bytes () {
     if (this.#text !== undefined) throw new TypeError('the body was replaced: its bytes are those of the text')
@@ -265,7 +266,7 @@ class Body {
   json () { return parse(this.text()) }
   replace (value) {
     const made = bodyOf(value)
-    this.#orders.add(['request-body', made], made.length)
+    this.#orders.add([this.#of + '-body', made], made.length)
     this.#text = made
   }
 }
@@ -280,7 +281,7 @@ class Request {
     this.version = facts.version
     this.scheme = facts.scheme
     this.headers = new Headers(facts.headers, orders, 'request')
-    this.body = facts.bodyLength === undefined ? null : new Body(facts.bodyLength, orders)
+    this.body = facts.bodyLength === undefined ? null : new Body(facts.bodyLength, orders, 'request')
     this.#path = facts.path
     this.#query = facts.query
     this.#orders = orders
@@ -317,6 +318,7 @@ class Response {
   #orders
   constructor (facts, orders) {
     this.headers = new Headers(facts.headers, orders, 'response')
+    this.body = facts.bodyLength === undefined ? null : new Body(facts.bodyLength, orders, 'response')
     this.#status = facts.status
     this.#orders = orders
     freeze(this)
@@ -352,7 +354,7 @@ class Weir {
     this.failure = facts.failure
     this.table = table
     this.#orders = orders
-    this.#mayDecide = facts.event !== 'response'
+    this.#mayDecide = facts.event !== 'response' && facts.event !== 'response-body'
     freeze(this)
   }
   #decide (order, size) {

@@ -1,8 +1,8 @@
 /** Runs the scripts of a virtual service over its exchanges. */
 import type { ScriptEvent, ScriptSetSpec } from '#model/snapshot/snapshot.ts'
 import { Fault } from '#engine/base/fault.ts'
-import { PASS, type Answer, type Exchange, type TakenBody, type Verdict } from '../../exchange/exchange.ts'
-import { isGrpc, removeHeader } from '../../exchange/headers.ts'
+import { PASS, type Answer, type Exchange, type RequestHead, type TakenBody, type Verdict } from '../../exchange/exchange.ts'
+import { forgetBody, headerOf, isGrpc, removeHeader } from '../../exchange/headers.ts'
 import type { Filter } from '../filter.ts'
 import { BadOrder, carryOut, keepNotes, pathOf, queryOf, type OrderServices } from './orders.ts'
 import type { Run } from './sandbox.ts'
@@ -27,6 +27,12 @@ export interface Scripts {
   readonly takeRoom: (bytes: number) => (() => void) | undefined
   /** No script can be shown the body: all of them fail. */
   readonly failBody: (exchange: Exchange, why: string) => Verdict
+  /** How much of an answer's body scripts are to be shown; 0: nothing. Throws Fault SCRIPT_FAILED where it is too long for them. */
+  readonly answerLimit: (exchange: Exchange) => number
+  /** The body of an answer as scripts make it. Throws Fault SCRIPT_FAILED, as those below. */
+  readonly inspect: (exchange: Exchange, bytes: Buffer) => Buffer
+  readonly exceeded: (exchange: Exchange) => void
+  readonly failAnswer: (exchange: Exchange, why: string) => void
   /** The same as `decide` on a request; nothing is kept, counted or logged. */
   readonly explain: (exchange: Exchange) => { readonly steps: readonly ScriptStep[]; readonly verdict: Verdict }
 }
@@ -52,37 +58,6 @@ export function scriptRequest({ scripts }: ScriptsSettings): Filter {
 /** What is wrong with a body by itself once it is another. */
 const digests = ['content-md5', 'content-digest', 'repr-digest', 'digest']
 
-/** After scripts for the head: waits for the body, and has the others decide with it. */
-export function scriptRequestBody({ scripts }: ScriptsSettings): Filter {
-  const roomOf = new WeakMap<Exchange, () => void>()
-  return {
-    kind: 'script-request-body',
-    onRequest: exchange => {
-      const limit = scripts.bodyLimit(exchange)
-      if (limit === 0) return PASS
-      const { source } = exchange
-      if (source === null) return scripts.failBody(exchange, 'this engine cannot take bodies')
-      const giveBack = scripts.takeRoom(limit)
-      if (giveBack === undefined) return scripts.failBody(exchange, 'too many bodies are looked at already')
-      roomOf.set(exchange, giveBack)
-      return new Promise<Verdict>((resolve, reject) =>
-        source.collect(limit, taken => {
-          if (taken.is === 'failed') return reject(taken.fault)
-          // Never in the middle of what the codec does.
-          queueMicrotask(() => {
-            try {
-              resolve(scripts.decideBody(exchange, taken))
-            } catch (error) {
-              reject(error instanceof Error ? error : new Error(String(error)))
-            }
-          })
-        })
-      )
-    },
-    onEnd: exchange => roomOf.get(exchange)?.()
-  }
-}
-
 /** When a server has answered; answers of ours are not asked about. */
 export function scriptResponse({ scripts }: ScriptsSettings): Filter {
   return {
@@ -92,6 +67,9 @@ export function scriptResponse({ scripts }: ScriptsSettings): Filter {
     }
   }
 }
+
+/** Calls stream both ways: nobody waits for the body of one. */
+export const isCall = ({ version, headers }: RequestHead): boolean => version === '2' && isGrpc(headers)
 
 interface Step {
   readonly set: CompiledSet
@@ -121,7 +99,7 @@ const failed: Answer = {
  */
 export function compileScripts(virtualServiceId: string, specs: readonly ScriptSetSpec[], services: ScriptsServices): Scripts {
   const { sets } = services
-  const steps: Record<ScriptEvent, Step[]> = { request: [], 'request-body': [], response: [], 'lb-failed': [] }
+  const steps: Record<ScriptEvent, Step[]> = { request: [], 'request-body': [], response: [], 'response-body': [], 'lb-failed': [] }
   for (const spec of specs) {
     const set = sets.compile(spec)
     for (const { event, program } of set.programs) {
@@ -134,7 +112,7 @@ export function compileScripts(virtualServiceId: string, specs: readonly ScriptS
     set: step.set.spec,
     normalize: services.normalize,
     serverOf: services.serverOf,
-    replaceBody: bytes => replaceBody(exchange, step.set, bytes),
+    replaceBody: (of, bytes) => replaceBody(exchange, step.set, of, bytes),
     log: line => {
       note(exchange, `${step.name}: ${line}`)
       sets.log('a script says', { script: step.name, virtualService: exchange.virtualServiceName, line })
@@ -194,6 +172,22 @@ export function compileScripts(virtualServiceId: string, specs: readonly ScriptS
     return PASS
   }
 
+  const answerSteps = steps['response-body']
+  /** One that must not fail has: nothing of the answer goes out. */
+  const failAnswer = (step: Step, error: string, exchange: Exchange): void => {
+    failedOn(step, error, exchange)
+    if (!step.set.spec.failsOpen) throw new Fault('SCRIPT_FAILED', `${step.name}: ${error}`)
+  }
+  const mostOfAnswer = Math.max(0, ...answerSteps.map(step => step.set.spec.bodies?.limitBytes ?? 0))
+  const mustFit = (size: number, exchange: Exchange): void => {
+    for (const step of answerSteps) {
+      if (size <= limitOf(step) || !mustSee(step)) continue
+      const error = `an answer over the ${limitOf(step)} bytes that it looks at`
+      failedOn(step, error, exchange)
+      throw new Fault('SCRIPT_FAILED', `${step.name}: ${error}`)
+    }
+  }
+
   const bodySteps = steps['request-body']
   const limitOf = ({ set }: Step): number => set.spec.bodies?.limitBytes ?? 0
   const mostBytes = Math.max(0, ...bodySteps.map(limitOf))
@@ -205,8 +199,8 @@ export function compileScripts(virtualServiceId: string, specs: readonly ScriptS
 
   return {
     bodyLimit: exchange => {
-      const { framing, contentLength, headers, version } = exchange.request
-      if (framing === 'none' || contentLength === 0 || (version === '2' && isGrpc(headers))) return 0
+      const { framing, contentLength } = exchange.request
+      if (framing === 'none' || contentLength === 0 || isCall(exchange.request)) return 0
       if (framing !== 'length') return mostBytes
       const short = bodySteps.find(step => contentLength > limitOf(step) && mustSee(step))
       if (short !== undefined) throw tooLarge(short, exchange)
@@ -225,15 +219,41 @@ export function compileScripts(virtualServiceId: string, specs: readonly ScriptS
       if (short !== undefined) throw tooLarge(short, exchange)
       return walk(bodySteps, exchange, step => {
         if (bytes === null || size > limitOf(step)) return { error: '', verdict: PASS }
-        step.set.body = bytes
+        step.set.body = { of: 'request', bytes }
         try {
           const done = runStep(step, factsOf('request-body', exchange, null, bytes.length), exchange)
-          bytes = step.set.body
+          bytes = step.set.body.bytes
           return done
         } finally {
           step.set.body = null
         }
       })
+    },
+    answerLimit: exchange => {
+      const said = Number(headerOf(exchange.response!.headers, 'content-length') ?? -1)
+      if (!(said >= 0)) return mostOfAnswer
+      mustFit(said, exchange)
+      return said > mostOfAnswer ? 0 : said
+    },
+    inspect: (exchange, came) => {
+      let bytes = came
+      mustFit(came.length, exchange)
+      for (const step of answerSteps) {
+        if (came.length > limitOf(step)) continue
+        step.set.body = { of: 'response', bytes }
+        try {
+          const { error } = runStep(step, factsOf('response-body', exchange, null, bytes.length), exchange)
+          if (error !== '') failAnswer(step, error, exchange)
+          bytes = step.set.body.bytes
+        } finally {
+          step.set.body = null
+        }
+      }
+      return bytes
+    },
+    exceeded: exchange => mustFit(Infinity, exchange),
+    failAnswer: (exchange, why) => {
+      for (const step of answerSteps) failAnswer(step, why, exchange)
     },
     stats: Object.values(steps).flatMap(list => list.map(({ stats }) => stats)),
     has: event => steps[event].length > 0,
@@ -277,15 +297,17 @@ export function compileScripts(virtualServiceId: string, specs: readonly ScriptS
   }
 }
 
-/** The server gets these bytes, framed by their length alone; what was said of those that came is gone. */
-function replaceBody(exchange: Exchange, set: CompiledSet, bytes: Buffer): void {
-  if (set.body === null || exchange.source === null) throw new BadOrder('there is no body to replace')
-  const { request } = exchange
-  exchange.source.replaceBody(bytes)
-  request.framing = 'length'
-  request.contentLength = bytes.length
-  for (const name of digests) removeHeader(request.headers, name)
-  set.body = bytes
+/** The other side gets these bytes, framed by their length alone; what was said of those that came is gone. */
+function replaceBody(exchange: Exchange, set: CompiledSet, of: 'request' | 'response', bytes: Buffer): void {
+  if (set.body?.of !== of) throw new BadOrder('there is no body to replace')
+  const { request, response, source } = exchange
+  if (of === 'request') {
+    source!.replaceBody(bytes)
+    request.framing = 'length'
+    request.contentLength = bytes.length
+    for (const name of digests) removeHeader(request.headers, name)
+  } else forgetBody(response!.headers)
+  set.body = { of, bytes }
 }
 
 function note(exchange: Exchange, line: string): void {
@@ -307,11 +329,14 @@ function factsOf(event: ScriptEvent, exchange: Exchange, failure: Fault | null, 
       path: pathOf(request.target),
       query: queryOf(request.target),
       headers: request.headers,
-      bodyLength
+      ...(event === 'request-body' ? { bodyLength } : {})
     },
     client: { ip: downstream.clientIp, port: downstream.clientPort, localPort: downstream.localPort },
     tls: downstream.isTls ? { version: downstream.tlsVersion, cipher: downstream.tlsCipher, serverName: downstream.serverName } : null,
-    response: event === 'response' && response !== null ? { status: response.status, headers: response.headers } : null,
+    response:
+      (event === 'response' || event === 'response-body') && response !== null
+        ? { status: response.status, headers: response.headers, ...(event === 'response' ? {} : { bodyLength }) }
+        : null,
     failure: failure === null ? null : failure.code
   })
 }

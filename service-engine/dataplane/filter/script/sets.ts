@@ -24,10 +24,16 @@ export interface CompiledSet {
   /** While it is only asked what it would do, nothing that it keeps changes. */
   isDry: boolean
   /** That of the exchange which a run is for; null: it has none to show. */
-  body: Buffer | null
+  body: { readonly of: 'request' | 'response'; readonly bytes: Buffer } | null
 }
 
-const eventName = { request: 'HTTP_REQ', 'request-body': 'HTTP_REQ_DATA', response: 'HTTP_RESP', 'lb-failed': 'HTTP_LB_FAILED' } as const
+const eventName = {
+  request: 'HTTP_REQ',
+  'request-body': 'HTTP_REQ_DATA',
+  response: 'HTTP_RESP',
+  'response-body': 'HTTP_RESP_DATA',
+  'lb-failed': 'HTTP_LB_FAILED'
+} as const
 
 export interface ScriptSetsServices {
   readonly sandbox: Sandbox
@@ -71,7 +77,7 @@ export class ScriptSets {
     this.#tables.set(spec.id, new WeakRef(table))
     const counts = new Map<ScriptEvent, number>()
     const isDry = (): boolean => made.isDry
-    const ask = makeAsk(spec, table, isDry, () => made.body)
+    const ask = makeAsk(spec, table, isDry, () => made.body?.bytes)
     const made: CompiledSet = {
       spec,
       table,
@@ -122,7 +128,7 @@ function makeAsk(
   { name, pools, poolGroups, stringGroups, ipGroups }: ScriptSetSpec,
   table: ScriptTable,
   isDry: () => boolean,
-  bodyOf: () => Buffer | null
+  bodyOf: () => Buffer | undefined
 ): Ask {
   const strings = new Map(Object.entries(stringGroups).map(([group, texts]) => [group, new Map(Object.entries(texts))] as const))
   const addresses = new Map(Object.entries(ipGroups).map(([group, ranges]) => [group, compileAddresses(ranges)] as const))

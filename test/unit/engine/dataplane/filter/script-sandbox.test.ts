@@ -207,6 +207,7 @@ t.test('carryOut believes nothing that comes out of a sandbox', async t => {
     ['respond', 200, [['connection', 'b']], ''],
     ['respond', 200, [], 5],
     ['request-body', 'x'],
+    ['response-body', 'x'],
     ['request-body', 5],
     ['log', 5]
   ]
