@@ -10,7 +10,7 @@ export const MAX_PATTERN_CHARACTERS = 256
 const escapable = 'bBcdDfnrsStuvwWx'
 /** V8's own flag. */
 const LINEAR = 'l'
-/** The two cases of ASCII: paths and queries have no other letters. */
+/** The two cases of ASCII: paths, queries and hosts have no other letters, and those of headers are bytes. */
 const cases = [
   { first: 65, last: 90, toOther: 32 },
   { first: 97, last: 122, toOther: -32 }

@@ -32,8 +32,13 @@ const headerCriteria = [
   'HDR_ENDS_WITH',
   'HDR_DOES_NOT_END_WITH',
   'HDR_EQUALS',
-  'HDR_DOES_NOT_EQUAL'
+  'HDR_DOES_NOT_EQUAL',
+  'HDR_REGEX_MATCH',
+  'HDR_REGEX_DOES_NOT_MATCH'
 ] as const
+const headerComparison = oneOf(headerCriteria, 'How it is compared. HDR_REGEX_MATCH and HDR_REGEX_DOES_NOT_MATCH are not words of Avi.', {
+  required: true
+})
 
 export const pathMatch = shape(
   'path match',
@@ -91,20 +96,20 @@ export const queryMatch = shape(
 
 export const headerMatch = shape('header match', {
   hdr: text('Name of the header.', { required: true, minLength: 1, ...headerName }),
-  match_criteria: oneOf(headerCriteria, 'How it is compared.', { required: true }),
+  match_criteria: headerComparison,
   match_case: matchCase,
   value: list(matchText, 'Any of them matches.', {})
 })
 
 export const hostMatch = shape('host match', {
-  match_criteria: oneOf(headerCriteria, 'How it is compared.', { required: true }),
+  match_criteria: headerComparison,
   match_case: matchCase,
   value: list(matchText, 'Any of them matches.', {})
 })
 
 export const cookieMatch = shape('cookie match', {
   name: text('Name of the cookie.', { required: true, minLength: 1, ...headerName }),
-  match_criteria: oneOf(headerCriteria, 'How it is compared.', { required: true }),
+  match_criteria: headerComparison,
   match_case: matchCase,
   value: matchText
 })
@@ -228,12 +233,17 @@ export function matchViolations(match: Matched, pointer: string, context: CheckC
     [match?.host_hdr, '/host_hdr'] as const,
     [match !== undefined && 'loc_hdr' in match ? match.loc_hdr : undefined, '/loc_hdr'] as const
   ]
-  for (const [part, at] of valued)
-    if (part !== undefined && needsValue(part.match_criteria) && empty(part.value))
+  for (const [part, at] of valued) {
+    if (part === undefined) continue
+    if (needsValue(part.match_criteria) && empty(part.value))
       violations.push({ pointer: `${pointer}${at}/value`, message: `is required, because match_criteria is ${part.match_criteria}` })
+    for (const [i, text] of (part.value ?? []).entries())
+      violations.push(...valueViolations(part, text, `${pointer}${at}/value/${i}`, context))
+  }
   const cookie = match?.cookie
   if (cookie !== undefined && needsValue(cookie.match_criteria) && cookie.value === undefined)
     violations.push({ pointer: `${pointer}/cookie/value`, message: `is required, because match_criteria is ${cookie.match_criteria}` })
+  if (cookie?.value !== undefined) violations.push(...valueViolations(cookie, cookie.value, `${pointer}/cookie/value`, context))
   const program = match !== undefined && 'tls_fingerprint_match' in match ? match.tls_fingerprint_match : undefined
   if (program !== undefined && empty(program.fingerprints) && empty(program.string_group_refs))
     violations.push({ pointer: `${pointer}/tls_fingerprint_match`, message: 'must have fingerprints or string_group_refs' })
@@ -256,6 +266,22 @@ export function textViolations(part: TextMatch, pointer: string, context: CheckC
 }
 
 const isPattern = (criteria: string): boolean => criteria.includes('REGEX')
+
+interface Comparison {
+  readonly match_criteria: string
+  readonly match_case: 'SENSITIVE' | 'INSENSITIVE'
+}
+
+/** Of one text that a comparison has, where it is by patterns. */
+function valueViolations(
+  { match_criteria: criteria, match_case: matchCase }: Comparison,
+  text: string,
+  pointer: string,
+  { pattern }: CheckContext
+): Violation[] {
+  const message = isPattern(criteria) ? pattern?.(text, matchCase === 'SENSITIVE') : undefined
+  return message === undefined ? [] : [{ pointer, message }]
+}
 
 type TextMatch = FilledShape<typeof pathMatch> | FilledShape<typeof queryMatch>
 

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { aPool, aResponseRule, aRule, aService, aSnapshot, noMatch } from '#test/support/snapshot.ts'
-import { ask, closedPort, openHttpServer, openTestPlane } from '#test/support/data-plane.ts'
+import { ask, closedPort, openHttpServer, openTestPlane, until } from '#test/support/data-plane.ts'
 
 const regex = (...values: string[]) => ({ operator: 'regex', values, isCaseSensitive: false }) as const
 
@@ -142,5 +142,67 @@ t.test('URLs are made of what a pattern caught and of the values of text groups'
   t.equal(await location('/shop'), 'https://a.test/1')
   t.equal(await location('/moved/here'), 'https://inner.test/here/y')
   t.equal((await ask(port(), { path: '/T/blue/rest' })).body, 'blue.inner.test /T/blue')
+  t.same(bugs, [])
+})
+
+t.test('patterns choose by headers, cookies and hosts, and by what a server answers', async t => {
+  const web = await openHttpServer(t, (request, response) =>
+    response.setHeader('x-kind', request.url === '/old' ? 'v1.9' : 'v2.0').end('web')
+  )
+  const { load, port, bugs } = openTestPlane(t)
+  const respond = (status: number) => ({ is: 'respond', status, contentType: '', bodyBase64: '' }) as const
+  const requestRules = [
+    aRule({ match: { headers: [{ name: 'User-Agent', ...regex('^(curl|wget)/') }] }, action: respond(401) }),
+    aRule({ match: { cookie: { name: 'side', ...regex('^b(eta)?$') } }, action: respond(402) }),
+    aRule({ match: { host: regex('^shop-[0-9]+\\.test$') }, action: respond(403) }),
+    aRule({
+      match: { headers: [{ name: 'X-Must', operator: 'not-regex', values: ['^[a-z]+$'], isCaseSensitive: true }] },
+      action: respond(404)
+    })
+  ]
+  const responseRules = [
+    aResponseRule({
+      match: { ...noMatch, responseHeaders: [{ name: 'X-Kind', ...regex('^V1\\.') }] },
+      headerActions: [{ is: 'replace', name: 'Warning', value: 'old' }]
+    })
+  ]
+  const services = [aService({ requestRules, responseRules })]
+  t.same(await load(aSnapshot({ services, pools: [aPool([web.port])] })), [])
+  const asked = async (headers: Record<string, string>, path = '/') => ask(port(), { path, headers: { 'x-must': 'yes', ...headers } })
+  t.equal((await asked({ 'user-agent': 'Curl/8' })).status, 401)
+  t.equal((await asked({ cookie: 'x=1; side=BETA' })).status, 402)
+  t.equal((await asked({ cookie: 'side=better' })).status, 200)
+  t.equal((await asked({ host: 'SHOP-12.test:80' })).status, 403)
+  t.equal((await asked({ host: 'shop-x.test' })).status, 200)
+  t.equal((await asked({ 'x-must': 'Yes' })).status, 404)
+  t.equal((await ask(port())).status, 404, 'what is not there does not match')
+  t.equal((await asked({}, '/old')).headers['warning'], 'old')
+  t.equal((await asked({}, '/new')).headers['warning'], undefined)
+  t.same(bugs, [])
+})
+
+t.test('an answer that a rule cannot be asked about does not go out, and nothing else ends', async t => {
+  const web = await openHttpServer(t, (request, response) =>
+    response.setHeader('x-long', 'a'.repeat(request.url === '/long' ? 6_000 : 6)).end('web')
+  )
+  const { load, port, bugs, records } = openTestPlane(t)
+  const long = regex(`^/?(?:${'a?'.repeat(100)})b$`)
+  const rules = [
+    aResponseRule({ match: { ...noMatch, path: long }, headerActions: [{ is: 'add', name: 'x-a', value: '1' }] }),
+    aResponseRule({
+      match: { ...noMatch, responseHeaders: [{ name: 'X-Long', ...long }] },
+      headerActions: [{ is: 'add', name: 'x-b', value: '1' }]
+    })
+  ]
+  t.same(await load(aSnapshot({ services: [aService({ responseRules: rules })], pools: [aPool([web.port])] })), [])
+  t.equal((await ask(port(), { path: '/aab' })).headers['x-a'], '1')
+  await t.rejects(ask(port(), { path: `/${'a'.repeat(5_000)}` }))
+  await t.rejects(ask(port(), { path: '/long' }))
+  t.equal((await ask(port(), { path: '/short' })).body, 'web')
+  await until(() => records.length === 4, 'records')
+  t.same(
+    records.map(({ fault }) => fault),
+    ['', 'DOWNSTREAM_TARGET_TOO_LONG', 'DOWNSTREAM_TARGET_TOO_LONG', '']
+  )
   t.same(bugs, [])
 })
