@@ -23,6 +23,7 @@ import { makeSeal } from '#controller/pki/seal.ts'
 import { openMemoryStore } from '#controller/store/memory/memory.ts'
 import type { Store, StoredResource } from '#controller/store/store.ts'
 import { openTimeline } from '#controller/timeline/timeline.ts'
+import { freePorts } from './ports.ts'
 
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex')
 
@@ -74,7 +75,9 @@ export interface TestFleetOptions {
 }
 
 export async function aFleet(t: Test, options: TestFleetOptions = {}): Promise<TestFleet> {
-  const { store = openMemoryStore(), clock = systemClock, services = new Map<string, Part>(), port = 0, partsOf = () => [] } = options
+  const { store = openMemoryStore(), clock = systemClock, services = new Map<string, Part>(), partsOf = () => [] } = options
+  // Not one that the kernel gives to clients: agents that come back while nobody listens must not take it themselves.
+  const [port] = options.port === undefined ? ((await freePorts(1)) as [number]) : [options.port]
   const seal = makeSeal(new Uint8Array(32).fill(7))
   for (const [key, row] of options.authorityOf?.store.table('pki').entries() ?? []) store.table('pki').set(key, row)
   const authority = await openAuthority({ store, seal, clock, log: silentLog })
