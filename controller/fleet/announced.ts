@@ -24,8 +24,8 @@ export function announcedBy(store: Pick<Store, 'get'>, services: readonly string
 }
 
 /** Why no router learns of a vsvip from an engine that is to announce it; '': routers do, as far as is known. */
-export function whyUnannounced({ isLive, announcing }: Pick<Engine, 'isLive' | 'announcing'>, vsvip: string): string {
-  if (!isLive) return 'nothing is heard of the engine'
+export function whyUnannounced({ isServing, announcing }: Pick<Engine, 'isServing' | 'announcing'>, vsvip: string): string {
+  if (!isServing) return 'nothing is heard of the engine'
   const reason = announcing?.vips.find(({ id }) => id === vsvip)?.reason ?? 'it does not run it yet'
   return reason === '' && announcing?.bird.is === 'down' ? announcing.bird.reason : reason
 }

@@ -182,6 +182,10 @@ export async function openFleet(options: FleetOptions): Promise<Fleet> {
     }
     const { type: _, protocol: _protocol, heldParts, runningRevision, runningHash, purgedSequence, ...facts } = hello
     engine.runningHash = runningHash
+    if (engine.runningIdsOf !== runningHash) {
+      engine.runningIds = new Set()
+      engine.runningIdsOf = ''
+    }
     roster.judgeHold(engine, runningRevision)
     if (engine.held !== undefined)
       log.warn('an engine runs what was committed after the copy that this controller was restored from: it is left as it is', {
@@ -329,11 +333,14 @@ export async function openFleet(options: FleetOptions): Promise<Fleet> {
     const engine = roster.get(session.engineUuid)
     if (engine === undefined || engine.session !== session) return
     engine.session = undefined
-    engine.judgements.clear()
-    engine.ejections = new Map()
-    engine.announcing = undefined
-    engine.runningIds = new Set()
-    engine.runningIdsOf = ''
+    // Who took over runs the same, on the same servers.
+    if (ending !== 'handed-over') {
+      engine.judgements.clear()
+      engine.ejections = new Map()
+      engine.announcing = undefined
+      engine.runningIds = new Set()
+      engine.runningIdsOf = ''
+    }
     pusher.disconnected(engine)
     telemetry.forget(engine.uuid)
     limits.gone(engine.uuid)

@@ -91,6 +91,8 @@ export class Engine {
   upgradeEnded: UpgradeOutcome | undefined
   /** It runs what we never made: nothing is pushed to it and nothing new placed on it. */
   held: Held | undefined
+  /** Its process handed over to another, which has not connected yet. */
+  isHandingOver = false
   /** What follows of its state by itself, when nothing happens. */
   cancelNext: (() => void) | undefined
 
@@ -109,6 +111,11 @@ export class Engine {
   /** It cannot read what we write: it goes on with what it runs until it is upgraded. */
   get isBehind(): boolean {
     return this.row.facts !== null && snapshotVersionOf(this.row.facts) < SNAPSHOT_VERSION
+  }
+
+  /** What it said last holds: it is connected, or a process that took over connects next. */
+  get isServing(): boolean {
+    return this.isLive || this.isHandingOver
   }
 
   /** May carry services: it is up, or it was before we started and has a moment to come back. */
@@ -238,6 +245,8 @@ export class Roster {
 
   setState(engine: Engine, state: OperState, reasons: readonly string[]): void {
     engine.cancelNext?.()
+    // As a state that comes anew it means nothing else: what is there from the start is never set.
+    engine.isHandingOver = state === 'OPER_INITIALIZING'
     const downAfter = (ms: number, reason: string): (() => void) =>
       this.#options.clock.after(ms, () => this.setState(engine, 'OPER_DOWN', [reason]))
     engine.cancelNext =

@@ -94,7 +94,7 @@ export function makeRuntime(options: RuntimeOptions): Runtime {
   /** Takes in what an engine carries now: what it runs, and what it still speaks of. */
   function carry(engine: Engine): void {
     const ids = new Set<string>()
-    if (engine.isLive) {
+    if (engine.isServing) {
       for (const id of engine.runningIds) ids.add(id)
       for (const { poolId } of engine.judgements.values()) ids.add(poolId)
       for (const key of engine.ejections.keys()) ids.add(key.slice(0, key.indexOf('/')))
@@ -194,7 +194,7 @@ export function makeRuntime(options: RuntimeOptions): Runtime {
     if (plan === undefined) return { state: 'OPER_CREATING', reasons: [] }
     const engines = plan.engineUuids.flatMap(uuid => roster.get(uuid) ?? [])
     if (engines.length === 0) return { state: 'OPER_DOWN', reasons: plan.reasons }
-    const running = engines.filter(engine => engine.isLive && engine.runningIds.has(service.uuid))
+    const running = engines.filter(engine => engine.isServing && engine.runningIds.has(service.uuid))
     if (running.length === 0) return judgeNotRunning(service, engines)
     const refusals = engines.flatMap(engine => refusalsOf(engine, service.uuid))
     const reasons = [...refusals, ...plan.reasons, ...slowPathReasons(service, running)]
@@ -416,7 +416,7 @@ export function makeRuntime(options: RuntimeOptions): Runtime {
     const carriers = places.flatMap(({ engine_uuid, engine_name: name, phase, owns_addresses: owns, announce_reason }) => {
       const engine = roster.get(engine_uuid)
       if (engine === undefined || phase === 'leaving') return []
-      const unannounced = !engine.isLive
+      const unannounced = !engine.isServing
         ? 'nothing is heard of the engine'
         : phase === 'starting'
           ? 'it does not run it yet'
@@ -429,7 +429,7 @@ export function makeRuntime(options: RuntimeOptions): Runtime {
 
   function enginesUpAndWanted(uuid: string): { readonly enginesUp: number; readonly enginesWanted: number } {
     const plan = planner.service(uuid)
-    const enginesUp = (plan?.engineUuids ?? []).filter(engine => roster.get(engine)?.isLive).length
+    const enginesUp = (plan?.engineUuids ?? []).filter(engine => roster.get(engine)?.isServing).length
     return { enginesUp, enginesWanted: plan?.enginesWanted ?? 1 }
   }
 
@@ -577,10 +577,10 @@ export function makeRuntime(options: RuntimeOptions): Runtime {
         host: telemetry.hostOfEngine(uuid),
         live: telemetry.liveOfEngine(uuid),
         health_score: telemetry.healthScore(uuid, {
-          isDown: !engine.isLive,
+          isDown: !engine.isServing,
           serversUp: 0,
           serversEnabled: 0,
-          enginesUp: engine.isLive ? 1 : 0,
+          enginesUp: engine.isServing ? 1 : 0,
           enginesWanted: 1
         }),
         virtualservices: services.map(service => ({ uuid: service.uuid, name: service.name })),

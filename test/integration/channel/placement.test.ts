@@ -63,6 +63,7 @@ t.test('two engines, and the process of one hands over to another: nothing moves
   t.teardown(
     running.onStateChange(({ kind, uuid }) => {
       if (kind === 'serviceengine' && uuid === one.uuid) told.push(running.engineRuntime(uuid)!.oper_status.state)
+      if (kind === 'virtualservice') told.push(`service ${running.virtualServiceRuntime(uuid)!.oper_status.state}`)
     })
   )
   await one.agent.handOver()
@@ -74,11 +75,15 @@ t.test('two engines, and the process of one hands over to another: nothing moves
     () => running.engineRuntime(two.uuid)?.wanted_revision === running.engineRuntime(one.uuid)?.wanted_revision
   )
   t.match(running.virtualServiceRuntime(uuid)?.placed_on, [{ engine_name: 'one' }])
-  t.equal(running.virtualServiceRuntime(uuid)?.oper_status.state, 'OPER_UNKNOWN')
+  t.equal(running.virtualServiceRuntime(uuid)?.oper_status.state, 'OPER_UP', 'it is served all the while')
   const next = await connectAgain(one)
   await until('it is up again', () => running.virtualServiceRuntime(uuid)?.oper_status.state === 'OPER_UP')
   t.match(running.virtualServiceRuntime(uuid)?.placed_on, [{ engine_name: 'one' }])
   t.notOk(told.includes('OPER_DOWN'), told.join(', '))
+  t.same(
+    told.filter(state => state.startsWith('service') && state !== 'service OPER_UP'),
+    []
+  )
   t.notOk(
     two.engine.applied.some(({ virtualServices }) => virtualServices.length > 0),
     'nothing ever went to the other'
