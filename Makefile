@@ -54,8 +54,9 @@ bench-control: setup ## Measure the control plane with up to 10,000 virtual serv
 golden: $(INSTALLED) ## Rewrite the golden files; review the diff like code
 	@WEIR_GOLDEN=write node test/run.ts golden
 
-package: setup ## Build the self-contained engine and the installer's artefacts into dist/
+package: setup ## Build what engines and controllers are installed from into dist/
 	@node agent-installers/package.ts
+	@node agent-installers/controller-package.ts
 
 clean: ## Remove what was built and installed (keeps data)
 	@rm -rf dist ui/dist .tap node_modules

@@ -5,7 +5,6 @@
  *   node agent-installers/package.ts [--out dist/install] [--main service-engine/main.ts] [--worker service-engine/worker.ts]
  */
 import { execFileSync } from 'node:child_process'
-import { createHash } from 'node:crypto'
 import {
   chmodSync,
   copyFileSync,
@@ -21,10 +20,8 @@ import {
 import { tmpdir } from 'node:os'
 import { basename, dirname, join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
-import { build } from 'esbuild'
+import { bundle, copyLibraries, librariesOf, pack, root, sha256, strip, versionOf, type Packed } from './build.ts'
 import { buildSystemPackages } from './system-package.ts'
-
-const root = resolve(import.meta.dirname, '..')
 
 export interface PackageOptions {
   readonly mainFile: string
@@ -37,77 +34,8 @@ export interface PackageOptions {
   readonly say: (line: string) => void
 }
 
-/** CommonJS packages inside an ES module bundle call `require` for Node's own modules. */
-const requireBanner = `import { createRequire as makeRequire } from 'node:module'; const require = makeRequire(process.execPath);`
-
-/** One source file and all that it imports as one ES module. */
-async function bundle(entry: string, outFile: string): Promise<void> {
-  await build({
-    entryPoints: [entry],
-    outfile: outFile,
-    absWorkingDir: root,
-    bundle: true,
-    platform: 'node',
-    format: 'esm',
-    target: 'node26',
-    banner: { js: requireBanner },
-    // Speed-ups of `ws` that are native modules; it does without when they cannot be loaded.
-    external: ['bufferutil', 'utf-8-validate'],
-    logLevel: 'warning'
-  })
-}
-
-/** Without debug symbols a fifth smaller; a machine without binutils keeps them. */
-function strip(from: string, to: string, say: (line: string) => void): void {
-  try {
-    execFileSync('strip', ['--strip-all', '-o', to, from], { stdio: ['ignore', 'ignore', 'pipe'] })
-  } catch {
-    say('strip (binutils) is missing: the engine file will be larger')
-    copyFileSync(from, to)
-  }
-}
-
-/**
- * Where the dynamic linker of this machine finds the libraries that a binary needs.
- *
- * Shapes  name -> path, the linker itself among them; what is missing here has no entry
- * Throws  when `ldd` cannot read the binary
- */
-export function librariesOf(binary: string): Readonly<Record<string, string>> {
-  const lines = execFileSync('ldd', [binary], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] }).split('\n')
-  const found = lines.flatMap(line => {
-    const [, path] = /(?:=> |^\s*)(\/\S+) \(0x/.exec(line) ?? []
-    return path === undefined ? [] : [[basename(path), path] as const]
-  })
-  return Object.fromEntries(found)
-}
-
-/** Not part of glibc, so a minimal host may lack them: the first nearly always, the others seldom. */
-export const shippedLibraries = ['libatomic.so.1', 'libstdc++.so.6', 'libgcc_s.so.1'] as const
-
 /** What `FROM scratch` lacks. They follow the glibc of the machine that builds. */
 const baseLibraries = [/^ld-linux/, /^libc\.so/, /^libm\.so/, /^libdl\.so/, /^libpthread\.so/, /^librt\.so/]
-
-function sha256(file: string): string {
-  return createHash('sha256').update(readFileSync(file)).digest('hex')
-}
-
-interface Packed {
-  readonly name: string
-  /** Of user and group; 0 when not said. */
-  readonly owner?: number
-}
-
-/** Packs with nothing that depends on when or by whom it is run. */
-function pack(folder: string, entries: readonly Packed[], outFile: string): void {
-  const tar = join(folder, 'packed.tar')
-  for (const [at, { name, owner = 0 }] of entries.entries()) {
-    const fixed = ['--sort=name', '--mtime=@0', `--owner=${owner}`, `--group=${owner}`, '--numeric-owner', '--format=ustar']
-    execFileSync('tar', ['-C', folder, ...fixed, at === 0 ? '-cf' : '-rf', tar, name])
-  }
-  execFileSync('gzip', ['-n', '-6', tar])
-  copyFileSync(`${tar}.gz`, outFile)
-}
 
 /** The folders of a container image under the engine: the C library, names for the user, a place for data. */
 function buildBase(nodeBinary: string, folder: string): readonly Packed[] {
@@ -171,7 +99,7 @@ export const engineOnHost = {
   summary: 'Weir service engine: carries the virtual services of a Weir controller',
   host: {
     prefix: '/opt/weir',
-    data: '/var/lib/weir',
+    data: ['/var/lib/weir'],
     account: 'weir',
     units: ['weir-engine.service', 'weir-kernel.socket', 'weir-kernel@.service'],
     settings: ''
@@ -221,15 +149,7 @@ export async function buildPackage(options: PackageOptions): Promise<void> {
     execFileSync(options.nodeBinary, ['--build-sea', 'sea.json'], { cwd: work, stdio: ['ignore', 'ignore', 'inherit'] })
     chmodSync(join(work, 'weir-engine'), 0o755)
 
-    const libraries = librariesOf(options.nodeBinary)
-    mkdirSync(join(work, 'lib'))
-    for (const name of shippedLibraries) {
-      const path = libraries[name]
-      if (path === undefined)
-        throw new Error(`${name} is missing on this machine: apt-get install ${name.startsWith('libatomic') ? 'libatomic1' : name}`)
-      copyFileSync(path, join(work, 'lib', name))
-      chmodSync(join(work, 'lib', name), 0o644)
-    }
+    copyLibraries(options.nodeBinary, join(work, 'lib'))
 
     // mkdtemp makes what only its owner may read.
     chmodSync(fresh, 0o755)
@@ -256,12 +176,6 @@ export async function buildPackage(options: PackageOptions): Promise<void> {
     rmSync(work, { recursive: true, force: true })
     rmSync(fresh, { recursive: true, force: true })
   }
-}
-
-function versionOf(packageFile: string): string {
-  const parsed: unknown = JSON.parse(readFileSync(packageFile, 'utf8'))
-  if (typeof parsed === 'object' && parsed !== null && 'version' in parsed && typeof parsed.version === 'string') return parsed.version
-  throw new Error(`${packageFile} has no version`)
 }
 
 if (import.meta.main) {

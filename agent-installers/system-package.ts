@@ -29,7 +29,8 @@ export interface SystemPackage {
   /** What the packages' scripts have to know. */
   readonly host: {
     readonly prefix: string
-    readonly data: string
+    /** Folders that are gone after a purge. */
+    readonly data: readonly string[]
     readonly account: string
     readonly units: readonly string[]
     /** A file that the administrator wrote; empty when there is none. */
@@ -51,10 +52,13 @@ export function processorNames(): { readonly deb: string; readonly rpm: string }
   return names
 }
 
-/** What the phases are called: [our file, Debian's script, RPM's section]. */
+/**
+ * What the phases are called: [our file, Debian's script, RPM's section]. RPM's comes after the files that only the package of
+ * before had are gone: who goes back to that one has them again.
+ */
 const phases = [
   ['before.sh', 'preinst', 'pre'],
-  ['after.sh', 'postinst', 'post'],
+  ['after.sh', 'postinst', 'posttrans'],
   ['before-remove.sh', 'prerm', 'preun'],
   ['after-remove.sh', 'postrm', 'postun']
 ] as const
@@ -68,7 +72,7 @@ export function fillScript(text: string, { name, host }: Pick<SystemPackage, 'na
   const values: Readonly<Record<string, string>> = {
     NAME: name,
     PREFIX: host.prefix,
-    DATA: host.data,
+    DATA: host.data.join(' '),
     ACCOUNT: host.account,
     UNITS: host.units.join(' '),
     SETTINGS: host.settings
@@ -83,7 +87,7 @@ export function fillScript(text: string, { name, host }: Pick<SystemPackage, 'na
 const scriptOf = (file: string, of: SystemPackage): string => fillScript(readFileSync(join(scripts, file), 'utf8'), of)
 
 /** Paths below a folder, sorted: those that end in `/` are folders. */
-function listBelow(folder: string, at = ''): string[] {
+export function listBelow(folder: string, at = ''): string[] {
   return readdirSync(join(folder, at), { withFileTypes: true })
     .toSorted((a, b) => (a.name < b.name ? -1 : 1))
     .flatMap(entry => {
@@ -95,7 +99,7 @@ function listBelow(folder: string, at = ''): string[] {
 const sameTime = { ...process.env, SOURCE_DATE_EPOCH: '0', LC_ALL: 'C' }
 
 /** Nothing in a package tells when and with which rights it was built. */
-function settle(folder: string): void {
+export function settle(folder: string): void {
   for (const path of ['', ...listBelow(folder)]) {
     const full = join(folder, path)
     const isOpen = path === '' || path.endsWith('/') || (statSync(full).mode & 0o100) !== 0
@@ -105,7 +109,7 @@ function settle(folder: string): void {
 }
 
 /** Builds the package of Debian. Throws what `dpkg-deb` says. */
-export function buildDeb(of: SystemPackage, outFile: string): void {
+export function buildDeb(of: SystemPackage, outFile: string, gzipLevel = 6): void {
   const work = mkdtempSync(join(tmpdir(), 'weir-deb-'))
   try {
     const tree = join(work, 'tree')
@@ -136,7 +140,7 @@ export function buildDeb(of: SystemPackage, outFile: string): void {
     for (const [file, script] of phases) writeFileSync(join(control, script), scriptOf(file, of), { mode: 0o755 })
     settle(tree)
     // gzip: the dpkg of older distributions knows nothing newer that is as fast.
-    execFileSync('dpkg-deb', ['--root-owner-group', '-Zgzip', '-z6', '--build', tree, join(work, 'out.deb')], {
+    execFileSync('dpkg-deb', ['--root-owner-group', '-Zgzip', `-z${gzipLevel}`, '--build', tree, join(work, 'out.deb')], {
       env: sameTime,
       stdio: ['ignore', 'ignore', 'pipe']
     })
@@ -177,7 +181,7 @@ ${files.join('\n')}
 }
 
 /** Builds the package of RPM. Throws what `rpmbuild` says. */
-export function buildRpm(of: SystemPackage, outFile: string): void {
+export function buildRpm(of: SystemPackage, outFile: string, gzipLevel = 6): void {
   const work = mkdtempSync(join(tmpdir(), 'weir-rpm-'))
   try {
     const tree = join(work, 'tree')
@@ -189,7 +193,7 @@ export function buildRpm(of: SystemPackage, outFile: string): void {
       _topdir: work,
       _rpmdir: work,
       _build_name_fmt: 'out.rpm',
-      _binary_payload: 'w6.gzdio',
+      _binary_payload: `w${gzipLevel}.gzdio`,
       _buildhost: 'localhost',
       use_source_date_epoch_as_buildtime: '1',
       clamp_mtime_to_source_date_epoch: '1',

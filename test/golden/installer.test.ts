@@ -20,14 +20,19 @@ for (const [verb, name] of [
   })
 }
 
-for (const systemd of ['252', '257']) {
-  t.test(`install.sh renders the unit for systemd ${systemd} as reviewed`, async t => {
-    const rendered = execFileSync('sh', [installScript, 'unit'], {
-      encoding: 'utf8',
-      env: { PATH: process.env['PATH'], WEIR_SYSTEMD: systemd }
+for (const [name, script] of [
+  ['weir-engine', installScript],
+  ['weir-controller', join(installScript, '../../controller/install.sh')]
+] as const) {
+  for (const systemd of ['252', '257']) {
+    t.test(`install.sh renders the unit of ${name} for systemd ${systemd} as reviewed`, async t => {
+      const rendered = execFileSync('sh', [script, 'unit'], {
+        encoding: 'utf8',
+        env: { PATH: process.env['PATH'], WEIR_SYSTEMD: systemd }
+      })
+      const golden = join(import.meta.dirname, 'installer', `${name}.${systemd}.service`)
+      if (process.env['WEIR_GOLDEN'] === 'write') writeFileSync(golden, rendered)
+      t.equal(rendered, readFileSync(golden, 'utf8'))
     })
-    const golden = join(import.meta.dirname, 'installer', `weir-engine.${systemd}.service`)
-    if (process.env['WEIR_GOLDEN'] === 'write') writeFileSync(golden, rendered)
-    t.equal(rendered, readFileSync(golden, 'utf8'))
-  })
+  }
 }

@@ -1,14 +1,13 @@
 #!/bin/sh
 # PID 1 of a lab host, in namespaces of its own: puts a Debian root together and becomes its systemd.
-#   boot.sh <root folder, read only> <empty folder to build it in> <host name>
-# What the host writes lives in memory and is gone with its mount namespace.
+#   boot.sh <root folder, read only> <folder to build it in> <host name>
+# The folder is empty, or what the host left there when it was shut down: what it writes lies in it.
 set -eu
 lower=$1
 top=$2
 name=$3
 mount --make-rprivate /
-mount -t tmpfs -o mode=755 tmpfs "$top"
-mkdir "$top/upper" "$top/work" "$top/root"
+mkdir -p "$top/upper" "$top/work" "$top/root"
 mount -t overlay overlay -o "lowerdir=$lower,upperdir=$top/upper,workdir=$top/work" "$top/root"
 cd "$top/root"
 

@@ -14,12 +14,16 @@ export interface Answer {
   readonly body: unknown
 }
 
-export interface LabController {
+/** The REST API as its administrator. */
+export interface Rest {
+  readonly call: (method: string, path: string, body?: object) => Promise<Answer>
+}
+
+export interface LabController extends Rest {
   readonly url: string
   readonly start: () => Promise<void>
   /** As if the machine lost its power: SIGKILL. */
   readonly kill: () => Promise<void>
-  readonly call: (method: string, path: string, body?: object) => Promise<Answer>
   /** What it wrote to its standard output and error so far. */
   readonly log: () => string
   readonly stop: () => Promise<void>
@@ -61,31 +65,47 @@ function send(
   })
 }
 
-export function makeController(address: string): LabController {
-  const url = `https://${address}:9443`
-  const dataFolder = mkdtempSync(join(tmpdir(), 'weir-lab-data-'))
-  const said: Buffer[] = []
-  let child: ChildProcess | undefined
+/** Signs in when it is first asked for something. */
+export function signedIn(url: string, password: string): Rest {
   let session: Session | undefined
-
-  const end = async (signal: NodeJS.Signals): Promise<void> => {
-    const ending = child
-    child = undefined
-    session = undefined
-    if (ending === undefined || ending.exitCode !== null || ending.signalCode !== null) return
-    const ended = new Promise<void>(done => ending.once('close', () => done()))
-    const late = setTimeout(() => ending.kill('SIGKILL'), 10_000)
-    ending.kill(signal)
-    await ended
-    clearTimeout(late)
-  }
-
   const signIn = async (): Promise<Session> => {
     const answer = await send(`${url}/login`, 'POST', {}, { username: 'admin', password })
     if (answer.status !== 200) throw new Error(`sign-in answers ${answer.status}: ${JSON.stringify(answer.body)}`)
     const pairs = answer.cookies.map(cookie => cookie.split(';')[0]!)
     const csrf = pairs.find(pair => pair.startsWith('csrftoken='))?.slice('csrftoken='.length) ?? ''
     return { cookie: pairs.join('; '), csrf }
+  }
+  return {
+    call: async (method, path, body) => {
+      session ??= await signIn()
+      const headers = { cookie: session.cookie, 'x-csrftoken': session.csrf, referer: `${url}/`, accept: 'application/json' }
+      const { status, body: answered } = await send(`${url}${path}`, method, headers, body)
+      return { status, body: answered }
+    }
+  }
+}
+
+export async function isReady(url: string): Promise<boolean> {
+  return (await send(`${url}/readyz`, 'GET', {}, undefined)).status === 200
+}
+
+export function makeController(address: string): LabController {
+  const url = `https://${address}:9443`
+  const dataFolder = mkdtempSync(join(tmpdir(), 'weir-lab-data-'))
+  const said: Buffer[] = []
+  let child: ChildProcess | undefined
+  let rest = signedIn(url, password)
+
+  const end = async (signal: NodeJS.Signals): Promise<void> => {
+    const ending = child
+    child = undefined
+    rest = signedIn(url, password)
+    if (ending === undefined || ending.exitCode !== null || ending.signalCode !== null) return
+    const ended = new Promise<void>(done => ending.once('close', () => done()))
+    const late = setTimeout(() => ending.kill('SIGKILL'), 10_000)
+    ending.kill(signal)
+    await ended
+    clearTimeout(late)
   }
 
   return {
@@ -104,16 +124,11 @@ export function makeController(address: string): LabController {
       for (const stream of [started.stdout, started.stderr]) stream.on('data', (chunk: Buffer) => said.push(chunk))
       await until('the controller is ready', 30_000, async () => {
         if (started.exitCode !== null) throw new Error(`it ended with ${started.exitCode}: ${Buffer.concat(said).toString()}`)
-        return (await send(`${url}/readyz`, 'GET', {}, undefined)).status === 200
+        return isReady(url)
       })
     },
     kill: () => end('SIGKILL'),
-    call: async (method, path, body) => {
-      session ??= await signIn()
-      const headers = { cookie: session.cookie, 'x-csrftoken': session.csrf, referer: `${url}/`, accept: 'application/json' }
-      const { status, body: answered } = await send(`${url}${path}`, method, headers, body)
-      return { status, body: answered }
-    },
+    call: (method, path, body) => rest.call(method, path, body),
     log: () => Buffer.concat(said).toString(),
     stop: async () => {
       await end('SIGTERM')

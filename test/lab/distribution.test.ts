@@ -1,9 +1,8 @@
 /**
  * A host becomes an engine by the package of Debian or RPM: it joins by one command, a newer package takes over under load, and
- * what is removed leaves no trace. RPM runs on the same Debian, without its dependencies: there is no distribution of its own here.
+ * what is removed leaves no trace.
  */
-import { chmodSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:http'
+import { chmodSync, mkdtempSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
@@ -11,6 +10,8 @@ import { makeController } from './controller.ts'
 import { labTest } from './enter.ts'
 import { askWhile, fetchText, invite, serve, startServer, statesAre } from './fleet.ts'
 import { startHost, type Host } from './host.ts'
+import { give } from './give.ts'
+import { isOfManagers, makeReady, managerOf, type Manager } from './managers.ts'
 import { ensurePackage, repack, type Distribution } from './package.ts'
 import { debianFolder, makeDebian } from './root.ts'
 import { until, type Ran } from './run.ts'
@@ -19,26 +20,8 @@ import { differences, filesOf } from './trace.ts'
 
 const [hostAddress, ownAddress] = ['10.91.0.2', '10.91.0.1']
 
-/** The two package managers, as an administrator calls them; Debian's `rpm` wants to be asked twice. */
-const managers = {
-  deb: { install: 'dpkg -i', upgrade: 'dpkg -i', erase: 'dpkg --purge weir-engine', list: 'dpkg -s weir-engine' },
-  rpm: { install: 'rpm -U', upgrade: 'rpm -U', erase: '/opt/weir/install.sh remove', list: 'rpm -q weir-engine' }
-} as const
-
-/** What the managers write about themselves; dpkg takes `/opt` along when the last package in it goes and it is empty. */
-const isOfManagers = (line: string): boolean =>
-  /^[-+] \/(var\/lib\/(rpm|dpkg)|root\/\.rpmdb|root\/weir-engine|var\/cache)|^- \/opt d/.test(line)
-
-/** Gives one file to hosts. */
-async function offer(file: string): Promise<{ readonly url: string; readonly stop: () => void }> {
-  const server = createServer((_request, response) => response.end(readFileSync(file)))
-  await new Promise<void>(done => server.listen(0, ownAddress, done))
-  const at = server.address()
-  return { url: `http://${ownAddress}:${typeof at === 'object' ? at?.port : 0}/`, stop: () => server.close() }
-}
-
 async function scenariosOf(kind: Distribution): Promise<void> {
-  const manager = managers[kind]
+  const manager = managerOf(kind, 'weir-engine')
   const host = await startHost({ rootFolder: debianFolder, name: 'host1', address: `${hostAddress}/24`, gateway: `${ownAddress}/24` })
   const controller = makeController(ownAddress)
   const server = await startServer('hello from behind', ownAddress)
@@ -54,16 +37,12 @@ async function scenariosOf(kind: Distribution): Promise<void> {
 
 async function runOn(
   kind: Distribution,
-  manager: (typeof managers)[Distribution],
+  manager: Manager,
   host: Host,
   controller: ReturnType<typeof makeController>,
   server: { readonly host: string; readonly port: number }
 ): Promise<void> {
-  // Debian's rpm refuses to install unless told that it is meant, and knows none of what dpkg installed.
-  if (kind === 'rpm')
-    await host.shell(
-      'mkdir -p /root && printf "rpm alias -U -U --force-debian --nodeps\\nrpm alias --erase --erase --force-debian\\n" >/root/.popt && rpm -qa'
-    )
+  await makeReady(kind, host)
   const isUp = (): Promise<boolean> => statesAre(controller, { host1: 'OPER_UP' })
   const answers = async (): Promise<boolean> => (await fetchText(`http://${hostAddress}/`)) === '200 hello from behind'
   const mainPid = async (): Promise<number> =>
@@ -73,11 +52,8 @@ async function runOn(
   const { commands } = await invite(controller)
   const [fetchIt, installIt, joinIt] = commands[kind]!.split(' &&\n')
   const packageOf = async (version: string, change?: (tree: string) => void): Promise<string> => {
-    const offered = await offer(repack(kind, version, mkdtempSync(join(tmpdir(), 'weir-repack-')), change))
-    const ran = await host.shell(`curl -fsS -o /root/weir-engine.${kind} ${offered.url}`)
-    offered.stop()
-    t.match(ran, { code: 0 })
-    return `cd /root && ${manager.upgrade} ./weir-engine.${kind}`
+    await give(host, ownAddress, repack(kind, version, mkdtempSync(join(tmpdir(), 'weir-repack-')), change), `/root/weir-engine.${kind}`)
+    return `cd /root && ${manager.install} ./weir-engine.${kind}`
   }
   const inRoot = (line: string): Promise<Ran> => host.shell(`cd /root && ${line}`, { timeoutMs: 120_000 })
 
@@ -151,7 +127,7 @@ async function runOn(
   })
 
   await scenario(t, `${kind}: removed and put back it is the same engine`, async t => {
-    t.match(await inRoot(kind === 'deb' ? 'dpkg --remove weir-engine' : 'rpm --erase weir-engine'), { code: 0 })
+    t.match(await inRoot(manager.remove), { code: 0 })
     t.match(await host.shell('pgrep -l weir; test -e /opt/weir/weir-engine'), { code: 1, stdout: '' })
     t.match(await host.shell('stat -c %a /var/lib/weir'), { stdout: '700\n' }, 'identity and data stay')
     t.match(await inRoot(`${manager.install} ./weir-engine.${kind}`), { code: 0 })
@@ -161,7 +137,7 @@ async function runOn(
   })
 
   await scenario(t, `${kind}: what is removed for good leaves no trace`, async t => {
-    t.match(await inRoot(manager.erase), { code: 0 })
+    t.match(await inRoot(kind === 'deb' ? 'dpkg --purge weir-engine' : '/opt/weir/install.sh remove'), { code: 0 })
     const trace = await left()
     t.same(trace, [])
     t.match(await host.shell('pgrep -l weir; getent passwd weir; systemctl list-units --all --plain --no-legend "weir*"'), { stdout: '' })

@@ -1,14 +1,14 @@
 /** What lab tests ask of the controller: a command to join by, a service to carry, the state of its engines. */
 import { createServer, get } from 'node:http'
 import { isDeepStrictEqual } from 'node:util'
-import type { LabController } from './controller.ts'
+import type { Rest } from './controller.ts'
 
 type Fields = Readonly<Record<string, unknown>>
 
 export const fieldsOf = (value: unknown): Fields => (typeof value === 'object' && value !== null ? (value as Fields) : {})
 const listOf = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : [])
 
-async function post(controller: LabController, path: string, body: object): Promise<Fields> {
+async function post(controller: Rest, path: string, body: object): Promise<Fields> {
   const answer = await controller.call('POST', path, body)
   if (answer.status !== 201) throw new Error(`POST ${path} answers ${answer.status}: ${JSON.stringify(answer.body)}`)
   return fieldsOf(answer.body)
@@ -22,14 +22,14 @@ export interface Invitation {
   readonly commands: Readonly<Record<string, string>>
 }
 
-export async function invite(controller: LabController): Promise<Invitation> {
+export async function invite(controller: Rest): Promise<Invitation> {
   const { token, command, commands } = await post(controller, '/api/jointoken', {})
   return { token: String(token), command: String(command), commands: fieldsOf(commands) as Readonly<Record<string, string>> }
 }
 
 /** A virtual service on port 80 of an address, over one pool without a monitor. */
 export async function serve(
-  controller: LabController,
+  controller: Rest,
   name: string,
   address: string,
   server: { readonly host: string; readonly port: number }
@@ -43,7 +43,7 @@ export async function serve(
 
 /** A service that the kernel may forward: layer 4, fast path, on its own port of an address that is served already. */
 export async function serveInKernel(
-  controller: LabController,
+  controller: Rest,
   name: string,
   at: { readonly vsvip: string; readonly port: number },
   server: { readonly host: string; readonly port: number }
@@ -61,7 +61,7 @@ export async function serveInKernel(
 }
 
 /** What the one engine says that it can do. */
-export async function abilitiesOf(controller: LabController, engineName: string): Promise<readonly unknown[]> {
+export async function abilitiesOf(controller: Rest, engineName: string): Promise<readonly unknown[]> {
   const { results } = fieldsOf((await controller.call('GET', '/api/serviceengine')).body)
   const found = listOf(results)
     .map(fieldsOf)
@@ -71,7 +71,7 @@ export async function abilitiesOf(controller: LabController, engineName: string)
 }
 
 /** name -> `OPER_UP` and the like, of all engines. */
-export async function engineStates(controller: LabController): Promise<Readonly<Record<string, string>>> {
+export async function engineStates(controller: Rest): Promise<Readonly<Record<string, string>>> {
   const { results } = fieldsOf((await controller.call('GET', '/api/serviceengine')).body)
   const states = listOf(results).map(async item => {
     const { uuid, name } = fieldsOf(item)
@@ -81,7 +81,7 @@ export async function engineStates(controller: LabController): Promise<Readonly<
   return Object.fromEntries(await Promise.all(states))
 }
 
-export async function statesAre(controller: LabController, wanted: Readonly<Record<string, string>>): Promise<boolean> {
+export async function statesAre(controller: Rest, wanted: Readonly<Record<string, string>>): Promise<boolean> {
   return isDeepStrictEqual(await engineStates(controller), wanted)
 }
 

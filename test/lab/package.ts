@@ -9,7 +9,7 @@ import { mustRun } from './run.ts'
 const root = resolve(import.meta.dirname, '../..')
 export const installFolder = join(root, 'dist/install')
 
-function newestMs(path: string): number {
+export function newestMs(path: string): number {
   const facts = statSync(path, { throwIfNoEntry: false })
   if (facts === undefined) return 0
   if (!facts.isDirectory()) return facts.mtimeMs
@@ -54,6 +54,6 @@ export function repack(kind: Distribution, version: string, folder: string, chan
   change?.(tree)
   const file = join(folder, `weir-engine.${kind}`)
   const build = kind === 'deb' ? buildDeb : buildRpm
-  build({ ...engineOnHost, version, folder: tree }, file)
+  build({ ...engineOnHost, version, folder: tree }, file, 1)
   return file
 }

@@ -33,22 +33,28 @@ for (const script of scripts) {
   })
 }
 
-t.test('install.sh cut short at any line runs nothing', async t => {
-  const lines = readFileSync(join(root, 'agent-installers/systemd/install.sh'), 'utf8').trimEnd().split('\n')
-  // Only the last line calls; a script that ends before it may set variables and define functions.
-  t.equal(lines.at(-1), 'main "$@"')
-  for (const keep of [10, 30, lines.length - 2]) {
-    const ran = spawnSync('sh', ['-s', '--', 'unit'], { input: `${lines.slice(0, keep).join('\n')}\n`, encoding: 'utf8' })
-    t.equal(ran.stdout, '', `${keep} lines`)
-  }
-})
+for (const [name, wrong] of [
+  ['systemd', [['instal'], ['--token'], ['--prefix', '/']]],
+  ['controller', [['instal'], ['--token', 'x'], ['install', '--purge']]]
+] as const) {
+  const script = join(root, `agent-installers/${name}/install.sh`)
 
-t.test('install.sh refuses what it does not know with usage and code 2', async t => {
-  const script = join(root, 'agent-installers/systemd/install.sh')
-  for (const args of [['instal'], ['--token'], ['--prefix', '/']]) {
-    const ran = spawnSync('sh', [script, ...args], { encoding: 'utf8' })
-    t.equal(ran.status, 2)
-    t.match(ran.stderr, /^usage: /)
-  }
-  t.match(execFileSync('sh', [script, '--help'], { encoding: 'utf8' }), /^usage: /)
-})
+  t.test(`install.sh of ${name} cut short at any line runs nothing`, async t => {
+    const lines = readFileSync(script, 'utf8').trimEnd().split('\n')
+    // Only the last line calls; a script that ends before it may set variables and define functions.
+    t.equal(lines.at(-1), 'main "$@"')
+    for (const keep of [10, 30, lines.length - 2]) {
+      const ran = spawnSync('sh', ['-s', '--', 'unit'], { input: `${lines.slice(0, keep).join('\n')}\n`, encoding: 'utf8' })
+      t.equal(ran.stdout, '', `${keep} lines`)
+    }
+  })
+
+  t.test(`install.sh of ${name} refuses what it does not know with usage and code 2`, async t => {
+    for (const args of wrong) {
+      const ran = spawnSync('sh', [script, ...args], { encoding: 'utf8' })
+      t.equal(ran.status, 2)
+      t.match(ran.stderr, /^usage: /)
+    }
+    t.match(execFileSync('sh', [script, '--help'], { encoding: 'utf8' }), /^usage: /)
+  })
+}

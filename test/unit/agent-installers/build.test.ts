@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
 import t from 'tap'
-import { librariesOf } from '../../../agent-installers/package.ts'
+import { librariesOf } from '../../../agent-installers/build.ts'
 
 t.test('librariesOf names where each library of the running Node lies, the linker among them', async t => {
   const libraries = librariesOf(process.execPath)
