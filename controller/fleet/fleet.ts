@@ -21,11 +21,12 @@ import { Pusher } from './push.ts'
 import { Questions } from './questions.ts'
 import { Quotas } from './quotas.ts'
 import { Traces } from './traces.ts'
-import { Roster } from './roster.ts'
+import { Roster, START_GRACE_MS } from './roster.ts'
 import type { Engine } from './roster.ts'
 import { makeRuntime } from './runtime.ts'
 import { Session } from './session.ts'
 import type { Ending, EngineSays } from './session.ts'
+import { watchStalls } from './stall.ts'
 
 export interface FleetOptions {
   readonly store: Store
@@ -61,6 +62,7 @@ export async function openFleet(options: FleetOptions): Promise<Fleet> {
     for (const listener of listeners) listener(change)
   }
 
+  const stalls = watchStalls(clock)
   const roster = new Roster({
     store,
     clock,
@@ -352,6 +354,12 @@ export async function openFleet(options: FleetOptions): Promise<Fleet> {
       roster.setState(engine, 'OPER_PARTITIONED', ['no word on an open connection: the engine stands still or the network between is cut'])
     else if (ending === 'handed-over')
       roster.setState(engine, 'OPER_INITIALIZING', ['another process of it took over, which connects next'])
+    else if (ending === 'closed' && stalls.lately())
+      // It left a controller that said nothing, and is looking for it.
+      roster.setState(engine, 'OPER_INITIALIZING', ['the controller stood still; its connection was closed meanwhile'], {
+        afterMs: START_GRACE_MS,
+        reason: 'it did not connect again after the controller stood still'
+      })
     else if (ending === 'closed') roster.setState(engine, 'OPER_DOWN', ['its connection was closed'])
     else if (ending === 'refused') roster.setState(engine, 'OPER_DOWN', ['its connection was ended: it said what is not in the protocol'])
   }
@@ -437,6 +445,7 @@ export async function openFleet(options: FleetOptions): Promise<Fleet> {
       for (const engine of roster.engines) engine.session?.end('stopped', 1001, 'the controller stops')
       traces.stop()
       roster.stop()
+      stalls.stop()
       runtime.stop()
       limits.stop()
       quotas.stop()

@@ -7,9 +7,10 @@
  *        v                         |
  *       DOWN               UP --silence--> PARTITIONED --30 s--> DOWN
  *                          UP --handed over--> INITIALIZING --5 s--> DOWN
+ *      UP --socket closed while we stood still--> INITIALIZING --8 s--> DOWN
  *
  * INITIALIZING is a grace before anything of an engine is placed elsewhere: after the controller's own start for those that were
- * there before, and for one whose process handed over to another that connects next. An engine whose trust ended is DOWN for good.
+ * there before, for one whose process handed over to another that connects next, and for one that left us while we stood still. An engine whose trust ended is DOWN for good.
  */
 import type { Clock } from '#model/base/clock.ts'
 import type { Announcing, Ejection, Hello, ServerJudgement } from '#model/message/message.ts'
@@ -29,6 +30,12 @@ export const START_GRACE_MS = 8_000
 export const HANDOVER_GRACE_MS = 5_000
 
 const WRITE_INTERVAL_MS = 10_000
+
+interface Otherwise {
+  readonly afterMs: number
+  readonly reason: string
+}
+const notTakenOver: Otherwise = { afterMs: HANDOVER_GRACE_MS, reason: 'the process that took over did not connect' }
 
 export type EngineFacts = Omit<Hello, 'type' | 'protocol' | 'runningRevision' | 'runningHash' | 'heldParts' | 'purgedSequence'>
 
@@ -243,7 +250,8 @@ export class Roster {
     this.#unwritten.clear()
   }
 
-  setState(engine: Engine, state: OperState, reasons: readonly string[]): void {
+  /** `otherwise`: when it is down, and why, if it stays INITIALIZING. */
+  setState(engine: Engine, state: OperState, reasons: readonly string[], otherwise: Otherwise = notTakenOver): void {
     engine.cancelNext?.()
     // As a state that comes anew it means nothing else: what is there from the start is never set.
     engine.isHandingOver = state === 'OPER_INITIALIZING'
@@ -253,7 +261,7 @@ export class Roster {
       state === 'OPER_PARTITIONED'
         ? downAfter(PARTITION_MS, `no word for ${PARTITION_MS / 1_000} s: its host is down or the network between is cut`)
         : state === 'OPER_INITIALIZING'
-          ? downAfter(HANDOVER_GRACE_MS, 'the process that took over did not connect')
+          ? downAfter(otherwise.afterMs, otherwise.reason)
           : undefined
     if (engine.state !== state) engine.sinceEpochMs = this.#options.clock.nowEpochMs()
     engine.state = state

@@ -83,6 +83,24 @@ t.test('a stall of the controller itself is not taken for silence of the engines
   t.equal(fleet.fleet.engineRuntime(keys.uuid)?.oper_status.state, 'OPER_UP')
 })
 
+t.test('an engine that left while the controller stood still has a moment to come back', async t => {
+  const clock = manualClock(Date.now())
+  const standing = { ...clock, every: (ms: number, call: () => void) => clock.every(ms === 250 ? 5_000 : ms, call) }
+  const fleet = await aFleet(t, { clock: standing })
+  const keys = await joinBare(fleet)
+  const state = (): string | undefined => fleet.fleet.engineRuntime(keys.uuid)?.oper_status.state
+  const engine = await aBareEngine(t, fleet, keys)
+  await engine.next('Welcome')
+  clock.advance(5_000)
+  engine.socket.close()
+  await until('it waits', () => state() === 'OPER_INITIALIZING')
+  t.same(fleet.usable(), [keys.uuid], 'nothing is placed elsewhere')
+  clock.advance(8_000)
+  t.match(fleet.fleet.engineRuntime(keys.uuid), {
+    oper_status: { state: 'OPER_DOWN', reason: ['it did not connect again after the controller stood still'] }
+  })
+})
+
 t.test('heartbeats go both ways, and an agent leaves a controller that is silent', async t => {
   const fleet = await aFleet(t)
   const keys = await joinBare(fleet)
