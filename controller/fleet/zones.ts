@@ -33,8 +33,12 @@ export function zonesOf({ pool, servers, engines, wentTo }: ZonesInput): ZoneRun
       if (!server.isEnabled || engine.ejections.has(key) || (monitors.length > 0 && judged?.verdict !== 'up')) return 0
       return server.weight * (judged?.weightPercent ?? 100)
     }
+    const orders = servers.flatMap(server => (able(server) > 0 ? [server.order ?? 1] : []))
+    const lowest = orders.length === 0 ? undefined : Math.min(...orders)
     const capacityOf = (isOwn: boolean): Capacity => {
-      const side = servers.filter(server => (zone !== '' && server.zone === zone) === isOwn)
+      const side = servers.filter(
+        server => (zone !== '' && server.zone === zone) === isOwn && (lowest === undefined || (server.order ?? 1) === lowest)
+      )
       const sum = (of: (server: ServerSpec) => number): number => side.reduce((total, server) => total + of(server), 0)
       return { able: sum(able), all: sum(({ weight }) => weight * 100) }
     }

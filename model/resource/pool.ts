@@ -491,8 +491,6 @@ export const pool = defineKind({
       say('/max_concurrent_connections_per_server', 'must say when a server is full, because lb_algorithm is LB_ALGORITHM_FEWEST_SERVERS')
     if (body.locality !== undefined && !(body.servers ?? []).some(({ availability_zone: zone = '' }) => zone !== ''))
       say('/locality', 'needs servers with an availability_zone')
-    if (body.locality !== undefined && (body.servers ?? []).some(({ preference_order: order = 1 }) => order !== 1))
-      say('/locality', 'must not be there beside servers with a preference_order')
     if (body.hedge !== undefined) {
       if (body.hedge.delay === 0 && body.hedge.percentile === 0) say('/hedge', 'needs a delay or a percentile')
       if (body.hedge.percentile > 0 && body.hedge.percentile < 50) say('/hedge/percentile', 'must be 0, or from 50 to 99')

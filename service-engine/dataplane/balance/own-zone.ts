@@ -2,11 +2,11 @@ import { ownZoneShare, type LocalitySpec } from '#model/snapshot/locality.ts'
 import type { Random } from '#model/base/random.ts'
 import type { Balancer, Candidate, Question } from './balancer.ts'
 
-/** Which servers are of the engine's zone, and what they are able to take together when all of them are. */
+/** Which servers are of the engine's zone. */
 export interface Zones {
   readonly isOwn: (id: string) => boolean
-  readonly ownWeight: number
-  readonly otherWeight: number
+  /** What the servers of one order can take together when all of them are able: those of the zone, and the others. */
+  readonly weightsBeside: (id: string) => { readonly own: number; readonly others: number }
 }
 
 export interface OwnZoneMake {
@@ -19,7 +19,7 @@ export interface OwnZoneMake {
 }
 
 /**
- * Prefers candidates of the engine's zone: a balancer of theirs picks, and for a part of the questions that grows as they fail
+ * Prefers candidates, all of one order, of the engine's zone: a balancer of theirs picks, and for a part of the questions that grows as they fail
  * one of the others. Where who asks is always given the same candidate, who has to leave the zone is always the same as well.
  *
  * Cost    O(n) when the candidates change, else that of the balancer that picks
@@ -35,7 +35,8 @@ export function ownZone({ spec, zones, random, own, others }: OwnZoneMake): Bala
       if (candidates !== known) {
         near = candidates.filter(({ id }) => zones.isOwn(id))
         far = candidates.filter(({ id }) => !zones.isOwn(id))
-        share = ownZoneShare({ able: weightOf(near), all: zones.ownWeight }, { able: weightOf(far), all: zones.otherWeight }, spec)
+        const all = zones.weightsBeside(candidates[0]?.id ?? '')
+        share = ownZoneShare({ able: weightOf(near), all: all.own }, { able: weightOf(far), all: all.others }, spec)
         known = candidates
       }
       const isNear = share >= 1 || (share > 0 && (place === undefined ? random() : place(question)) < share)

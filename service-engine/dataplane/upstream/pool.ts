@@ -146,9 +146,16 @@ function zonesOf({ locality, servers, isWeighed }: PoolPart, zone: string | unde
   const own = new Set(servers.filter(server => server.zone === zone).map(({ id }) => id))
   if (own.size === 0 || own.size === servers.length) return null
   const most = isWeighed === true ? 100 / SHARE_STEP_PERCENT : 1
-  const weightOf = (isOwn: boolean): number =>
-    servers.reduce((sum, { id, weight }) => (own.has(id) === isOwn ? sum + weight * most : sum), 0)
-  return { isOwn: id => own.has(id), ownWeight: weightOf(true), otherWeight: weightOf(false) }
+  const weights = new Map<number, { own: number; others: number }>()
+  const orders = new Map<string, number>()
+  for (const { id, weight, order = 1 } of servers) {
+    const sum = weights.get(order) ?? { own: 0, others: 0 }
+    sum[own.has(id) ? 'own' : 'others'] += weight * most
+    weights.set(order, sum)
+    orders.set(id, order)
+  }
+  const nothing = { own: 0, others: 0 }
+  return { isOwn: id => own.has(id), weightsBeside: id => weights.get(orders.get(id) ?? 1) ?? nothing }
 }
 
 /** Null where all servers are of one order. */
@@ -245,10 +252,15 @@ export class Pool {
           })
   }
 
-  /** Two balancers where zones count: the one of the others has turns of its own, in this worker alone. */
+  /** Order goes before zones. */
   #bySide(make: (nextTurn: () => number) => Balancer, nextTurn: () => number): Balancer {
+    const own = this.#byZone(make, nextTurn)
+    return this.#orderOf === null ? own : preferred(this.#orderOf, own)
+  }
+
+  /** Two balancers where zones count: the one of the others has turns of its own, in this worker alone. */
+  #byZone(make: (nextTurn: () => number) => Balancer, nextTurn: () => number): Balancer {
     const own = make(nextTurn)
-    if (this.#orderOf !== null) return preferred(this.#orderOf, own)
     const { locality } = this.part
     if (locality === undefined || this.#zones === null) return own
     const { random } = this.#services
@@ -459,14 +471,14 @@ export class Pool {
     this.#stopLooking = undefined
   }
 
-  /** Who stands in for a server: those on its side of the zones, or of the lowest order, as long as there are any. */
+  /** Who stands in for a server: of the lowest order there is those on its side of the zones, as long as there are any. */
   #beside(members: readonly Member[], picked: Member): readonly Member[] {
     const [zones, order] = [this.#zones, this.#orderOf]
-    if (order !== null) return ofLowestOrder(members, order)
-    if (zones === null) return members
+    const first = order === null ? members : ofLowestOrder(members, order)
+    if (zones === null) return first
     const isOwn = zones.isOwn(picked.id)
-    const beside = members.filter(({ id }) => zones.isOwn(id) === isOwn)
-    return beside.length > 0 ? beside : members
+    const beside = first.filter(({ id }) => zones.isOwn(id) === isOwn)
+    return beside.length > 0 ? beside : first
   }
 
   #takeOther(others: readonly Member[], picked: Member, isFirst: boolean): HeldLease | Refusal {

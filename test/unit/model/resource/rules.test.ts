@@ -178,12 +178,6 @@ const cases: readonly (readonly [kind: KindName, why: string, body: object, poin
     { lb_algorithm: 'LB_ALGORITHM_CONSISTENT_HASH', lb_algorithm_hash: 'LB_ALGORITHM_CONSISTENT_HASH_COOKIE' },
     ['/lb_algorithm_consistent_hash_cookie']
   ],
-  [
-    'pool',
-    'zones beside an order',
-    { locality: {}, servers: [{ ip: v4('1.1.1.1'), availability_zone: 'a', preference_order: 2 }] },
-    ['/locality']
-  ],
   ['pool', 'an order of none', { servers: [{ ip: v4('1.1.1.1'), preference_order: 0 }] }, ['/servers/0/preference_order']],
   ['pool', 'zones that no server is in', { locality: {}, servers: [{ ip: v4('1.1.1.1'), availability_zone: '' }] }, ['/locality']],
   [

@@ -316,3 +316,53 @@ t.test('who is bound to a server that stands by stays; engines tell each other a
   t.equal(makeHome(part)(7), undefined)
   t.type(makeHome(ordered({ 1: [1, 11] }, { persistence }))(7), 'number')
 })
+for (const algorithm of algorithms)
+  t.test(
+    `${algorithm.is}${'by' in algorithm ? ` by ${algorithm.by}` : ''}: order goes before zones, which count within each order`,
+    async t => {
+      const { open, judge } = openEngine('a')
+      const servers = [
+        aServer(1, { zone: 'a' }),
+        aServer(2, { zone: 'a' }),
+        aServer(11, { zone: 'b' }),
+        aServer(3, { zone: 'a', order: 2 }),
+        aServer(12, { zone: 'b', order: 2 }),
+        aServer(13, { zone: 'b', order: 2 })
+      ]
+      const pool = open(aPool(servers, { locality, monitors: [monitor], algorithm }))
+      const shares = (): Record<string, number> => {
+        const counts = spread(pool, 3_000)
+        return Object.fromEntries([1, 2, 3, 11, 12, 13].map(port => [port, partOf(counts, [port])]))
+      }
+      for (const port of [1, 2, 3, 11, 12, 13]) judge(port, 'up')
+      const all = shares()
+      t.equal(all['1']! + all['2']!, 1, 'the zone of the first order')
+      judge(1, 'down')
+      const half = shares()
+      t.ok(Math.abs(half['2']! - 0.7) < 0.05 && Math.abs(half['11']! - 0.3) < 0.05, 'spills over within its order')
+      judge(2, 'down')
+      t.equal(shares()['11'], 1, 'another zone of the first order before the own one of the second')
+      judge(11, 'down')
+      t.equal(shares()['3'], 1, 'the second order, by its zones again')
+      judge(3, 'down')
+      const last = shares()
+      t.equal(last['12']! + last['13']!, 1)
+    }
+  )
+
+t.test('what the first order cannot take stays in the zone of the next', async t => {
+  const { open, judge } = openEngine('a')
+  const servers = [
+    aServer(1, { zone: 'a' }),
+    aServer(11, { zone: 'b' }),
+    aServer(2, { zone: 'a', order: 2 }),
+    aServer(12, { zone: 'b', order: 2 })
+  ]
+  const given = { locality, monitors: [monitor], algorithm: { is: 'least-connections' }, maxConnectionsPerServer: 1 } as const
+  const pool = open(aPool(servers, given))
+  for (const port of [1, 11, 2, 12]) judge(port, 'up')
+  t.same(
+    [1, 2, 3, 4].map(n => portOf(lease(pool, n))),
+    [1, 11, 2, 12]
+  )
+})
