@@ -7,6 +7,7 @@ import { request as httpRequest } from 'node:http'
 import { once } from 'node:events'
 import t from 'tap'
 import { systemClock } from '#model/base/clock.ts'
+import { seededRandom } from '#model/base/random.ts'
 import type { PoolPart, ScriptSetSpec, VirtualServicePart } from '#model/snapshot/snapshot.ts'
 import { makeForwarder } from '#engine/dataplane/http/forwarders.ts'
 import { aCache } from '#test/support/cached-origin.ts'
@@ -16,6 +17,7 @@ import { askOn, collect, openHttp2Client, openHttp2Server } from '#test/support/
 import { aScriptSet } from '#test/support/scripts.ts'
 import { aListener, aPool, aService, aSnapshot, aTls } from '#test/support/snapshot.ts'
 
+const seed = Number(process.env['WEIR_SEED'] ?? Date.now() % 1_000_000)
 const certificate = await aCertificate('shop', ['shop.test'])
 const LIMIT = 4_096
 const bodies = { limitBytes: LIMIT, passesLarge: false }
@@ -319,4 +321,102 @@ t.test('an engine that cannot take bodies says so', async t => {
   await plane.load(aSnapshot({ services: [aService({ scripts: [seeing('')] })], pools: [aPool([web.port])] }))
   t.equal((await ask(plane.port())).status, 500)
   t.match(plane.plane.scripts()[0], { failures: 1, lastError: 'this engine cannot take bodies' })
+})
+
+t.test('what is found to be still fresh is seen as well', async t => {
+  let count = 0
+  const web = await openHttpServer(t, (request, response) => {
+    count++
+    if (request.headers['if-none-match'] === '"v"') return response.writeHead(304, { etag: '"v"', 'cache-control': 'max-age=60' }).end()
+    return response.writeHead(200, { 'cache-control': 'max-age=60', etag: '"v"' }).end('kept')
+  })
+  const { plain, bugs } = await openPlane(t, web.port, [seeing(replacing)], { service: { cache: aCache() } })
+  t.match(await ask(plain), { status: 200, body: '<kept>' })
+  t.match(await ask(plain, { headers: { 'cache-control': 'no-cache' } }), {
+    status: 200,
+    body: '<kept>',
+    headers: { 'x-cache': 'REVALIDATED' }
+  })
+  t.equal(count, 2)
+  t.same(bugs, [])
+})
+
+t.test('the answer of a second server that was asked beside the first is seen once', async t => {
+  const hedge = { delayMs: 20, percentile: null, budget: { percent: 100, minPerS: 100 } }
+  const slow = await openTcpServer(t, socket => socket.on('data', () => undefined))
+  const fast = await openHttpServer(t, (_request, response) => response.end('fast'))
+  const plane = openTestPlane(t)
+  const pools = [aPool([slow.port, fast.port], { hedge, algorithm: { is: 'round-robin' } })]
+  await plane.load(aSnapshot({ services: [aService({ scripts: [seeing(replacing)] })], pools }))
+  for (let n = 0; n < 4; n++) t.match(await ask(plane.port()), { status: 200, body: '<fast>' })
+  t.match(plane.plane.scripts()[0], { runs: 4, failures: 0 })
+  t.ok((plane.memory.readTotals().pools[0]?.hedges?.won ?? 0) >= 1)
+})
+
+t.test(`whatever a server sends, in whatever pieces, the client gets one sound answer after another (seed ${seed})`, async t => {
+  const random = seededRandom(seed)
+  const pick = <T>(list: readonly T[]): T => list[Math.floor(random() * list.length)]!
+  const evil = 'HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil'
+  let next: { readonly bytes: string; readonly ends: boolean } = { bytes: '', ends: false }
+  const web = await openTcpServer(t, socket =>
+    socket.on('data', () => {
+      const { bytes, ends } = next
+      for (let at = 0; at < bytes.length;) {
+        const size = 1 + Math.floor(random() * random() * 3_000)
+        socket.write(bytes.slice(at, at + size), 'latin1')
+        at += size
+      }
+      if (ends) socket.end()
+    })
+  )
+  const script = "const { body } = weir.response\nif (body.length % 2 === 0) body.replace('[' + body.length + ']')"
+  const { plain, bugs } = await openPlane(t, web.port, [seeing(script)])
+  const socket = connect({ port: plain, host: '127.0.0.1' })
+  t.teardown(() => socket.destroy())
+  let seen = ''
+  let isClosed = false
+  socket.on('error', () => undefined).on('close', () => (isClosed = true))
+  socket.on('data', chunk => (seen += chunk.toString('latin1')))
+  const one = /^HTTP\/1\.1 (\d{3}) [^]*?\r\n\r\n/
+  for (let round = 0; round < 200; round++) {
+    const body = pick(['', 'a', 'ab', evil, '0\r\n\r\n', 'x'.repeat(LIMIT), 'x'.repeat(LIMIT - 1), 'x'.repeat(LIMIT + 1)])
+    const chunks = body === '' ? '' : `${body.length.toString(16)}\r\n${body}\r\n`
+    const [bytes, ends, isSound] = pick([
+      [`HTTP/1.1 200 OK\r\nContent-Length: ${body.length}\r\n\r\n${body}`, false, true],
+      [`HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n${chunks}0\r\n\r\n`, false, true],
+      [`HTTP/1.1 200 OK\r\n\r\n${body}`, true, true],
+      [`HTTP/1.1 200 OK\r\nContent-Length: ${body.length + 1}\r\n\r\n${body}`, true, false],
+      [`HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n${chunks}zz\r\n${evil}`, true, false],
+      [`HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n${chunks}0\r\n\r\n`, true, false]
+    ] as const)
+    next = { bytes, ends }
+    const expected = body.length % 2 === 0 && body !== '' ? `[${body.length}]` : body
+    seen = ''
+    socket.write(get)
+    const status = await new Promise<string>(resolve => {
+      const look = setInterval(() => {
+        const head = one.exec(seen)
+        if (head === null && !isClosed) return
+        const length = /\r\ncontent-length: (\d+)\r\n/.exec(head?.[0] ?? '')?.[1]
+        const isChunked = /\r\ntransfer-encoding: chunked\r\n/.test(head?.[0] ?? '')
+        const rest = seen.slice(head?.[0].length ?? 0)
+        const isWhole = isChunked ? rest.endsWith('0\r\n\r\n') : length !== undefined && rest.length >= Number(length)
+        if (!isWhole && !isClosed) return
+        clearInterval(look)
+        const got = isChunked ? rest.replace(/^[0-9a-f]+\r\n|\r\n0\r\n\r\n$|^0\r\n\r\n$/g, '') : rest
+        const isRefused = body.length > LIMIT || !isSound
+        if (isClosed || (length !== undefined && isChunked)) resolve(`closed or framed twice: ${seen.slice(0, 300)}`)
+        else if (isRefused) resolve(head?.[1] === '500' || head?.[1] === '502' ? '' : `not refused: ${seen.slice(0, 300)}`)
+        else if (body === '') resolve(['', '[0]'].includes(got) ? '' : `not empty: ${got}`)
+        else resolve(head?.[1] === '200' && got === expected ? '' : `${seen.slice(0, 300)} for ${JSON.stringify(bytes.slice(0, 200))}`)
+      }, 1)
+    })
+    if (status !== '') t.fail(`round ${round}: ${status}`)
+    if (isClosed) break
+  }
+  t.notOk(isClosed, 'one connection for all of them')
+  t.ok(
+    bugs.every(line => line.includes('a script failed')),
+    bugs.join()
+  )
 })
