@@ -1,7 +1,8 @@
 #!/bin/sh
 # Runs a Weir service engine as a container, by podman or docker. The controller serves this file:
 #   curl -fsSLk --pinnedpubkey PIN https://HOST:9443/install/container.sh | sh -s -- --controller https://HOST:9443 --pin PIN --token T
-# Verbs: install (default) upgrade remove verify, image (makes the image only). Each is safe to repeat; --plan says what it would do and does nothing.
+# Verbs: install (default) upgrade remove verify, image (makes the image only), compose (the same by compose.yaml in this folder, which it
+# fetches; again: upgrade). Each is safe to repeat; --plan says what it would do and does nothing.
 set -eu
 
 NAME=weir-engine
@@ -12,7 +13,7 @@ say() { printf '%-11s%s\n' "$1" "$2"; }
 fail() { printf 'weir: %s\n' "$1" >&2; exit "${2:-1}"; }
 usage() {
   cat <<'END'
-usage: container.sh [install|upgrade|remove|verify|image] [--plan]
+usage: container.sh [install|upgrade|remove|verify|image|compose] [--plan]
                     [--controller https://HOST:PORT] [--pin 'sha256//...'] [--token T | WEIR_TOKEN=T]
 END
 }
@@ -116,6 +117,48 @@ make_image() {
   say builds "image $NAME"
 }
 
+# The engine of containers that the compose at hand starts them with: an image of the other one it would not find.
+choose_compose() {
+  if docker compose version >/dev/null 2>&1 && docker info >/dev/null 2>&1; then
+    ENGINE=docker COMPOSE='docker compose'
+  elif command -v podman >/dev/null && podman-compose version >/dev/null 2>&1; then
+    ENGINE=podman COMPOSE=podman-compose
+    version=$(podman-compose version 2>&1 | sed -n 's/^podman-compose[a-z]* version[: ]*//p' | head -n 1)
+    case $version in 0.* | 1.0.[0-5]) fail "podman-compose $version cannot put a container on the host's network: 1.0.6 or newer is needed" ;; esac
+  elif podman compose version >/dev/null 2>&1; then
+    ENGINE=podman COMPOSE='podman compose'
+  else
+    fail "docker compose (with a docker that runs) or podman-compose is needed"
+  fi
+}
+
+composed() { "$ENGINE" ps --quiet --filter label=com.docker.compose.project=weir --filter label=com.docker.compose.service=engine; }
+image_id() { "$ENGINE" image inspect --format '{{.Id}}' "$NAME" 2>/dev/null || true; }
+
+compose_engine() {
+  if ! "$ENGINE" volume inspect weir_data >/dev/null 2>&1; then
+    [ -n "$TOKEN" ] || fail "WEIR_TOKEN is missing: the controller's dashboard makes one (Fabric -> Add an engine)" 2
+  fi
+  if [ -n "$PLAN" ]; then
+    say would "build image $NAME from $CONTROLLER, fetch compose.yaml unless it is here, and run $COMPOSE up"
+    return 0
+  fi
+  before=$(image_id)
+  build_image
+  say builds "image $NAME"
+  [ -f compose.yaml ] || { fetch compose.yaml && cp "$CONTEXT/compose.yaml" .; }
+  export WEIR_CONTROLLER="$CONTROLLER" WEIR_TOKEN="$TOKEN"
+  # Not every compose sees that a name stands for another image now.
+  again=''
+  if [ -n "$before" ] && [ "$before" != "$(image_id)" ]; then again=--force-recreate; fi
+  # shellcheck disable=SC2086 # one word or two, and one or none
+  trouble=$($COMPOSE --file compose.yaml up --detach $again 2>&1) || fail "$COMPOSE could not start it: $(printf '%s\n' "$trouble" | tail -n 1)"
+  NAME=$(composed)
+  [ -n "$NAME" ] || fail "$COMPOSE started no engine: $(printf '%s\n' "$trouble" | grep -i error | tail -n 1)"
+  wait_until_up
+  say up "the controller says OPER_UP"
+}
+
 verify_engine() {
   exists || fail "there is no container $NAME"
   is_up || fail "the engine is not up: $ENGINE logs $NAME says why"
@@ -126,7 +169,7 @@ main() {
   VERB=install CONTROLLER='' PIN='' PLAN='' TOKEN=${WEIR_TOKEN:-}
   while [ $# -gt 0 ]; do
     case $1 in
-      install | upgrade | remove | verify | image) VERB=$1 ;;
+      install | upgrade | remove | verify | image | compose) VERB=$1 ;;
       --controller | --pin | --token)
         [ $# -ge 2 ] || { usage >&2; exit 2; }
         case $1 in
@@ -142,7 +185,11 @@ main() {
     esac
     shift
   done
-  ENGINE=$(command -v podman || command -v docker) || fail "podman or docker is needed"
+  if [ "$VERB" = compose ]; then
+    choose_compose
+  else
+    ENGINE=$(command -v podman || command -v docker) || fail "podman or docker is needed"
+  fi
   case $(uname -m) in
     x86_64) ARCH=x64 ;;
     aarch64) ARCH=arm64 ;;
@@ -150,7 +197,7 @@ main() {
   esac
   if exists; then : "${CONTROLLER:=$(label controller)}" "${PIN:=$(label pin)}"; fi
   case $VERB in
-    install | upgrade | image)
+    install | upgrade | image | compose)
       case $CONTROLLER in https://?*) ;; *) fail "--controller https://HOST:PORT is missing" 2 ;; esac
       case $PIN in sha256//?*) ;; *) fail "--pin 'sha256//...' is missing: the controller's dashboard shows the whole command" 2 ;; esac
       ;;
@@ -161,6 +208,7 @@ main() {
     remove) remove_engine ;;
     verify) verify_engine ;;
     image) make_image ;;
+    compose) compose_engine ;;
   esac
 }
 

@@ -31,7 +31,7 @@ const methods = {
   deb: 'As root, on Debian or Ubuntu: the package, then the join.',
   rpm: 'As root, on a distribution with RPM: the same.',
   container: 'On a host with podman or docker, as who may run containers.',
-  compose: 'The same by Docker Compose or Podman Compose: makes the image and compose.yaml in the current folder.',
+  compose: 'The same by Docker Compose or Podman Compose: makes the image, and compose.yaml in the current folder.',
   kubernetes: 'Where kubectl works; REGISTRY is where the image of the engine was put.',
   helm: 'Where kubectl and helm work; REGISTRY is where the image of the engine was put.',
   cloudinit: 'User-data of a new machine, not a command.',
@@ -64,11 +64,7 @@ export function joinCommands(base: string, pin: string, token: string): Readonly
     deb: packaged('weir-engine_', 'dpkg --print-architecture', '.deb', 'dpkg -i'),
     rpm: packaged('weir-engine.', 'uname -m', '.rpm', 'rpm -U'),
     container: `${fetch('/install/container.sh')} | sh -s -- ${origin} --token ${token}`,
-    compose: lines(
-      `${fetch('/install/container.sh')} | sh -s -- image ${origin}`,
-      `${fetch('/install/compose.yaml')} -o compose.yaml`,
-      `WEIR_CONTROLLER='${address}' WEIR_TOKEN=${token} docker compose up -d`
-    ),
+    compose: `${fetch('/install/container.sh')} | WEIR_TOKEN=${token} sh -s -- compose ${origin}`,
     kubernetes: `${fetch('/install/kubernetes.sh')} | WEIR_TOKEN=${token} sh -s -- ${origin} --image REGISTRY/weir-engine:${VERSION}`,
     helm: lines(
       `${fetch('/install/weir-engine-chart.tgz')} -o weir-engine-chart.tgz`,

@@ -104,6 +104,7 @@ export async function startHost(options: HostOptions): Promise<Host> {
     rmSync(folder, { recursive: true, force: true })
   }
   let host: Running
+  let stopped: Promise<void> | undefined
   try {
     for (const [path, text] of Object.entries(options.files ?? {})) {
       mkdirSync(join(folder, 'upper', dirname(path)), { recursive: true })
@@ -130,10 +131,13 @@ export async function startHost(options: HostOptions): Promise<Host> {
       await off()
       host = await boot(options, folder, cgroup, cable)
     },
-    stop: async () => {
-      host.kill()
-      await host.ended
-      await clean()
+    stop: () => {
+      stopped ??= (async () => {
+        host.kill()
+        await host.ended
+        await clean()
+      })()
+      return stopped
     }
   }
 }

@@ -50,6 +50,8 @@ export async function startContainerHost(options: {
       `tmp_dir = "${folder}/tmp"`,
       `volume_path = "${folder}/volumes"`,
       `static_dir = "${folder}/graph/libpod"`,
+      '[network]',
+      `network_config_dir = "${folder}/networks"`,
       ''
     ].join('\n')
   )

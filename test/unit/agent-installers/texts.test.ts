@@ -1,6 +1,6 @@
 /** What is written for the tools of others: each text is read by its tool where this machine has it, and what it may do is held here. */
 import { execFileSync, spawnSync } from 'node:child_process'
-import { chmodSync, cpSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import t from 'tap'
@@ -147,10 +147,169 @@ for (const [name, kind] of Object.entries(kinds)) {
   })
 }
 
+const lacks = (program: string, how: string): string | false => (has(program) ? false : `needs ${program} (${how})`)
+const noHelm = lacks('helm', 'go install helm.sh/helm/v3/cmd/helm@latest')
+const noSchemas = lacks('kubernetes-validate', 'pip install kubernetes-validate')
+
+/** Each document, held against the schemas of Kubernetes: a field that it does not know is refused. */
+function validateStrictly(text: string): { readonly status: number | null; readonly stderr: string } {
+  const folder = mkdtempSync(join(tmpdir(), 'weir-manifest-'))
+  try {
+    writeFileSync(join(folder, 'manifest.yaml'), text)
+    const { status, stdout, stderr } = spawnSync('kubernetes-validate', ['--strict', join(folder, 'manifest.yaml')], { encoding: 'utf8' })
+    return { status, stderr: `${stdout}${stderr}` }
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+}
+
+t.test('the manifests are what Kubernetes knows, field by field', { skip: noSchemas }, async t => {
+  for (const name of Object.keys(kinds)) {
+    const text = textOf(`kubernetes/${name}.yaml`)
+    const judged = validateStrictly(text)
+    t.equal(judged.status, 0, judged.stderr)
+    t.not(validateStrictly(text.replace('enableServiceLinks', 'enableServiceLink')).status, 0, 'a misspelt field is seen')
+  }
+})
+
+t.test('helm finds nothing wrong with the chart, and what it renders is the manifest', { skip: noHelm }, async t => {
+  const chart = join(installers, 'helm')
+  const helm = (...args: readonly string[]) =>
+    spawnSync('helm', [...args], { encoding: 'utf8', env: { PATH: process.env['PATH'], HOME: tmpdir() } })
+  // A helm that was built by hand takes the cluster for an old one.
+  const version = ['--kube-version', '1.31.0']
+  const origin = ['--set', 'controller=https://lb.test:9443', ...version]
+  const linted = helm('lint', '--strict', chart, ...origin)
+  t.equal(linted.status, 0, linted.stdout)
+  t.match(helm('template', 'weir', chart, ...version), { status: 1, stderr: /controller is needed/ })
+  t.match(helm('template', 'weir', chart, ...origin, '--set', 'kind=Pod'), { status: 1, stderr: /kind must be DaemonSet or Deployment/ })
+  for (const [name, kind] of Object.entries(kinds)) {
+    const more = ['--set', 'imagePullSecrets[0].name=registry', '--set', 'nodeSelector.edge=yes', '--set', 'tolerations[0].operator=Exists']
+    const rendered = helm('template', 'weir', chart, ...origin, '--set', `kind=${kind}`, ...more)
+    t.equal(rendered.status, 0, rendered.stderr)
+    if (noSchemas === false) {
+      const judged = validateStrictly(rendered.stdout)
+      t.equal(judged.status, 0, judged.stderr)
+    }
+    const workload = documentsIn(rendered.stdout).find(document => document?.['kind'] === kind)
+    const pod = at(workload, 'spec', 'template', 'spec')
+    const manifest = documentsIn(textOf(`kubernetes/${name}.yaml`)).find(document => document['kind'] === kind)
+    const wanted = at(manifest, 'spec', 'template', 'spec')
+    t.match(pod, { imagePullSecrets: [{ name: 'registry' }], nodeSelector: { edge: 'yes' }, tolerations: [{ operator: 'Exists' }] })
+    for (const field of ['securityContext', 'initContainers', 'volumes', 'hostNetwork', 'terminationGracePeriodSeconds'])
+      t.same(at(pod, field), at(wanted, field), field)
+    for (const field of ['securityContext', 'startupProbe', 'volumeMounts', 'resources'])
+      t.same(at(pod, 'containers', 0, field), at(wanted, 'containers', 0, field), field)
+    t.same(at(pod, 'containers', 0, 'env', 0), { name: 'WEIR_CONTROLLER', value: 'https://lb.test:9443' })
+    const [labels, selector] = [at(workload, 'spec', 'template', 'metadata', 'labels'), at(workload, 'spec', 'selector', 'matchLabels')]
+    t.same(labels, selector)
+    const service = documentsIn(rendered.stdout).find(document => document?.['kind'] === 'Service')
+    if (kind === 'Deployment') t.same(at(service, 'spec', 'selector'), labels)
+    else t.equal(service, undefined)
+  }
+})
+
+t.test('kubectl makes the Secret of what comes by standard input', { skip: lacks('kubectl', 'your distribution') }, async t => {
+  const order = [
+    '--namespace',
+    'weir',
+    'create',
+    'secret',
+    'generic',
+    'weir-engine',
+    '--from-file=token=/dev/stdin',
+    '--dry-run=client',
+    '--output',
+    'yaml'
+  ]
+  t.ok(textOf('kubernetes/install.sh').includes(order.slice(2).join(' ').replace('weir-engine', '"$NAME"')), 'as kubernetes.sh asks for it')
+  // By a pipe, as there: what Node gives as input cannot be opened by name.
+  const env = { PATH: process.env['PATH'], HOME: tmpdir() }
+  const made = spawnSync('sh', ['-c', 'printf %s "$0" | kubectl "$@"', 'weir1.a.b', ...order], { encoding: 'utf8', env })
+  t.match(documentsIn(made.stdout)[0], {
+    kind: 'Secret',
+    metadata: { name: 'weir-engine', namespace: 'weir' },
+    data: { token: Buffer.from('weir1.a.b').toString('base64') }
+  })
+})
+
 t.test('compose.yaml runs the engine as nobody, with the one capability', async t => {
   const engine = at(parse(textOf('compose/compose.yaml')), 'services', 'engine')
   t.match(engine, { user: '65532:65532', cap_drop: ['ALL'], cap_add: ['NET_BIND_SERVICE'], read_only: true, network_mode: 'host' })
   t.notOk(at(engine, 'privileged'))
+  // An empty default, ${NAME:-}, is not understood by every compose.
+  t.same(at(engine, 'environment'), ['WEIR_CONTROLLER', 'WEIR_TOKEN'])
+})
+
+t.test('container.sh compose makes the image by the engine of containers that the compose at hand starts it with', async t => {
+  const folder = mkdtempSync(join(tmpdir(), 'weir-compose-'))
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }))
+  for (const name of ['tools', 'given', 'here']) mkdirSync(join(folder, name))
+  const tool = (name: string, body: string): void => {
+    writeFileSync(join(folder, 'tools', name), `#!/bin/sh\n${body}\n`)
+    chmodSync(join(folder, 'tools', name), 0o755)
+  }
+  const arch = process.arch
+  const given = ['Containerfile', `weir-base-linux-${arch}.tar.gz`, `weir-engine-linux-${arch}.tar.gz`, 'compose.yaml']
+  for (const name of given) writeFileSync(join(folder, 'given', name), `${name}\n`)
+  writeFileSync(join(folder, 'given/SHA256SUMS'), execFileSync('sha256sum', given, { cwd: join(folder, 'given') }))
+  tool('curl', `for word; do [ "$before" != -o ] || out=$word; before=$word; done; cp "${folder}/given/\${word##*/}" "$out"`)
+  const engine = (name: string): string => `echo "${name} $*" >>"${folder}/called"
+case "$*" in
+  'info' | 'compose version') [ -f "${folder}/docker-runs" ] ;;
+  'compose version'*) exit 1 ;;
+  'volume inspect'*) [ -f "${folder}/runs" ] ;;
+  'image inspect'*) cat "${folder}/image" ;;
+  'ps '*) [ ! -f "${folder}/runs" ] || echo c0ffee ;;
+  'compose --file'*) echo "$WEIR_CONTROLLER $WEIR_TOKEN" >"${folder}/told"; touch "${folder}/runs" ;;
+esac`
+  tool('docker', engine('docker'))
+  tool('podman', engine('podman'))
+  const podmanCompose = (version: string): void =>
+    tool(
+      'podman-compose',
+      `[ "$1" != version ] || { echo "podman-compose version ${version}"; exit; }\n${engine('podman-compose').replace("'compose --file'", "'--file'")}`
+    )
+  podmanCompose('1.6.0')
+  writeFileSync(join(folder, 'image'), 'one\n')
+  const run = (token = '') => {
+    rmSync(join(folder, 'called'), { force: true })
+    const args = ['compose', '--controller', 'https://lb.test:9443', '--pin', 'sha256//abc=']
+    const env = { PATH: `${join(folder, 'tools')}:${process.env['PATH']}`, WEIR_TOKEN: token }
+    const ran = spawnSync('sh', [join(installers, 'container/install.sh'), ...args], { cwd: join(folder, 'here'), encoding: 'utf8', env })
+    const called = existsSync(join(folder, 'called')) ? readFileSync(join(folder, 'called'), 'utf8') : ''
+    return { ...ran, called }
+  }
+  t.match(run(), { status: 2, stderr: /WEIR_TOKEN is missing/ })
+  podmanCompose('1.0.3')
+  t.match(run('weir1.a.b'), { status: 1, stderr: /podman-compose 1\.0\.3 cannot put a container on the host's network/ })
+  podmanCompose('1.6.0')
+
+  const first = run('weir1.a.b')
+  t.match(first, { status: 0, stdout: /up +the controller says OPER_UP/, stderr: '' })
+  t.match(first.called, /^podman build .*--tag weir-engine /m)
+  t.match(first.called, /^podman-compose --file compose\.yaml up --detach$/m, 'docker does not run')
+  t.match(first.called, /^podman exec c0ffee \/opt\/weir\/weir-engine status$/m)
+  t.notMatch(first.called, 'weir1.a.b', 'the token is in no command line')
+  t.equal(readFileSync(join(folder, 'told'), 'utf8'), 'https://lb.test:9443 weir1.a.b\n')
+  t.equal(readFileSync(join(folder, 'here/compose.yaml'), 'utf8'), 'compose.yaml\n')
+
+  writeFileSync(join(folder, 'here/compose.yaml'), 'ours\n')
+  const second = run()
+  t.match(second, { status: 0, stderr: '' }, 'again without a token: it has joined')
+  t.notMatch(second.called, /--force-recreate/)
+  t.equal(readFileSync(join(folder, 'here/compose.yaml'), 'utf8'), 'ours\n', 'what its owner changed stays')
+
+  // Another image comes by the build.
+  tool('podman', `${engine('podman')}\ncase "$1" in build) echo two >"${folder}/image" ;; esac`)
+  t.match(run().called, /^podman-compose --file compose\.yaml up --detach --force-recreate$/m)
+
+  writeFileSync(join(folder, 'docker-runs'), '')
+  const byDocker = run()
+  t.match(byDocker, { status: 0 })
+  t.match(byDocker.called, /^docker build /m)
+  t.match(byDocker.called, /^docker compose --file compose\.yaml up --detach$/m)
+  t.notMatch(byDocker.called, /^podman/m, 'what docker starts, docker builds')
 })
 
 t.test('user-data is YAML that cloud-init takes as its own', async t => {
