@@ -76,13 +76,16 @@ async function anEngine(t: Test, mayAnnounce: boolean, look: () => Promise<unkno
 }
 
 /** A service on an address that is announced, or the same engine without it. */
-async function snapshots(t: Test): Promise<{ readonly port: number; readonly full: Snapshot; readonly empty: Snapshot }> {
+async function snapshots(
+  t: Test,
+  drainTimeoutS = 30
+): Promise<{ readonly port: number; readonly full: Snapshot; readonly empty: Snapshot }> {
   const { port: serverPort } = await openHttpServer(t, (_, response) => void response.end('hello'))
   const [port] = (await freePorts(1)) as [number]
   const service = aService({ listeners: [aListener({ address: VIP, port, vip: VIP })] })
-  const full = aSnapshot({ services: [service], pools: [aPool([aServer(serverPort)])] })
+  const full = aSnapshot({ services: [service], pools: [aPool([aServer(serverPort)])], drainTimeoutS })
   const vips = [{ id: 'vsvip-1', addresses: [VIP], services: [{ id: service.id, whenDown: false }] }]
-  const empty = aSnapshot({ revision: 2 })
+  const empty = aSnapshot({ revision: 2, drainTimeoutS })
   return {
     port,
     full: { ...full, engine: { ...full.engine, bgp: { vips } } },
@@ -112,6 +115,22 @@ t.test('an address is announced once its service answers, and withdrawn while it
   t.same(seen, [true], 'its port was open as it was withdrawn')
   await until('the port is closed', async () => !(await isOpen(port)))
   t.same(there(), { addresses: [VIP], announced: [] }, 'the last connections may end there')
+})
+
+t.test('a service that comes back is announced again, while its address drains and after it went', async t => {
+  const { port, full, empty } = await snapshots(t, 1)
+  const { side, told, there } = await anEngine(t, true)
+  t.same(await side.applySnapshot(full), [])
+  for (const waits of [false, true]) {
+    await until('it is announced', () => there().announced.length === 1)
+    await until('it is told', () => told.at(-1)?.vips[0]?.reason === '')
+    t.same(await side.applySnapshot(empty), [])
+    if (waits) await until('its address is gone', () => there().addresses.length === 0)
+    t.same(await side.applySnapshot(full), [])
+    t.equal((await ask(port)).status, 200)
+  }
+  await until('it is announced', () => there().announced.length === 1)
+  await until('it is told', () => told.at(-1)?.vips[0]?.reason === '')
 })
 
 t.test('an engine that stops withdraws first, and leaves nothing', async t => {
