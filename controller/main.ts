@@ -194,7 +194,11 @@ async function start(
       engineCommand: [process.execPath, join(root, 'service-engine/main.ts')],
       env: process.env,
       webhooks,
-      serverKeyPin: authority.serverKeyPin
+      serverKeyPin: authority.serverKeyPin,
+      caFingerprint: authority.caFingerprint,
+      containerSocket: settings.containerSocket,
+      openSecret: seal.open,
+      random: Math.random
     } as const
     const drivers = openDrivers({
       store,

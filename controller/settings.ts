@@ -11,6 +11,8 @@ export interface Settings {
   /** Names and addresses beside this host's own that the server's certificate is for. */
   readonly hostnames: readonly string[]
   readonly demo: DemoSettings | undefined
+  /** Of Docker or Podman, where the driver of containers makes engines; '' for none. */
+  readonly containerSocket: string
   /** Webhooks may lie on this host. */
   readonly isLoopbackWebhookAllowed: boolean
 }
@@ -46,6 +48,12 @@ function portIn(env: NodeJS.ProcessEnv, name: string, otherwise: number): number
   return port
 }
 
+function socketIn(text: string): string {
+  const path = text.replace(/^unix:\/\//, '')
+  if (path !== '' && !path.startsWith('/')) throw new SettingsRefused(`WEIR_CONTAINER_SOCKET must be the path of a socket, not "${text}"`)
+  return path
+}
+
 const listIn = (env: NodeJS.ProcessEnv, name: string): readonly string[] =>
   (env[name] ?? '')
     .split(',')
@@ -70,6 +78,7 @@ export function readSettings(env: NodeJS.ProcessEnv): Settings {
     enginePort: portIn(env, 'WEIR_ENGINE_PORT', 9444),
     adminPassword,
     hostnames: listIn(env, 'WEIR_HOSTNAMES'),
+    containerSocket: socketIn(env['WEIR_CONTAINER_SOCKET'] ?? ''),
     isLoopbackWebhookAllowed: env['WEIR_WEBHOOK_LOOPBACK'] === '1',
     demo: demoServers.length > 0 ? { port: portIn(env, 'WEIR_DEMO_PORT', 8080), servers: demoServers } : undefined
   }

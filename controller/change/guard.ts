@@ -1,11 +1,12 @@
 /** Who may do what to which document, and what nobody may do. */
-import { kinds, withDefaults } from '#model/resource/catalogue.ts'
+import { kinds, withDefaults, withSecrets } from '#model/resource/catalogue.ts'
 import { defaultObjects } from '#model/resource/defaults.ts'
 import type { Violation } from '#model/resource/violation.ts'
 import type { JsonObject, KindName } from '#model/resource/kind.ts'
 import type { Actor } from '#controller/access/actor.ts'
 import { ADMIN_TENANT } from '#controller/access/permission.ts'
 import type { StoredResource } from '#controller/store/store.ts'
+import { SENSITIVE, valueAt } from './draft.ts'
 import type { Draft } from './draft.ts'
 import { isEqualJson } from './json.ts'
 import { ChangeRefused } from './order.ts'
@@ -55,7 +56,12 @@ export function ownUserViolations(actor: Actor, draft: Draft, before: StoredReso
 /** Who may say what the controller starts, and where, may do more than look after engines. */
 export function driverViolations(actor: Actor, draft: Draft, before: StoredResource | undefined): Violation[] {
   if (actor.isSuperuser || draft.kind !== 'cloud') return []
-  const [now, then] = [draft.body, before?.body ?? {}].map(body => withDefaults('cloud', body)['engine_driver'] ?? null)
+  // A secret that says that it stays is what it was.
+  const kept = withSecrets('cloud', draft.body, ({ pointer, value }) => {
+    const stored = value === SENSITIVE ? valueAt(before?.body, pointer) : undefined
+    return typeof stored === 'string' ? stored : value
+  })
+  const [now, then] = [kept, before?.body ?? {}].map(body => withDefaults('cloud', body)['engine_driver'] ?? null)
   const isSame = isEqualJson(now, then)
   return isSame ? [] : [{ pointer: '/engine_driver', message: 'may be changed by a superuser only' }]
 }

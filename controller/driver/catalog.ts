@@ -1,9 +1,12 @@
 /** Type of a driver -> how it is made. One that the model names and this does not makes no program. */
+import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import type { EngineDriverSettings } from '#model/resource/cloud.ts'
-import type { Driver } from './port.ts'
+import { openContainerDriver } from './container/container.ts'
+import { DriverFailed, type Driver } from './port.ts'
 import type { Webhooks } from '#controller/webhook/webhook.ts'
 import { openProcessDriver } from './process/process.ts'
+import { openSshDriver } from './ssh/ssh.ts'
 import { openWebhookDriver } from './webhook/webhook.ts'
 
 export interface CatalogOptions {
@@ -14,13 +17,31 @@ export interface CatalogOptions {
   readonly webhooks: Pick<Webhooks, 'callNow'>
   /** sha256//... of the key that the controller's port shows. */
   readonly serverKeyPin: string
+  readonly caFingerprint: string
+  readonly openSecret: (sealed: string) => string
+  readonly random: () => number
+  /** Of Docker or Podman; '' when the controller was told of none. */
+  readonly containerSocket: string
 }
+
+/** What tells one controller from another where both make engines. */
+const idOf = (caFingerprint: string): string => createHash('sha256').update(caFingerprint).digest('hex').slice(0, 16)
 
 type Type = EngineDriverSettings['type']
 
 const catalog: { readonly [T in Type]: (settings: EngineDriverSettings, options: CatalogOptions) => Driver } = {
   PROCESS: ({ process }, { dataFolder, engineCommand, env }) =>
     openProcessDriver({ folder: join(dataFolder, 'engines'), command: engineCommand, workers: process?.workers ?? 1, env }),
+  CONTAINER: ({ container }, { containerSocket, caFingerprint }) => {
+    if (containerSocket === '') throw new DriverFailed('the controller knows no container engine: set WEIR_CONTAINER_SOCKET')
+    const { image = 'weir-engine', network = 'host', workers = 1, memory = 0 } = container ?? {}
+    return openContainerDriver({ socketPath: containerSocket, controllerId: idOf(caFingerprint), image, network, workers, memory })
+  },
+  SSH: ({ ssh }, { caFingerprint, serverKeyPin: pin, env, random, openSecret }) => {
+    if (ssh === undefined) throw new DriverFailed('it has no hosts')
+    const hosts = ssh.hosts.map(({ host_key: hostKey, ...host }) => ({ ...host, hostKey }))
+    return openSshDriver({ hosts, privateKey: openSecret(ssh.private_key), controllerId: idOf(caFingerprint), pin, env, random })
+  },
   WEBHOOK: ({ webhook_ref: webhook = '' }, { webhooks, serverKeyPin: pin }) => openWebhookDriver({ webhook, webhooks, pin })
 }
 

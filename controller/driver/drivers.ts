@@ -2,7 +2,6 @@
  * Follows what groups want of engines: each look decides for every group whose cloud has a driver, writes intents down, and carries
  * every intent one step further (`life.ts`). Nothing here waits: what takes time runs beside, one step of an engine at a time.
  */
-import { randomBytes } from 'node:crypto'
 import type { Clock } from '#model/base/clock.ts'
 import type { Log } from '#model/base/log.ts'
 import type { AutoscaleDecision } from '#model/resource/autoscale.ts'
@@ -44,6 +43,7 @@ interface Known {
 
 const LOOK_MS = 1_000
 const LIST_MS = 5_000
+const LIST_TIMEOUT_MS = 30_000
 const STEPS_AT_ONCE = 8
 
 export function openDrivers(options: DriversOptions): DriversPort & { readonly stop: () => Promise<void> } {
@@ -118,7 +118,7 @@ export function openDrivers(options: DriversOptions): DriversPort & { readonly s
       const startedAtMs = clock.nowMs()
       const before = new Set(intents.all.map(({ name }) => name))
       void of.driver
-        .list(ending.signal)
+        .list(AbortSignal.any([ending.signal, AbortSignal.timeout(LIST_TIMEOUT_MS)]))
         .then(instances => {
           of.problem = null
           of.listedAtMs = startedAtMs
@@ -181,7 +181,7 @@ export function openDrivers(options: DriversOptions): DriversPort & { readonly s
         .slice(0, 40)
         .replace(/-+$/, '') || 'engine'
     let name: string
-    do name = `${slug}-${randomBytes(3).toString('hex')}`
+    do name = `${slug}-${Buffer.from(options.randomBytes(3)).toString('hex')}`
     while (intents.get(name) !== undefined)
     const now = Math.round(clock.nowEpochMs())
     return intents.set({
@@ -265,7 +265,7 @@ export function openDrivers(options: DriversOptions): DriversPort & { readonly s
         return intent.state === 'JOINED' && !life.isLost(intent) && !up.has(life.engineOf(intent.name) ?? '')
       }).length
     },
-    isOnOneHost: group => knownOf(group)?.settings.type === 'PROCESS',
+    isOnOneHost: group => ['PROCESS', 'CONTAINER'].includes(knownOf(group)?.settings.type ?? ''),
     retry: group => {
       for (const intent of intents.all)
         if (intent.group === group && intent.nextTryEpochMs > 0) intents.set({ ...intent, nextTryEpochMs: 0 })

@@ -13,26 +13,26 @@ export interface DriverMaker {
     /** Ends one, as a fault would. */
     readonly kill: (name: string) => void | Promise<void>
   }>
-  /** A token that is well-formed and that nobody knows: the engine tries to join for a minute. */
-  readonly token: string
+  /** A well-formed token; of drivers that start an engine and do not wait for its join, one that nobody knows. */
+  readonly token: () => string | Promise<string>
   /** Where nobody answers. */
   readonly controllerUrl: string
-  /** A host that it may be on, of drivers that pick one. */
-  readonly host?: string
+  /** The host that one may be on, of drivers that pick one. */
+  readonly hostOf?: (name: string) => string
 }
 
-export function driverContract(t: Test, kind: string, maker: DriverMaker): void {
-  const order = (name: string): EngineOrder => ({
+export function driverContract(t: Test, kind: string, maker: DriverMaker): Promise<unknown> {
+  const order = async (name: string): Promise<EngineOrder> => ({
     name,
     group: 'Edge',
     controllerUrl: maker.controllerUrl,
-    token: maker.token,
-    ...(maker.host === undefined ? {} : { host: maker.host }),
-    signal: AbortSignal.timeout(60_000)
+    token: await maker.token(),
+    ...(maker.hostOf === undefined ? {} : { host: maker.hostOf(name) }),
+    signal: AbortSignal.timeout(120_000)
   })
   const listed = (driver: Driver) => driver.list(AbortSignal.timeout(30_000))
 
-  void t.test(`${kind} keeps the driver contract`, async t => {
+  return t.test(`${kind} keeps the driver contract`, async t => {
     const { open, count, kill } = await maker.open(t)
     const driver = open()
     const tells = (await listed(driver)) !== undefined
@@ -47,10 +47,10 @@ export function driverContract(t: Test, kind: string, maker: DriverMaker): void 
     })
 
     await t.test('what is ensured runs, once, however often it is said and by whom', async t => {
-      await driver.ensure(order('edge-1'))
+      await driver.ensure(await order('edge-1'))
       await until('it runs', async () => (await count('edge-1')) === 1)
-      await driver.ensure(order('edge-1'))
-      await open().ensure(order('edge-1'))
+      await driver.ensure(await order('edge-1'))
+      await open().ensure(await order('edge-1'))
       await mustList(t, [{ name: 'edge-1', isRunning: true }])
       await mustList(t, [{ name: 'edge-1', isRunning: true }], open())
       t.equal(await count('edge-1'), 1)
@@ -59,35 +59,35 @@ export function driverContract(t: Test, kind: string, maker: DriverMaker): void 
     await t.test('what ended is told, and runs again when it is said again', async t => {
       await kill('edge-1')
       if (tells) await until('it is seen to have ended', async () => (await listed(driver))![0]?.isRunning === false)
-      await driver.ensure(order('edge-1'))
+      await driver.ensure(await order('edge-1'))
       await until('it runs', async () => (await count('edge-1')) === 1)
       await mustList(t, [{ name: 'edge-1', isRunning: true }])
     })
 
     await t.test('engines are told apart', async t => {
-      await driver.ensure(order('edge-10'))
+      await driver.ensure(await order('edge-10'))
       await mustList(t, [
         { name: 'edge-1', isRunning: true },
         { name: 'edge-10', isRunning: true }
       ])
-      await driver.destroy(order('edge-1'))
+      await driver.destroy(await order('edge-1'))
       await mustList(t, [{ name: 'edge-10', isRunning: true }])
       t.equal(await count('edge-1'), 0)
       t.equal(await count('edge-10'), 1)
     })
 
     await t.test('what is destroyed is gone, also when it is not there', async t => {
-      await open().destroy(order('edge-10'))
-      await driver.destroy(order('edge-10'))
-      await driver.destroy(order('never'))
+      await open().destroy(await order('edge-10'))
+      await driver.destroy(await order('edge-10'))
+      await driver.destroy(await order('never'))
       await mustList(t, [])
       t.equal(await count('edge-10'), 0)
     })
 
     await t.test('a name that is none is refused', async t => {
       for (const name of ['', '../etc', 'a b', 'A', `${'a'.repeat(64)}`, '-a', 'a;reboot', '$(reboot)']) {
-        await t.rejects(driver.ensure(order(name)), DriverFailed, JSON.stringify(name))
-        await t.rejects(driver.destroy(order(name)), DriverFailed, JSON.stringify(name))
+        await t.rejects(driver.ensure(await order(name)), DriverFailed, JSON.stringify(name))
+        await t.rejects(driver.destroy(await order(name)), DriverFailed, JSON.stringify(name))
       }
     })
   })

@@ -89,7 +89,7 @@ export async function isReady(url: string): Promise<boolean> {
   return (await send(`${url}/readyz`, 'GET', {}, undefined)).status === 200
 }
 
-export function makeController(address: string): LabController {
+export function makeController(address: string, more: NodeJS.ProcessEnv = {}): LabController {
   const url = `https://${address}:9443`
   const dataFolder = mkdtempSync(join(tmpdir(), 'weir-lab-data-'))
   const said: Buffer[] = []
@@ -117,7 +117,8 @@ export function makeController(address: string): LabController {
         WEIR_PORT: '9443',
         WEIR_ENGINE_PORT: '9444',
         WEIR_ADMIN_PASSWORD: password,
-        WEIR_DEMO: '0'
+        WEIR_DEMO: '0',
+        ...more
       }
       const started = spawn(process.execPath, ['controller/main.ts'], { cwd: root, env, stdio: ['ignore', 'pipe', 'pipe'] })
       child = started

@@ -1,14 +1,17 @@
 /** A host that runs containers: a network of its own, podman with storage of its own, gone with the test. */
+import { type ChildProcess, spawn } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { cgroupMounts, removeCgroup } from './cgroup.ts'
-import { mustRun, run, type Ran, type RunOptions } from './run.ts'
+import { mustRun, run, until, type Ran, type RunOptions } from './run.ts'
 
 export interface ContainerHost {
   readonly address: string
   /** Runs a command on the host's network with its podman. */
   readonly run: (command: readonly string[], options?: RunOptions) => Promise<Ran>
+  /** Serves the Docker API; answers the path of its socket. */
+  readonly serveApi: () => Promise<string>
   readonly stop: () => Promise<void>
 }
 
@@ -74,10 +77,24 @@ export async function startContainerHost(options: {
 
   const inHost = (command: readonly string[], more: RunOptions = {}): Promise<Ran> =>
     run(['nsenter', `--net=/run/netns/${name}`, ...command], { timeoutMs: 120_000, ...more, env: { ...env, ...more.env } })
+  let api: ChildProcess | undefined
   return {
+    serveApi: async () => {
+      const path = join(folder, 'podman.sock')
+      const command = ['podman', 'system', 'service', '--time=0', `unix://${path}`]
+      const service = spawn('nsenter', [`--net=/run/netns/${name}`, ...command], { env, stdio: ['ignore', 'ignore', 'pipe'] })
+      api = service
+      let said = ''
+      service.stderr.on('data', (chunk: Buffer) => (said += chunk.toString()))
+      await until('the API is served', 20_000, async () => existsSync(path)).catch((error: unknown) => {
+        throw new Error(`podman serves no API: ${said}`, { cause: error })
+      })
+      return path
+    },
     address: address.split('/')[0]!,
     run: inHost,
     stop: async () => {
+      api?.kill('SIGTERM')
       await inHost(['podman', 'rm', '--all', '--force', '--time', '1'])
       await run(['umount', '--recursive', join(folder, 'graph')])
       for (const parent of added) removeCgroup(parent)

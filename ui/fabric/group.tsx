@@ -18,6 +18,8 @@ type GroupView = GroupAutoscaleView & GroupDriverView
 
 const drivers: Readonly<Record<string, string>> = {
   PROCESS: "processes on the controller's host",
+  CONTAINER: 'containers',
+  SSH: 'services on hosts of a pool, by SSH',
   WEBHOOK: 'its webhook sees fit'
 }
 const states: Readonly<Record<EngineMaking['state'], string>> = {

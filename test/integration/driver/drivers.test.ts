@@ -34,6 +34,7 @@ async function aHouse(t: Test, group: JsonObject, driver: JsonObject = {}) {
     failures: 0,
     failDestroy: 0,
     isDeaf: false,
+    hosts: [] as string[],
     underWay: 0,
     beforeEnsure: async (): Promise<void> => undefined
   }
@@ -111,7 +112,7 @@ async function aHouse(t: Test, group: JsonObject, driver: JsonObject = {}) {
       sites,
       wantedOf: scale.enginesWanted,
       note: scale.note,
-      makeDriver: () => agents,
+      makeDriver: () => (world.hosts.length === 0 ? agents : { ...agents, pick: taken => world.hosts.find(host => !taken.includes(host)) }),
       ownUrl: () => 'https://127.0.0.1:9443',
       clock,
       log: silentLog
@@ -254,6 +255,22 @@ t.test('an engine that ended is started again as itself; one that does not come 
   await pass('another was made', () => machines.size === 2)
   await pass('and took its place', () => states(house) === 'JOINED' && world.destroyed.join() === name)
   t.not(store.list('serviceengine')[0]!.uuid, engine)
+})
+
+t.test('each engine has a host of its own; when all are taken it is told, and a host that is given back is used', async t => {
+  const { open, pass, states, world, groupUuid, patch } = await aHouse(t, { min_se: 3 })
+  world.hosts = ['one', 'two']
+  const house = open()
+  await pass('two joined', () => states(house) === 'JOINED,JOINED,WANTED')
+  const making = () => house.drivers.ofGroup(groupUuid).making
+  t.same(new Set(making().map(({ host }) => host)), new Set(['one', 'two', null]))
+  await pass('it is told', () => making().some(({ last_failure: failure }) => failure?.reason === 'no host is free'))
+  await patch('serviceenginegroup', 'Default-Group', { min_se: 1 })
+  await pass('one is left', () => states(house) === 'JOINED')
+  await patch('serviceenginegroup', 'Default-Group', { min_se: 2 })
+  await pass('two again', () => states(house) === 'JOINED,JOINED')
+  t.same(new Set(making().map(({ host }) => host)), new Set(['one', 'two']))
+  t.equal(new Set(world.made).size, 3)
 })
 
 t.test('an engine that somebody deletes is taken away and replaced', async t => {

@@ -26,8 +26,8 @@ function pidsOn(folder: string): number[] {
   })
 }
 
-driverContract(t, 'process', {
-  token: makeJoinToken({ caFingerprint: secret, secret }),
+void driverContract(t, 'process', {
+  token: () => makeJoinToken({ caFingerprint: secret, secret }),
   controllerUrl: 'https://127.0.0.1:1',
   open: async t => {
     const folder = mkdtempSync(join(tmpdir(), 'weir-driver-'))

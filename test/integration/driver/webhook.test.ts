@@ -63,8 +63,8 @@ async function aHouse(t: Test, url: string) {
   return { create: uuid, store, remove: () => apply([{ op: 'delete', kind: 'webhook', uuid }]) }
 }
 
-driverContract(t, 'webhook', {
-  token: 'weir1.a.b',
+void driverContract(t, 'webhook', {
+  token: () => 'weir1.a.b',
   controllerUrl: 'https://controller:9443',
   open: async t => {
     const { open, running } = await aMaker(t)

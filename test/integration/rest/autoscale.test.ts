@@ -55,7 +55,11 @@ t.test('only a superuser says who makes engines; who may read a group sees what 
   const cloud = `/api/cloud/${store.findByName('cloud', 'admin', 'Default-Cloud')!.uuid}`
   const group = `/api/serviceenginegroup/${store.list('serviceenginegroup')[0]!.uuid}`
   const patch = (engine_driver: object) => ({ replace: { engine_driver } })
-  const wrong = await admin.call('PATCH', cloud, patch({ type: 'HUMANS', max_engines: 0, join_timeout: 1, rack: 7 }))
+  const set = async (engine_driver?: object) => {
+    const { engine_driver: _, ...rest } = (await admin.call('GET', cloud)).body
+    return admin.call('PUT', cloud, { ...rest, ...(engine_driver === undefined ? {} : { engine_driver }) })
+  }
+  const wrong = await set({ type: 'HUMANS', max_engines: 0, join_timeout: 1, rack: 7 })
   t.equal(wrong.status, 422)
   t.same(
     new Set(wrong.violations.map(({ pointer }) => pointer)),
@@ -63,11 +67,11 @@ t.test('only a superuser says who makes engines; who may read a group sees what 
   )
   for (const url of ['http://c:9443', 'https://c:9443/path', 'https://me@c:9443', 'c:9443'])
     t.match(
-      await admin.call('PATCH', cloud, patch({ type: 'PROCESS', controller_url: url })),
+      await set({ type: 'PROCESS', controller_url: url }),
       { status: 422, violations: [{ pointer: '/engine_driver/controller_url' }] },
       url
     )
-  t.match(await admin.call('PATCH', cloud, patch({ type: 'WEBHOOK', process: {} })), {
+  t.match(await set({ type: 'WEBHOOK', process: {} }), {
     status: 422,
     violations: [
       { pointer: '/engine_driver/process', message: 'is for type PROCESS, not WEBHOOK' },
@@ -77,10 +81,34 @@ t.test('only a superuser says who makes engines; who may read a group sees what 
   })
   await admin.call('POST', '/api/webhook', { name: 'maker', callback_url: 'https://maker.test/' })
   const hook = { type: 'WEBHOOK', webhook_ref: '/api/webhook?name=maker', controller_url: 'https://c:9443' }
-  t.match(await admin.call('PATCH', cloud, patch(hook)), { status: 200 })
+  t.match(await set(hook), { status: 200 })
   t.match(await admin.call('DELETE', '/api/webhook/' + store.list('webhook')[0]!.uuid), { status: 409 }, 'it is in use')
-  const { engine_driver: _driver, ...plain } = (await admin.call('GET', cloud)).body
-  t.match(await admin.call('PUT', cloud, plain), { status: 200 })
+  const key = '-----BEGIN OPENSSH PRIVATE KEY-----\nabc\n-----END OPENSSH PRIVATE KEY-----\n'
+  const host = { address: '10.0.0.1', host_key: 'ssh-ed25519 AAAA' }
+  const pool = (ssh: object) => ({ type: 'SSH', controller_url: 'https://c:9443', ssh })
+  t.match(await set({ type: 'SSH', webhook_ref: '/api/webhook?name=maker' }), {
+    status: 422,
+    violations: [
+      { pointer: '/engine_driver/webhook_ref' },
+      { pointer: '/engine_driver/ssh', message: 'is needed for type SSH' },
+      { pointer: '/engine_driver/controller_url' }
+    ]
+  })
+  for (const [wrong, pointer] of [
+    [{ hosts: [host, host], private_key: key }, '/hosts/1/address'],
+    [{ hosts: [host], private_key: 'ssh-ed25519 AAAA' }, '/private_key'],
+    [{ hosts: [], private_key: key }, '/hosts'],
+    [{ hosts: [{ ...host, address: '-oProxyCommand=x' }], private_key: key }, '/hosts/0/address'],
+    [{ hosts: [{ ...host, user: '-l' }], private_key: key }, '/hosts/0/user'],
+    [{ hosts: [{ ...host, host_key: 'ssh-ed25519 AAAA\n* ssh-rsa BBBB' }], private_key: key }, '/hosts/0/host_key']
+  ] as const)
+    t.match(await set(pool(wrong)), { status: 422, violations: [{ pointer: `/engine_driver/ssh${pointer}` }] }, pointer)
+  t.match(await set(pool({ hosts: [host], private_key: key })), { status: 200 })
+  const shown = await admin.call('GET', cloud)
+  t.notMatch(shown.text, 'OPENSSH PRIVATE')
+  t.match(shown.body, { engine_driver: { ssh: { private_key: '<sensitive>' } } })
+  t.notMatch(JSON.stringify(store.findByName('cloud', 'admin', 'Default-Cloud')), 'OPENSSH PRIVATE', 'sealed at rest')
+  t.match(await set(), { status: 200 })
   await admin.call('POST', '/api/role', {
     name: 'infra',
     privileges: ['PERMISSION_CLOUD', 'PERMISSION_SERVICEENGINEGROUP'].map(resource => ({ resource, type: 'WRITE_ACCESS' }))
@@ -94,7 +122,14 @@ t.test('only a superuser says who makes engines; who may read a group sees what 
   t.match(await eve.call('POST', '/api/cloud', { name: 'mine', engine_driver: { type: 'PROCESS' } }), refused)
   t.match(await eve.call('GET', `${group}/autoscale`), { status: 200, body: { driver: null, problem: null, making: [], strangers: [] } })
 
-  t.match(await admin.call('PATCH', cloud, patch({ type: 'PROCESS' })), { status: 200 })
+  t.match(await set(pool({ hosts: [host], private_key: key })), { status: 200 })
+  const kept = (await eve.call('GET', cloud)).body
+  t.match(await eve.call('PUT', cloud, { ...kept, description: 'a secret that stays' }), { status: 200 })
+  const now = (await eve.call('GET', cloud)).body
+  const driver = now['engine_driver'] as { readonly ssh: object }
+  const other = { ...now, engine_driver: { ...driver, ssh: { ...driver.ssh, private_key: key.replace('abc', 'def') } } }
+  t.match(await eve.call('PUT', cloud, other), refused, 'a secret is changed by a superuser only')
+  t.match(await set({ type: 'PROCESS' }), { status: 200 })
   t.match(await eve.call('PATCH', cloud, { replace: { description: 'ours' } }), { status: 200 }, 'the rest of a cloud may be changed')
   const whole = (await eve.call('GET', cloud)).body
   t.match(await eve.call('PUT', cloud, { ...whole, description: 'theirs' }), { status: 200 })

@@ -16,6 +16,8 @@ t.test('readSettings takes the demo from the launcher, unless there shall be non
 
 t.test('readSettings refuses what it cannot mean, naming the variable and never the password', async t => {
   t.throws(() => readSettings({ WEIR_PORT: 'x' }), { name: 'SettingsRefused', message: /^WEIR_PORT must be a port/ })
+  t.throws(() => readSettings({ WEIR_CONTAINER_SOCKET: 'tcp://1.2.3.4:2375' }), { message: /^WEIR_CONTAINER_SOCKET must be the path/ })
+  t.equal(readSettings({ WEIR_CONTAINER_SOCKET: 'unix:///run/podman.sock' }).containerSocket, '/run/podman.sock')
   t.throws(() => readSettings({ WEIR_DEMO_SERVERS: 'localhost' }), { message: /^WEIR_DEMO_SERVERS must be/ })
   try {
     readSettings({ WEIR_ADMIN_PASSWORD: 'secret' })
