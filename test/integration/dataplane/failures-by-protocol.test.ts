@@ -68,7 +68,7 @@ function overHttp2(isGrpc: boolean): Pick<Protocol, 'serve' | 'open'> {
             stream.respond({ ':status': answer.status, ...type }, { waitForTrailers: isGrpc })
             if (isGrpc) stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }))
             stream.end(isGrpc ? lettered(name) : name)
-          }, answer.afterMs ?? 0)
+          }, answer.afterMs ?? 0).unref()
         })
       })
       return { port, seen, open: () => open }
@@ -106,7 +106,7 @@ const http1: Pick<Protocol, 'serve' | 'open'> = {
         setTimeout(() => {
           response.statusCode = answer.status
           response.end(name)
-        }, answer.afterMs ?? 0)
+        }, answer.afterMs ?? 0).unref()
       })
     }).listen(0, '127.0.0.1')
     await once(server, 'listening')
