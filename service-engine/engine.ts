@@ -228,7 +228,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     if (engine?.layer2 === undefined || layer2 === null) return
     const trouble = await layer2Trouble(engine)
     if (trouble !== undefined) log.error('addresses that move cannot be owned', { trouble })
-    else layer2.update(engine.id, engine.layer2)
+    else layer2.update(engine.id, engine.layer2, engine.drainTimeoutS * 1_000)
   }
   void options.predecessor?.released.then(() => {
     isAlone = true
@@ -296,9 +296,11 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
           }
       // Clients go elsewhere before the ports close.
       await bgp?.withdraw(snapshot.engine.bgp)
+      if (isAlone) await layer2?.letGo(snapshot.engine.layer2)
       const refused = await crew.load({ snapshot, slots })
       if (refused.length > 0) {
         memory.assign(tenantsOf(running, knownUses))
+        if (isAlone && running !== null) layer2?.update(running.engine.id, running.engine.layer2, running.engine.drainTimeoutS * 1_000)
         return refused
       }
     } catch (error) {
@@ -318,7 +320,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     monitors.update(snapshot.pools, probeServices)
     sendAddresses()
     updateForwarding()
-    if (isAlone) layer2?.update(snapshot.engine.id, snapshot.engine.layer2)
+    if (isAlone) layer2?.update(snapshot.engine.id, snapshot.engine.layer2, snapshot.engine.drainTimeoutS * 1_000)
     return []
   }
 
@@ -446,12 +448,15 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     stop: async deadlineMs => {
       sampler.stop()
       monitors.stop()
-      // First the addresses: others take over while the last exchanges end.
       const isOurs = stoodDown === null && !isReleased
-      if (isOurs) await layer2?.stop()
+      if (isOurs) await layer2?.letGo(undefined)
+      // First the addresses that it owns: others take over while the last exchanges end. Those that it serves for others bring these until then.
+      const ownsAny = (layer2?.owned().length ?? 0) > 0
+      if (isOurs && ownsAny) await layer2?.stop()
       if (isOurs) await bgp?.withdraw(undefined)
       await link.stop()
       if (stoodDown === null) await crew.stop(deadlineMs)
+      if (isOurs && !ownsAny) await layer2?.stop()
       if (isOurs) await bgp?.stop()
       if (!isReleased) await forwarding?.stop()
       await scope.close()

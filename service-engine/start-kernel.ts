@@ -15,7 +15,7 @@ import type { KernelLink } from './vip/kernel/forwarding.ts'
 import { tableOf } from './vip/kernel/host.ts'
 import { openKernelLink, type KernelChild } from './vip/kernel/link.ts'
 import { ANNOUNCE_ADDRESSES, holdAddresses } from './vip/kernel/process.ts'
-import type { Held, HoldAnswer, HoldOrder } from './vip/layer2/hold.ts'
+import type { Held, HoldAnswer, HoldOrder } from './vip/layer2/order.ts'
 import type { HoldLink } from './vip/layer2/watch.ts'
 
 /** Names the table that stands: an engine that was killed together with its process removes it at its next start. */

@@ -4,9 +4,9 @@
  */
 import type { JsonObject } from '#model/resource/kind.ts'
 import { PEERS_MAX, type OwnedVip, type SeenPeer } from '#model/message/message.ts'
-import { addressesOf } from '#model/resource/conflict.ts'
+import { addressesOf, listenersOf } from '#model/resource/conflict.ts'
 import { isLoopback, parseAddress } from '#model/resource/address.ts'
-import type { Layer2Spec } from '#model/snapshot/snapshot.ts'
+import type { Layer2Flows, Layer2Spec } from '#model/snapshot/snapshot.ts'
 import type { Store } from '#controller/store/store.ts'
 import type { Engine } from './roster.ts'
 
@@ -24,6 +24,28 @@ const SECRET = 'heartbeats of engine group '
 /** Addresses of a vsvip that can be on another host: those of every host go nowhere. */
 export const travelling = (vsvip: JsonObject | undefined): readonly string[] =>
   addressesOf(vsvip).filter(address => !isLoopback(parseAddress(address)!))
+
+type Lookup = Parameters<typeof listenersOf>[1]
+
+/** Flows of a service that the owner of its address passes on (`flow_dist`); undefined where it serves alone. */
+function flowsOf(body: JsonObject, lookup: Lookup): Layer2Flows | undefined {
+  const by = body['flow_dist']
+  if (by !== 'CONSISTENT_HASH_SOURCE_IP_ADDRESS' && by !== 'CONSISTENT_HASH_SOURCE_IP_ADDRESS_AND_PORT') return undefined
+  const listeners = listenersOf(body, lookup)
+  const [one] = listeners
+  if (one === undefined) return undefined
+  const ports: [number, number][] = []
+  for (const port of [...new Set(listeners.map(listener => listener.port))].toSorted((a, b) => a - b)) {
+    const last = ports.at(-1)
+    if (last?.[1] === port - 1) last[1] = port
+    else ports.push([port, port])
+  }
+  return {
+    protocol: one.protocol === 'UDP' ? 'udp' : 'tcp',
+    ports,
+    by: by === 'CONSISTENT_HASH_SOURCE_IP_ADDRESS' ? 'source' : 'source-and-port'
+  }
+}
 
 export interface OwnersOptions {
   readonly store: Pick<Store, 'table' | 'get'>
@@ -98,13 +120,19 @@ export class Owners {
   ): Layer2Spec {
     const { store, deriveSecret } = this.#options
     const vips = new Map<string, Layer2Spec['vips'][number]>()
+    const flows = new Map<string, Layer2Flows[]>()
     const sharing = new Set<string>()
-    for (const service of services) {
-      const ref = store.get('virtualservice', service)?.body['vsvip_ref']
+    const lookup: Lookup = { resource: (kind, uuid) => store.get(kind, uuid)?.body }
+    const servesAlone = store.get('serviceenginegroup', group.uuid)?.body['ha_mode'] === 'HA_MODE_LEGACY_ACTIVE_STANDBY'
+    for (const service of services.toSorted()) {
+      const body = store.get('virtualservice', service)?.body ?? {}
+      const ref = body['vsvip_ref']
       const engines = assignments.get(service) ?? []
       const [first] = engines
       if (typeof ref !== 'string' || first === undefined) continue
       for (const engine of engines) sharing.add(engine)
+      const passed = servesAlone ? undefined : flowsOf(body, lookup)
+      if (passed !== undefined) flows.set(ref, [...(flows.get(ref) ?? []), passed])
       if (vips.has(ref)) continue
       vips.set(ref, { id: ref, addresses: travelling(store.get('vsvip', ref)?.body), engines, term: this.#termOf(ref, first) })
     }
@@ -127,7 +155,9 @@ export class Owners {
     return {
       secret: deriveSecret(`${SECRET}${group.uuid}`),
       peers: nearest.map(({ isSharing: _, ...peer }) => peer).toSorted((a, b) => (a.id < b.id ? -1 : 1)),
-      vips: [...vips.values()].toSorted((a, b) => (a.id < b.id ? -1 : 1))
+      vips: [...vips.values()]
+        .map(vip => ({ ...vip, ...(flows.has(vip.id) ? { flows: flows.get(vip.id)! } : {}) }))
+        .toSorted((a, b) => (a.id < b.id ? -1 : 1))
     }
   }
 

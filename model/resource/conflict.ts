@@ -9,7 +9,7 @@ import type { Violation } from './violation.ts'
 export type Protocol = 'TCP' | 'UDP'
 
 /** The group of a virtual service that names none. */
-const DEFAULT_GROUP = 'Default-Group'
+export const DEFAULT_GROUP = 'Default-Group'
 
 export interface Listener {
   readonly address: string

@@ -5,7 +5,7 @@ import { bandwidth } from './bandwidth.ts'
 import { contentRewriteProfile, contentRewriteViolations } from './contentrewrite.ts'
 import { corsPolicy, corsViolations } from './cors.ts'
 import { faultInjection } from './fault.ts'
-import { conflictViolations, portsOf, protocolOf } from './conflict.ts'
+import { conflictViolations, DEFAULT_GROUP, portsOf, protocolOf } from './conflict.ts'
 import type { CheckContext, JsonObject } from './kind.ts'
 import { matchViolations } from './match.ts'
 import { placementViolations, placementWish } from './placement.ts'
@@ -135,6 +135,11 @@ const fields = {
     }
   ),
   advertise_down_vs: flag('They are announced also by engines on which none of its servers is up.', { default: false }),
+  flow_dist: oneOf(
+    ['LOAD_AWARE', 'CONSISTENT_HASH_SOURCE_IP_ADDRESS', 'CONSISTENT_HASH_SOURCE_IP_ADDRESS_AND_PORT'],
+    'With address_mode L2: which of its engines serve. CONSISTENT_HASH: all of them; the one that has the address passes flows on, all of a client to one engine, or each by itself. LOAD_AWARE, the default of Avi: the one that has the address serves alone, load decides only how many stand by.',
+    { default: 'LOAD_AWARE' }
+  ),
   active_standby_se_tag: oneOf(
     ['ACTIVE_STANDBY_SE_1', 'ACTIVE_STANDBY_SE_2'],
     'Which engine of an active/standby group that distributes load is active for it: the one that joined first, or second. Services that share an address go with the oldest.',
@@ -185,7 +190,6 @@ export const virtualservice = defineKind({
     enable_autogw: true,
     enable_rhi_snat: false,
     enable_session: false,
-    flow_dist: 'LOAD_AWARE',
     flow_label_type: 'NO_LABEL',
     fqdn: '',
     host_name_xlate: '',
@@ -295,6 +299,18 @@ function keepsByTls(body: FilledVirtualService, context: CheckContext): boolean 
   )
 }
 
+/** Flows are passed on where one engine has the address, and the others serve besides. */
+function flowViolations({ flow_dist: by, se_group_ref: ref }: FilledVirtualService, context: CheckContext): Violation[] {
+  if (by === 'LOAD_AWARE') return []
+  const say = (message: string): Violation[] => [{ pointer: '/flow_dist', message }]
+  const group =
+    ref === undefined
+      ? context.all('serviceenginegroup').find(one => one.body['name'] === DEFAULT_GROUP)?.body
+      : context.resource('serviceenginegroup', ref)
+  if (group?.['address_mode'] !== 'L2') return say('needs an engine group with address_mode L2')
+  return group['ha_mode'] === 'HA_MODE_LEGACY_ACTIVE_STANDBY' ? say('must be LOAD_AWARE: of an active/standby group one engine serves') : []
+}
+
 function ownRules(body: FilledVirtualService, context: CheckContext): Violation[] {
   const violations: Violation[] = []
   const say = (pointer: string, message: string): number => violations.push({ pointer, message })
@@ -359,6 +375,7 @@ function ownRules(body: FilledVirtualService, context: CheckContext): Violation[
     ...contentRewriteViolations(body.content_rewrite, context),
     ...virtualHostViolations(body, context),
     ...placementViolations(body.placement),
+    ...flowViolations(body, context),
     ...matchViolations(body.fault?.match, '/fault/match', context)
   )
   if (type !== 'APPLICATION_PROFILE_TYPE_HTTP' && body.type !== 'VS_TYPE_NORMAL') say('/type', 'needs an HTTP application profile')

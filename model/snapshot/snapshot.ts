@@ -94,6 +94,16 @@ export interface Layer2Vip {
   readonly engines: readonly string[]
   /** Of the first engine's claim; grows with each change of it. */
   readonly term: number
+  /** Flows that the owner passes on to the others, so that all of them serve. Left out: it serves all by itself. */
+  readonly flows?: readonly Layer2Flows[]
+}
+
+export interface Layer2Flows {
+  readonly protocol: 'tcp' | 'udp'
+  /** First and last of each range. */
+  readonly ports: readonly (readonly [first: number, last: number])[]
+  /** What goes to one engine: all flows of a client's address, or each flow by itself. */
+  readonly by: 'source' | 'source-and-port'
 }
 
 // --- virtual services ---------------------------------------------------------------------------------------------

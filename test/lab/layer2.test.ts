@@ -1,140 +1,13 @@
 /** Addresses that move between engines: three engine hosts on one network, a service on two of them, a client at steady load. */
-import { spawn, type ChildProcess } from 'node:child_process'
-import { createWriteStream, mkdtempSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
 import t from 'tap'
-import { makeController } from './controller.ts'
 import { labTest } from './enter.ts'
-import { engineStates, fieldsOf, invite, startServer } from './fleet.ts'
-import { startProgram } from './kernel/network.ts'
+import { makeWorld, plugIn, names, VIP, VIP6, type Name, type Seen } from './layer2/world.ts'
 import { mustRun, run, until } from './run.ts'
 import { scenario, type Figure } from './scenario.ts'
 
-const root = resolve(import.meta.dirname, '../..')
-const HERE = '10.90.0.254'
-const VIP = '10.90.0.100'
-const VIP6 = 'fd90::100'
-const names = ['e1', 'e2', 'e3'] as const
-type Name = (typeof names)[number]
-
-async function plugIn(host: string, last: number): Promise<void> {
-  await mustRun(['ip', 'link', 'add', host, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', host])
-  await mustRun(['ip', 'link', 'set', 'dev', host, 'master', 'br0', 'up'])
-  await mustRun(['ip', '-n', host, 'address', 'add', `10.90.0.${last}/24`, 'dev', 'eth0'])
-  await mustRun(['ip', '-n', host, 'address', 'add', `fd90::${last}/64`, 'dev', 'eth0', 'nodad'])
-  await mustRun(['ip', '-n', host, 'link', 'set', 'eth0', 'up'])
-}
-
-async function makeNetwork(): Promise<void> {
-  await mustRun(['mount', '-t', 'tmpfs', 'tmpfs', '/run'])
-  await mustRun(['ip', 'link', 'add', 'br0', 'type', 'bridge'])
-  await mustRun(['ip', 'address', 'add', `${HERE}/24`, 'dev', 'br0'])
-  await mustRun(['ip', 'link', 'set', 'br0', 'up'])
-  for (const [index, host] of [...names, 'client'].entries()) {
-    await mustRun(['ip', 'netns', 'add', host])
-    await mustRun(['ip', '-n', host, 'link', 'set', 'lo', 'up'])
-    await plugIn(host, index + 1)
-  }
-}
-
-interface Seen {
-  readonly answered: number
-  readonly failed: number
-  readonly longestMs: number
-}
-
 async function scenarios(): Promise<void> {
-  await makeNetwork()
-  const controller = makeController(HERE)
-  t.teardown(() => controller.stop())
-  await controller.start()
-  const server = await startServer('origin', HERE)
-  t.teardown(() => server.stop())
-  const must = async (method: string, path: string, body?: object): Promise<Record<string, unknown>> => {
-    const answer = await controller.call(method, path, body)
-    if (answer.status >= 300) throw new Error(`${method} ${path}: ${answer.status} ${JSON.stringify(answer.body)}`)
-    return fieldsOf(answer.body) as Record<string, unknown>
-  }
-
-  const folder = Object.fromEntries(names.map(name => [name, mkdtempSync(join(tmpdir(), `${name}-`))])) as Record<Name, string>
-  const children = new Map<Name, ChildProcess>()
-  const start = (name: Name, token = ''): void => {
-    const env = {
-      ...process.env,
-      WEIR_DATA: folder[name],
-      WEIR_CONTROLLER: controller.url,
-      WEIR_TOKEN: token,
-      WEIR_NAME: name,
-      WEIR_WORKERS: '1',
-      WEIR_ACCESS_LOG: ''
-    }
-    const child = spawn('ip', ['netns', 'exec', name, process.execPath, join(root, 'service-engine/main.ts')], {
-      env,
-      stdio: ['ignore', 'pipe', 'pipe']
-    })
-    child.stderr.pipe(createWriteStream(join(folder[name], 'log'), { flags: 'a' }))
-    children.set(name, child)
-  }
-  const signal = async (name: Name, what: NodeJS.Signals): Promise<void> => {
-    const child = children.get(name)!
-    const ended = new Promise<void>(done => child.once('exit', () => done()))
-    child.kill(what)
-    if (what === 'SIGKILL' || what === 'SIGTERM') await ended
-  }
-  t.teardown(() => {
-    for (const child of children.values()) child.kill('SIGKILL')
-  })
-  const has = async (name: Name, address = VIP): Promise<boolean> =>
-    (await run(['ip', '-n', name, 'address', 'show', 'dev', 'eth0'])).stdout.includes(` ${address}/`)
-  const tables = (name: Name): Promise<string> => mustRun(['ip', 'netns', 'exec', name, 'nft', 'list', 'tables'])
-  const owners = async (): Promise<Name[]> => {
-    const found: Name[] = []
-    for (const name of names) if (await has(name)) found.push(name)
-    return found
-  }
-  const owner = async (): Promise<Name> => {
-    await until('one engine owns the address', 20_000, async () => (await owners()).length === 1)
-    return (await owners())[0]!
-  }
-  const placedOn = async (): Promise<Record<string, unknown>[]> => {
-    const { results } = fieldsOf((await controller.call('GET', '/api/virtualservice')).body) as { results?: { uuid: string }[] }
-    const runtime = fieldsOf((await controller.call('GET', `/api/virtualservice/${results?.[0]?.uuid ?? ''}/runtime`)).body)
-    return (runtime['placed_on'] ?? []) as Record<string, unknown>[]
-  }
-  /** Two engines run it, and the controller knows as the owner, and as primary, who has the address. */
-  const untilWhole = async (): Promise<void> => {
-    await until('two engines run it, and all agree on the owner', 60_000, async () => {
-      const places = await placedOn()
-      const [only, ...others] = await owners()
-      const primary = places.find(place => place['primary'] === true)
-      return (
-        places.length === 2 &&
-        places.every(place => place['phase'] === 'running' && place['state'] === 'OPER_UP') &&
-        others.length === 0 &&
-        primary?.['engine_name'] === only &&
-        primary?.['owns_addresses'] === true
-      )
-    })
-  }
-
-  for (const name of names) start(name, (await invite(controller)).token)
-  await until('three engines are up', 60_000, async () => {
-    const states = await engineStates(controller)
-    return names.every(name => states[name] === 'OPER_UP')
-  })
-  const group = await must('GET', '/api/serviceenginegroup?name=Default-Group')
-  const [settings] = group['results'] as Record<string, unknown>[]
-  await must('PUT', `/api/serviceenginegroup/${String(settings!['uuid'])}`, { ...settings, address_mode: 'L2', min_scaleout_per_vs: 2 })
-  const v4 = (addr: string): object => ({ addr, type: 'V4' })
-  await must('POST', '/api/pool', { name: 'p', servers: [{ ip: v4(server.host), port: server.port }] })
-  const vip = { vip_id: '1', ip_address: v4(VIP), ip6_address: { addr: VIP6, type: 'V6' } }
-  await must('POST', '/api/vsvip', { name: 'v', vip: [vip] })
-  const refs = { vsvip_ref: '/api/vsvip?name=v', pool_ref: '/api/pool?name=p' }
-  const { uuid } = await must('POST', '/api/virtualservice', { name: 's', ...refs, services: [{ port: 80 }] })
-
-  const client = startProgram(t, 'client', '../layer2/client.ts')
-  const report = async (): Promise<Seen[]> => Object.values((await client.ask({ report: true }, 'seen')) as Record<string, Seen>)
+  const world = await makeWorld(t, { engines: 2 })
+  const { controller, client, report, must, start, signal, children, has, tables, owners, owner, placedOn, untilWhole, uuid } = world
   /** How long a client was without an answer while something happened, at the worst of both addresses. */
   const healing = async (t: Tap, happens: (owner: Name) => Promise<void>, below = 1_500): Promise<Figure> => {
     await untilWhole()
@@ -142,7 +15,7 @@ async function scenarios(): Promise<void> {
     await report()
     await happens(before)
     await until('another engine owns the address', 20_000, async () => (await owners()).some(name => name !== before))
-    let answered: Seen[] = []
+    let answered: Omit<Seen, 'connected'>[] = []
     await until('the client is answered again', 20_000, async () => {
       const seen = await report()
       answered =
@@ -247,7 +120,7 @@ async function scenarios(): Promise<void> {
   await scenario(t, 'the operator switches over', async t => {
     await untilWhole()
     const before = await owner()
-    await must('POST', `/api/virtualservice/${String(uuid)}/switchover`, {})
+    await must('POST', `/api/virtualservice/${uuid}/switchover`, {})
     await until('the other has it', 20_000, async () => {
       const now = await owners()
       return now.length === 1 && now[0] !== before

@@ -7,7 +7,8 @@ import { BlockList, isIPv6 } from 'node:net'
 import type { NetworkInterfaceInfo } from 'node:os'
 import type { Clock } from '#model/base/clock.ts'
 import { LEASE_MS } from '../layer2/election.ts'
-import { isAddress, isObject, lengthOf, MAX_ADDRESSES } from '../layer2/hold.ts'
+import { lengthOf } from '../layer2/network.ts'
+import { isAddress, isObject, MAX_ADDRESSES } from '../layer2/order.ts'
 
 /** Of the kernel: no rule looks into it, so it leads no packet anywhere. */
 export const BGP_TABLE = 9445

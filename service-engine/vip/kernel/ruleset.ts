@@ -31,7 +31,7 @@ export interface Ruleset extends Standing {
 }
 
 /** Text that removes a table; added first, so that it never fails because there is none. */
-export const dropTable = (family: 'inet' | 'arp' | 'ip6', table: string): string =>
+export const dropTable = (family: 'inet' | 'arp' | 'ip6' | 'netdev', table: string): string =>
   `add table ${family} ${table}\ndelete table ${family} ${table}\n`
 
 export const nothingStands: Standing = { chains: [], counters: [], timeouts: [], numbers: new Map(), lastNumber: 0 }

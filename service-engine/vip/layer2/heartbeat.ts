@@ -4,12 +4,17 @@
  *   'WHB1' | flags 1 | sender 8 | life 8 | sequence 6 | echoed life 8 | echoed sequence 6
  *   | peers 1 | { engine 8, silent ms 2 } * | claims 1 | { address 8, owner 8, term 4, age ms 2 } * | HMAC-SHA-256, its first 16 bytes
  *
+ * What an engine serves for an owner that passes flows on is said beside it, in the same form with the mark 'WRD1': a claim of itself with
+ * term 1, or 0 when it serves it no more. An engine that knows nothing of it takes it for noise.
+ *
  * Against replay: a life is a random number of one start of an engine. It counts as alive once it echoes what we sent it within the last
  * seconds, and from then on with growing sequences only; no clock of the host is asked.
  */
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto'
 
 export interface Heartbeat {
+  /** `ready`: its claims are what it serves. */
+  readonly says: 'alive' | 'ready'
   /** First 8 bytes of the hash of an id, as 16 hexadecimal digits; so are all other names here. */
   readonly sender: string
   readonly life: string
@@ -25,7 +30,7 @@ export interface Heartbeat {
   readonly claims: readonly { readonly id: string; readonly owner: string; readonly term: number; readonly ageMs: number }[]
 }
 
-const MAGIC = 0x57484231
+const MAGIC = { alive: 0x57484231, ready: 0x57524431 } as const
 const HEAD = 4 + 1 + 8 + 8 + 6 + 8 + 6
 const PEER = 10
 const CLAIM = 22
@@ -41,7 +46,7 @@ export const shortId = (id: string): string => createHash('sha256').update(id).d
 
 export function encodeHeartbeat(beat: Heartbeat, key: Uint8Array): Buffer {
   const bytes = Buffer.alloc(HEAD + 2 + beat.peers.length * PEER + beat.claims.length * CLAIM + TAG)
-  let at = bytes.writeUInt32BE(MAGIC)
+  let at = bytes.writeUInt32BE(MAGIC[beat.says])
   at = bytes.writeUInt8(beat.isLeaving ? 1 : 0, at)
   const id = (text: string): void => void (at += bytes.write(text, at, 8, 'hex'))
   id(beat.sender)
@@ -73,7 +78,8 @@ export function encodeHeartbeat(beat: Heartbeat, key: Uint8Array): Buffer {
 export function decodeHeartbeat(bytes: Uint8Array, key: Uint8Array): Heartbeat | undefined {
   if (bytes.length < HEAD + 2 + TAG || bytes.length > MAX_BYTES) return undefined
   const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
-  if (view.readUInt32BE(0) !== MAGIC) return undefined
+  const magic = view.readUInt32BE(0)
+  if (magic !== MAGIC.alive && magic !== MAGIC.ready) return undefined
   const end = view.length - TAG
   if (!timingSafeEqual(tagOf(view.subarray(0, end), key), view.subarray(end))) return undefined
   let at = 5
@@ -94,7 +100,8 @@ export function decodeHeartbeat(bytes: Uint8Array, key: Uint8Array): Heartbeat |
     term: view.readUInt32BE((at += 4) - 4),
     ageMs: view.readUInt16BE((at += 2) - 2)
   }))
-  return { sender, life, sequence, echo, isLeaving: (view.readUInt8(4) & 1) === 1, peers, claims }
+  const says = magic === MAGIC.ready ? 'ready' : 'alive'
+  return { says, sender, life, sequence, echo, isLeaving: (view.readUInt8(4) & 1) === 1, peers, claims }
 }
 
 const tagOf = (bytes: Uint8Array, key: Uint8Array): Buffer => createHmac('sha256', key).update(bytes).digest().subarray(0, TAG)

@@ -46,8 +46,13 @@ const familyOf = (address: string): Family => (isIPv6(address) ? 'ip6' : 'arp')
 export class Teller {
   readonly #host: TellHost
   readonly #table: string
-  /** Addresses that our tables announce; null: a table that another process left may be there. */
-  readonly #announced: Record<Family, ReadonlySet<string> | null> = { arp: null, ip6: null }
+  /** Addresses that our tables announce. */
+  readonly #announced: Record<Family, ReadonlySet<string>> = { arp: new Set(), ip6: new Set() }
+  /** What the tables were made for last, '' for none, and whether they could be; at first one that another process left may be there. */
+  readonly #made: Record<Family, { readonly key: string | null; readonly isDone: boolean }> = {
+    arp: { key: null, isDone: false },
+    ip6: { key: null, isDone: false }
+  }
   #round = 0
 
   /** `table`: the name of what is ours in nftables. */
@@ -58,31 +63,42 @@ export class Teller {
 
   /** Whether an announcement can be made of what leaves from the address. */
   announces(address: string): boolean {
-    return this.#announced[familyOf(address)]?.has(address) === true
+    return this.#announced[familyOf(address)].has(address)
   }
 
-  /** The tables for these addresses and no others; where that cannot be they stay as they were. */
-  async prepare(interfaceByAddress: ReadonlyMap<string, string>): Promise<void> {
+  /**
+   * The tables for these addresses and no others; where that cannot be they stay as they were.
+   *
+   * Shapes  quiet: address that this host has and must not be known for -> an address of its own to ask by. IPv6 asks for nothing: what is not
+   *         on an interface is not told there.
+   * Returns whether those are kept quiet
+   */
+  async prepare(interfaceByAddress: ReadonlyMap<string, string>, quiet: ReadonlyMap<string, string> = new Map()): Promise<boolean> {
     const all = [...interfaceByAddress.keys()]
-    await this.#load(
-      'arp',
-      all.filter(address => !isIPv6(address)),
-      arpTable
-    )
+    const told = all.filter(address => !isIPv6(address))
+    const isQuiet = await this.#load('arp', told, (table, addresses) => arpTable(table, addresses, quiet), JSON.stringify([...quiet]))
     const hardware = new Map(all.filter(isIPv6).map(address => [address, this.#host.hardwareAddress(interfaceByAddress.get(address)!)]))
     const known = [...hardware].filter(([, on]) => isHardwareAddress.test(on)).map(([address]) => address)
     await this.#load('ip6', known, (table, addresses) => advertisingTable(table, new Map(addresses.map(one => [one, hardware.get(one)!]))))
+    return isQuiet
   }
 
   async #load(
     family: Family,
     addresses: readonly string[],
-    tableOf: (table: string, addresses: readonly string[]) => string
-  ): Promise<void> {
-    if (addresses.length === 0 && this.#announced[family]?.size === 0) return
-    const next = addresses.length === 0 ? '' : tableOf(this.#table, addresses)
+    textFor: (table: string, addresses: readonly string[]) => string,
+    also = '[]'
+  ): Promise<boolean> {
+    const isNothing = addresses.length === 0 && also === '[]'
+    const key = isNothing ? '' : `${addresses.join(' ')} ${also}`
+    const made = this.#made[family]
+    if (key === made.key) return made.isDone
+    const next = isNothing ? '' : textFor(this.#table, addresses)
     // All of it or nothing.
-    if (await this.#host.nft(dropTable(family, this.#table) + next)) this.#announced[family] = new Set(addresses)
+    const isDone = await this.#host.nft(dropTable(family, this.#table) + next)
+    if (isDone) this.#announced[family] = new Set(addresses)
+    this.#made[family] = { key, isDone }
+    return isDone
   }
 
   /** Says it, and says it again as long as it is so: `inTurn` runs work beside which nothing else is done to addresses. */
@@ -111,15 +127,27 @@ export class Teller {
   }
 }
 
-/** The request becomes one for the address itself, a gratuitous one, which Linux takes at once. */
-const arpTable = (table: string, addresses: readonly string[]): string =>
-  `table arp ${table} {
+/**
+ * The request becomes one for the address itself, a gratuitous one, which Linux takes at once. Of quiet addresses nobody hears: they are
+ * answered for by another host.
+ */
+function arpTable(table: string, addresses: readonly string[], quiet: ReadonlyMap<string, string>): string {
+  const map = (pairs: readonly (readonly [string, string])[]): string => pairs.map(([from, to]) => `${from} : ${to}`).join(', ')
+  const asked = `arp operation request arp daddr ip ${nobody.arp.hosts}0/24`
+  const announce =
+    addresses.length === 0 ? '' : `    ${asked} arp daddr ip set arp saddr ip map { ${map(addresses.map(one => [one, one]))} }\n`
+  const ask = quiet.size === 0 ? '' : `    arp saddr ip set arp saddr ip map { ${map([...quiet])} }\n`
+  const ignore = quiet.size === 0 ? '' : `    arp daddr ip { ${[...quiet.keys()].join(', ')} } drop\n`
+  return `table arp ${table} {
   chain out {
     type filter hook output priority 0; policy accept;
-    arp operation request arp daddr ip ${nobody.arp.hosts}0/24 arp daddr ip set arp saddr ip map { ${addresses.map(one => `${one} : ${one}`).join(', ')} }
-  }
+${announce}${ask}  }
+  chain in {
+    type filter hook input priority 0; policy accept;
+${ignore}  }
 }
 `
+}
 
 /** The solicitation becomes an unsolicited advertisement to all nodes. */
 const advertisingTable = (table: string, hardwareByAddress: ReadonlyMap<string, string>): string =>

@@ -13,7 +13,9 @@ import type { Layer2Peer, Layer2Spec, Layer2Vip } from '#model/snapshot/snapshot
 import type { KernelLink } from '../kernel/forwarding.ts'
 import { Election, SILENT_MS, type Change } from './election.ts'
 import { Correspondent, decodeHeartbeat, encodeHeartbeat, MAX_CLAIMS, MAX_PEERS, shortId, type Heartbeat } from './heartbeat.ts'
-import { interfaceOf, type Held, type HoldAnswer, type HoldOrder, type LastWord } from './hold.ts'
+import { interfaceOf } from './network.ts'
+import type { Held, HoldAnswer, HoldOrder, LastWord } from './order.ts'
+import { Serving } from './serving.ts'
 
 export interface HoldLink extends KernelLink<HoldOrder, HoldAnswer> {
   /** Kept on disk, so that the next start can take away what this one left. */
@@ -40,8 +42,10 @@ export interface Layer2 {
    * Returns what is wrong, in words
    */
   readonly prepare: (engineId: string, spec: Layer2Spec | undefined) => Promise<string | undefined>
-  /** The snapshot runs. */
-  readonly update: (engineId: string, spec: Layer2Spec | undefined) => void
+  /** Before what a snapshot no longer asks for is closed: the owners of its addresses pass no new flows on to here. */
+  readonly letGo: (spec: Layer2Spec | undefined) => Promise<void>
+  /** The snapshot runs; `drainMs`: what it no longer asks for may still have flows. */
+  readonly update: (engineId: string, spec: Layer2Spec | undefined, drainMs: number) => void
   readonly peersSeen: (peers: readonly SeenPeer[]) => void
   readonly owned: () => readonly OwnedVip[]
   /** Addresses that are on this host because they are held. */
@@ -56,6 +60,9 @@ const ASK_EACH_MS = 200
 /** The controller hears of an engine less often than its peers do (`HEARTBEAT_INTERVAL_MS`): so much of its silence says nothing. */
 const SELDOM_MS = 300
 const ADDRESSES_PER_PEER = 4
+const LOOPBACK = 'lo'
+/** Until an owner has heard that one takes no more flows, and has told its kernel. */
+const LET_GO_MS = 300
 
 /** One peer: how to reach it, and what it said itself. */
 interface Peer {
@@ -82,6 +89,7 @@ class RunningLayer2 implements Layer2 {
   #election: Election | null = null
   #holder: HoldLink | null = null
   #held: readonly Held[] = []
+  readonly #serving = new Serving()
   #told = ''
   #sequence = 0
   #askedAtMs = -Infinity
@@ -110,7 +118,15 @@ class RunningLayer2 implements Layer2 {
     return undefined
   }
 
-  update(engineId: string, spec: Layer2Spec | undefined): void {
+  async letGo(spec: Layer2Spec | undefined): Promise<void> {
+    // Nothing is left to it: it takes nothing over meanwhile.
+    if (spec === undefined && this.#election?.owned().size === 0) this.#election.configure([], new Set(this.#peers.keys()))
+    if (!this.#serving.leaveAllBut(new Set((spec?.vips ?? []).map(vip => shortId(vip.id))))) return
+    this.#sayReady()
+    await new Promise<void>(done => void this.#options.clock.after(LET_GO_MS, done))
+  }
+
+  update(engineId: string, spec: Layer2Spec | undefined, drainMs: number): void {
     if (spec === undefined && this.#election === null) return
     this.#engineId = engineId
     this.#self = shortId(engineId)
@@ -125,6 +141,7 @@ class RunningLayer2 implements Layer2 {
       })
     )
     this.#vips = new Map((spec?.vips ?? []).map(vip => [shortId(vip.id), vip]))
+    this.#serving.configure(this.#vips, drainMs, this.#options.clock.nowMs())
     // It listens from the start of the engine on, not from the first snapshot.
     this.#election ??= new Election(this.#self, this.#startedAtMs)
     this.#election.configure(
@@ -153,6 +170,10 @@ class RunningLayer2 implements Layer2 {
   }
 
   isHeld(address: string): boolean {
+    return this.#isOwned(address) || this.#serving.addresses.has(address)
+  }
+
+  #isOwned(address: string): boolean {
     return this.#held.some(held => held.address === address)
   }
 
@@ -164,6 +185,7 @@ class RunningLayer2 implements Layer2 {
     await this.#holder?.close()
     this.#holder?.remember([])
     this.#held = []
+    this.#serving.held([])
     for (const socket of this.#sockets.values()) socket.close()
     this.#sockets.clear()
   }
@@ -194,6 +216,7 @@ class RunningLayer2 implements Layer2 {
     for (const change of changes) this.#log(change)
     // What is said last comes after all that was said.
     this.#say(false)
+    this.#sayReady()
     this.#hold()
     this.#ask(election, now)
     this.#tell()
@@ -215,26 +238,40 @@ class RunningLayer2 implements Layer2 {
   /** The order is repeated with each beat: it is what renews the lease. */
   #hold(): void {
     const owned = [...(this.#election?.owned().keys() ?? [])]
-    if (owned.length === 0 && this.#held.length === 0) return
+    const reachable = new Map([...this.#peers].map(([id, { spec, heardAtMs }]) => [id, { addresses: spec.addresses, heardAtMs }]))
+    const shared = this.#serving.toShare(this.#self, new Set(owned), reachable, this.#options.clock.nowMs())
+    const { addresses: here } = this.#serving
+    if (owned.length === 0 && shared.length === 0 && this.#held.length === 0 && here.size === 0) return
     const addresses = owned.flatMap(id => this.#vips.get(id)?.addresses ?? [])
     if (this.#holder?.isOpen() !== true) {
       this.#options.log.warn('the process that holds addresses has ended: it is started again')
       this.#holder = this.#options.openHolder(this.#engineId)
     }
     const holder = this.#holder
-    const isOther = addresses.length !== this.#held.length || addresses.some(address => !this.isHeld(address))
+    const sharing = shared.flatMap(vip => vip.addresses)
+    const isOther =
+      addresses.length !== this.#held.length ||
+      addresses.some(address => !this.#isOwned(address)) ||
+      sharing.some(address => !here.has(address))
     // Where they will be is known before they are there: whatever kills both processes between leaves a trace.
     if (isOther) {
       const coming = addresses.map(address => ({ address, interface: interfaceOf(address) ?? this.#options.fallback }))
-      holder.remember([...this.#held, ...coming.filter(one => one.interface !== '')])
+      const served = [...here, ...sharing].map(address => ({ address, interface: LOOPBACK }))
+      holder.remember([...this.#held, ...coming.filter(one => one.interface !== ''), ...served])
     }
-    const order = { is: 'hold', addresses, fallback: this.#options.fallback, lastWords: this.#lastWords() } as const
+    const order = { is: 'hold', addresses, fallback: this.#options.fallback, lastWords: this.#lastWords(), shared } as const
     void holder.order(order).then(answer => this.#heldNow(answer))
+  }
+
+  #sayReady(): void {
+    const claims = this.#serving.readiness().map(({ vip, isReady }) => ({ id: vip, owner: this.#self, term: isReady ? 1 : 0, ageMs: 0 }))
+    for (let from = 0; from < claims.length; from += MAX_CLAIMS)
+      this.#send({ says: 'ready', isLeaving: false, peers: [], claims: claims.slice(from, from + MAX_CLAIMS) })
   }
 
   /** What the holder tells the peers if this engine ends from one moment to the next: nobody needs to wait for its silence. */
   #lastWords(): readonly LastWord[] {
-    const beat = { sender: this.#self, life: this.#life, isLeaving: true, peers: [], claims: [] }
+    const beat = { says: 'alive', sender: this.#self, life: this.#life, isLeaving: true, peers: [], claims: [] } as const
     return [...this.#peers.values()].flatMap(({ spec, correspondent: { echo } }) => {
       const sequence = ++this.#sequence
       const bytes = encodeHeartbeat({ ...beat, sequence, echo }, this.#key).toString('base64')
@@ -246,9 +283,11 @@ class RunningLayer2 implements Layer2 {
     const { clock, log } = this.#options
     if (answer.is === 'failed') {
       this.#held = []
+      this.#serving.held([])
       return
     }
     this.#held = answer.held
+    this.#serving.held(answer.shared)
     for (const { address, reason } of answer.failed) {
       for (const [id, vip] of this.#vips) {
         if (!vip.addresses.includes(address)) continue
@@ -259,8 +298,7 @@ class RunningLayer2 implements Layer2 {
   }
 
   #say(isLeaving: boolean): void {
-    const { clock } = this.#options
-    const now = clock.nowMs()
+    const now = this.#options.clock.nowMs()
     const claims: Heartbeat['claims'][number][] = [...(this.#election?.owned() ?? [])].map(([id, term]) => ({
       id,
       owner: this.#self,
@@ -276,17 +314,20 @@ class RunningLayer2 implements Layer2 {
         else claims.push({ id, owner, term, ageMs: Math.ceil(now - atMs) })
       }
     }
-    for (let from = 0; from === 0 || from < claims.length; from += MAX_CLAIMS) {
-      const some = claims.slice(from, from + MAX_CLAIMS)
-      for (const peer of this.#peers.values()) {
-        const sequence = ++this.#sequence
-        const { echo } = peer.correspondent
-        const beat = { sender: this.#self, life: this.#life, sequence, echo, isLeaving, peers, claims: some }
-        const bytes = encodeHeartbeat(beat, this.#key)
-        peer.correspondent.sent(sequence, now)
-        for (const address of peer.spec.addresses.slice(0, ADDRESSES_PER_PEER))
-          this.#sockets.get(isIPv6(address) ? 'udp6' : 'udp4')?.send(bytes, peer.spec.port, address, () => undefined)
-      }
+    for (let from = 0; from === 0 || from < claims.length; from += MAX_CLAIMS)
+      this.#send({ says: 'alive', isLeaving, peers, claims: claims.slice(from, from + MAX_CLAIMS) })
+  }
+
+  /** To all peers. */
+  #send(said: Pick<Heartbeat, 'says' | 'isLeaving' | 'peers' | 'claims'>): void {
+    const now = this.#options.clock.nowMs()
+    for (const peer of this.#peers.values()) {
+      const sequence = ++this.#sequence
+      const { echo } = peer.correspondent
+      const bytes = encodeHeartbeat({ ...said, sender: this.#self, life: this.#life, sequence, echo }, this.#key)
+      peer.correspondent.sent(sequence, now)
+      for (const address of peer.spec.addresses.slice(0, ADDRESSES_PER_PEER))
+        this.#sockets.get(isIPv6(address) ? 'udp6' : 'udp4')?.send(bytes, peer.spec.port, address, () => undefined)
     }
   }
 
@@ -299,11 +340,21 @@ class RunningLayer2 implements Layer2 {
     const now = this.#options.clock.nowMs()
     const judged = peer.correspondent.judge(beat, now)
     if (judged !== 'fresh' && judged !== 'new-life') return
-    if (judged === 'new-life') peer.claims.clear()
+    if (beat.says === 'ready') {
+      for (const { id, owner, term } of beat.claims) if (owner === beat.sender) this.#serving.members.heard(owner, id, term > 0, now)
+      // Who takes no more waits for it.
+      if (beat.claims.some(({ term }) => term === 0)) this.#hold()
+      return
+    }
+    if (judged === 'new-life') {
+      peer.claims.clear()
+      this.#serving.members.left(beat.sender)
+    }
     if (beat.isLeaving) {
       peer.heardAtMs = -Infinity
       peer.claims.clear()
       election.left(beat.sender)
+      this.#serving.members.left(beat.sender)
       return this.#beat()
     }
     peer.heardAtMs = now

@@ -4,8 +4,10 @@ import t, { type Test } from 'tap'
 import { systemClock } from '#model/base/clock.ts'
 import { silentLog } from '#model/base/log.ts'
 import type { OwnedVip } from '#model/message/message.ts'
-import type { Layer2Spec } from '#model/snapshot/snapshot.ts'
-import { sendDatagram, type HoldAnswer, type HoldOrder } from '#engine/vip/layer2/hold.ts'
+import type { Layer2Flows, Layer2Spec } from '#model/snapshot/snapshot.ts'
+import { shortId } from '#engine/vip/layer2/heartbeat.ts'
+import { sendDatagram } from '#engine/vip/layer2/network.ts'
+import type { HoldAnswer, HoldOrder } from '#engine/vip/layer2/order.ts'
 import { openLayer2, type Layer2 } from '#engine/vip/layer2/watch.ts'
 import { freePorts } from '#test/support/ports.ts'
 import { until } from '#test/support/wait.ts'
@@ -31,17 +33,25 @@ interface World {
   readonly isCut?: boolean
   /** Whom the controller hears; without it there is none. */
   readonly heard?: ReadonlySet<string>
+  /** Its owner passes them on. */
+  readonly flows?: readonly Layer2Flows[]
 }
 
-async function engines(t: Test, ids: readonly string[], { secret = 'c2VjcmV0', isCut = false, heard }: World = {}): Promise<Member[]> {
+async function engines(
+  t: Test,
+  ids: readonly string[],
+  { secret = 'c2VjcmV0', isCut = false, heard, flows }: World = {}
+): Promise<Member[]> {
   const ports = await freePorts(ids.length)
   const members: Member[] = ids.map((id, i) => {
     let held: string[] = []
+    let shared: string[] = []
     const order = async (what: HoldOrder): Promise<HoldAnswer> => {
       member.orders.push(what)
       const failed = member.failing === '' ? [] : [{ address: VIP, reason: member.failing }]
+      if (what.is === 'hold') shared = (what.shared ?? []).flatMap(vip => vip.addresses)
       if (what.is === 'hold') held = what.addresses.filter(address => !failed.some(one => one.address === address))
-      return { is: 'done', held: held.map(address => ({ address, interface: 'eth0' })), failed: what.is === 'hold' ? failed : [] }
+      return { is: 'done', held: held.map(address => ({ address, interface: 'eth0' })), shared, failed: what.is === 'hold' ? failed : [] }
     }
     const layer2 = openLayer2({
       clock: { ...systemClock, every: (ms, work) => systemClock.every(ms, () => member.isKilled || work()) },
@@ -71,11 +81,11 @@ async function engines(t: Test, ids: readonly string[], { secret = 'c2VjcmV0', i
   const spec = (of: string): Layer2Spec => ({
     secret,
     peers: ids.flatMap((id, i) => (id === of ? [] : [{ id, addresses: ['127.0.0.1'], port: isCut ? DISCARD : ports[i]! }])),
-    vips: [{ id: 'vsvip-1', addresses: [VIP], engines: ids.slice(0, 2), term: 1 }]
+    vips: [{ id: 'vsvip-1', addresses: [VIP], engines: ids.slice(0, 2), term: 1, ...(flows === undefined ? {} : { flows }) }]
   })
   for (const { id, layer2 } of members) {
     t.equal(await layer2.prepare(id, spec(id)), undefined)
-    layer2.update(id, spec(id))
+    layer2.update(id, spec(id), 1_000)
   }
   return members
 }
@@ -133,4 +143,38 @@ t.test('strangers and another key are not heard', async t => {
   t.equal(others.length, 2)
   for (let i = 0; i < 50; i++) socket.send(Buffer.alloc(200, i), 9, '127.0.0.1')
   await until('each pair has its owner', () => others[0]!.holds() && a.holds() && !b.holds())
+})
+
+t.test('an owner passes flows on to who is ready, no new ones to who lets go, and none to who is killed', async t => {
+  const flows = [{ protocol: 'tcp', ports: [[80, 80]], by: 'source' }] as const
+  const [a, b, c] = (await engines(t, ['a', 'b', 'c'], { flows })) as [Member, Member, Member]
+  const sharedBy = ({ orders }: Member) => {
+    const last = orders.at(-1)
+    return last?.is === 'hold' ? last.shared : undefined
+  }
+  await until('a holds it, and b takes part', () => a.holds() && sharedBy(a)?.[0]?.others[0]?.isTaking === true)
+  t.same(sharedBy(a), [
+    {
+      addresses: [VIP],
+      flows,
+      self: shortId('a'),
+      others: [{ id: shortId('b'), number: 2, addresses: ['127.0.0.1'], isTaking: true }]
+    }
+  ])
+  t.same(sharedBy(b)?.[0]?.others, [], 'who does not own it passes nothing on')
+  t.ok(b.layer2.isHeld(VIP), 'it is not an address of the host itself')
+  t.same(b.layer2.owned(), [])
+  t.same(sharedBy(c), undefined)
+
+  let isGone = false
+  void b.layer2.letGo(undefined).then(() => (isGone = true))
+  await until('b let go', () => isGone)
+  t.equal(sharedBy(a)?.[0]?.others[0]?.isTaking, false, 'as soon as b may close its ports')
+  b.layer2.update('b', { secret: 'c2VjcmV0', peers: [], vips: [] }, 60_000)
+  t.same(sharedBy(b)?.[0]?.flows, [], 'what it has may go on')
+
+  const words = b.orders.flatMap(order => (order.is === 'hold' ? [order.lastWords ?? []] : [])).findLast(some => some.length > 0)
+  b.isKilled = true
+  for (const { to, port, bytes } of words ?? []) await sendDatagram({ from: null, to, port, bytes: Buffer.from(bytes, 'base64') })
+  await until('none is passed on to it', () => sharedBy(a)?.[0]?.others.length === 0)
 })

@@ -11,6 +11,7 @@ const key = Buffer.alloc(32, 7)
 const id = fc.uint8Array({ minLength: 8, maxLength: 8 }).map(bytes => Buffer.from(bytes).toString('hex'))
 const count = fc.integer({ min: 0, max: 2 ** 48 - 1 })
 const beat: fc.Arbitrary<Heartbeat> = fc.record({
+  says: fc.constantFrom('alive' as const, 'ready' as const),
   sender: id,
   life: id,
   sequence: count,

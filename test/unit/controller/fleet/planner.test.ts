@@ -234,6 +234,29 @@ t.test('who owns an address that moves is the primary, also after a restart of t
     t.match(specOf(one, engines[1]!)!.vips, [{ engines: [second, first], term: 2 }], 'the same, without an order to move')
   planner.placer.switchOver(uuid)
   for (const one of [planner, open()]) t.match(specOf(one, engines[1]!)!.vips, [{ engines: [first, second], term: 3 }], 'an order')
+
+  t.notOk('flows' in specOf(planner, engines[0]!)!.vips[0]!, 'the owner serves alone')
+  const shop = store.get('virtualservice', uuid)!.body
+  const services = [{ port: 8080, port_range_end: 8090 }, { port: 443 }]
+  await change.apply({
+    actor: controllerActor,
+    tenant: ADMIN_TENANT,
+    writes: [{ op: 'replace', kind: 'virtualservice', uuid, body: { ...shop, services, flow_dist: 'CONSISTENT_HASH_SOURCE_IP_ADDRESS' } }]
+  })
+  t.same(
+    specOf(planner, engines[0]!)!.vips[0]!.flows,
+    [
+      {
+        protocol: 'tcp',
+        ports: [
+          [443, 443],
+          [8080, 8090]
+        ],
+        by: 'source'
+      }
+    ],
+    'unless it passes flows on'
+  )
 })
 
 t.test('an engine that cannot read what is written keeps what it has, and gets nothing more', async t => {

@@ -40,6 +40,7 @@ const cases: readonly (readonly [kind: KindName, why: string, body: object, poin
     { distribute_load_active_standby: true, auto_redistribute_active_standby_load: true },
     ['/auto_redistribute_active_standby_load', '/distribute_load_active_standby']
   ],
+  ['virtualservice', 'flows of addresses that do not move', { flow_dist: 'CONSISTENT_HASH_SOURCE_IP_ADDRESS' }, ['/flow_dist']],
   ['vsvip', 'no address', { vip: [{ vip_id: '1' }] }, ['/vip/0']],
   ['vsvip', 'no vip', { vip: [] }, ['/vip']],
   ['vsvip', 'wrong family', { vip: [{ vip_id: '1', ip_address: { addr: '::1', type: 'V6' } }] }, ['/vip/0/ip_address/type']],

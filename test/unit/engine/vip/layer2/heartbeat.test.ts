@@ -13,6 +13,7 @@ const key = Buffer.alloc(32, 1)
 const [a, b, v] = [shortId('a'), shortId('b'), shortId('v')]
 const life = 'aa'.repeat(8)
 const beat = (given: Partial<Heartbeat> = {}): Heartbeat => ({
+  says: 'alive',
   sender: a,
   life,
   sequence: 1,

@@ -2,7 +2,9 @@ import { PassThrough } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import t from 'tap'
 import { LEASE_MS } from '#engine/vip/layer2/election.ts'
-import { Holder, interfaceOf, readHoldOrder, serveHolder, type HoldHost } from '#engine/vip/layer2/hold.ts'
+import { Holder, serveHolder, type HoldHost } from '#engine/vip/layer2/hold.ts'
+import { interfaceOf } from '#engine/vip/layer2/network.ts'
+import { readHoldOrder } from '#engine/vip/layer2/order.ts'
 import { manualClock } from '#test/support/manual-clock.ts'
 
 const entry = (cidr: string, internal = false) => {
@@ -47,10 +49,19 @@ function aHost() {
 }
 const hold = (...addresses: string[]) => ({ is: 'hold', addresses, fallback: '' }) as const
 
+const id = 'ab'.repeat(8)
+const vip = {
+  addresses: ['10.0.0.9', 'fd00::9'],
+  flows: [{ protocol: 'tcp', ports: [[80, 81]], by: 'source' }],
+  self: id,
+  others: [{ id: 'cd'.repeat(8), number: 2, addresses: ['10.0.0.2', 'fd00::2'], isTaking: true }]
+} as const
+
 t.test('readHoldOrder takes what is sound and nothing else', async t => {
-  t.same(readHoldOrder({ ...hold('10.0.0.9', 'fd00::9'), more: 1 }), { ...hold('10.0.0.9', 'fd00::9'), lastWords: [] })
+  t.same(readHoldOrder({ ...hold('10.0.0.9', 'fd00::9'), more: 1 }), { ...hold('10.0.0.9', 'fd00::9'), lastWords: [], shared: [] })
   const lastWords = [{ to: '10.0.0.2', port: 9445, bytes: 'Ynll' }]
-  t.same(readHoldOrder({ ...hold(), lastWords }), { ...hold(), lastWords })
+  t.same(readHoldOrder({ ...hold(), lastWords }), { ...hold(), lastWords, shared: [] })
+  t.same(readHoldOrder({ ...hold(), shared: [{ ...vip, more: 1 }] }), { ...hold(), lastWords: [], shared: [vip] })
   t.same(readHoldOrder({ is: 'prepare' }), { is: 'prepare' })
   t.same(readHoldOrder({ is: 'drop', held: [{ address: '10.0.0.9', interface: 'eth0', x: 1 }] }), {
     is: 'drop',
@@ -65,6 +76,12 @@ t.test('readHoldOrder takes what is sound and nothing else', async t => {
     { is: 'hold', addresses: [], fallback: 'eth0\nlink del eth0' },
     { is: 'hold', addresses: Array.from({ length: 1_001 }, () => '10.0.0.1'), fallback: '' },
     { is: 'hold', addresses: [] },
+    { ...hold(), shared: [{ ...vip, self: 'eth0; flush ruleset' }] },
+    { ...hold(), shared: [{ ...vip, addresses: ['10.0.0.9 }'] }] },
+    { ...hold(), shared: [{ ...vip, flows: [{ ...vip.flows[0], ports: [] }] }] },
+    { ...hold(), shared: [{ ...vip, flows: [{ ...vip.flows[0], ports: [[81, 80]] }] }] },
+    { ...hold(), shared: [{ ...vip, flows: [{ ...vip.flows[0], protocol: 'sctp' }] }] },
+    { ...hold(), shared: [{ ...vip, others: [{ ...vip.others[0], number: 1 }] }] },
     { ...hold(), lastWords: [{ to: 'host', port: 9445, bytes: 'Ynll' }] },
     { ...hold(), lastWords: [{ to: '10.0.0.2', port: 0, bytes: 'Ynll' }] },
     { ...hold(), lastWords: [{ to: '10.0.0.2', port: 9445, bytes: 'A'.repeat(257) }] },
@@ -92,7 +109,8 @@ t.test('an address is put onto its interface and told to the network', async t =
       { address: '10.0.0.9', interface: 'eth0' },
       { address: 'fd00::9', interface: 'eth0' }
     ],
-    failed: []
+    failed: [],
+    shared: []
   })
   await settle()
   t.same(lines, [
@@ -129,6 +147,64 @@ t.test('without nft the kernel tells of an IPv6 address, once', async t => {
   await settle()
   t.equal(settings.get('net/ipv6/conf/eth0/accept_dad'), '1', 'as it was before')
   t.same(sent, [])
+})
+
+t.test('an address that another owns is served without a word of it; owned it is told of as well', async t => {
+  const { holder, lines, loaded, settle } = aHost()
+  const answer = await holder.carryOut({ ...hold(), shared: [{ ...vip, others: [] }] })
+  t.match(answer, { held: [], shared: ['10.0.0.9', 'fd00::9'] })
+  t.same(lines, ['address add 10.0.0.9/32 dev lo scope host', 'address add fd00::9/128 dev lo nodad preferred_lft 0'])
+  const arp = loaded.findIndex(text => text.includes('table arp weir_e {'))
+  t.match(loaded[arp], /arp saddr ip set arp saddr ip map \{ 10\.0\.0\.9 : 10\.0\.0\.1 \}.*arp daddr ip \{ 10\.0\.0\.9 \} drop/s)
+  t.match(loaded.at(-1), 'add chain netdev weir_e in_65746830')
+  const before = loaded.length
+  await holder.carryOut({ ...hold(), shared: [{ ...vip, others: [] }] })
+  t.equal(loaded.length, before, 'nothing is done twice')
+
+  t.match(await holder.carryOut({ ...hold('10.0.0.9', 'fd00::9'), shared: [vip] }), {
+    held: [{ address: '10.0.0.9' }, { address: 'fd00::9' }],
+    failed: [],
+    shared: ['10.0.0.9', 'fd00::9']
+  })
+  await settle()
+  t.match(loaded.at(-1), 'fwd ip to 10.0.0.2 device "eth0"')
+  t.notMatch(
+    loaded.findLast(text => text.includes('table arp')),
+    'drop\n',
+    'it answers for it'
+  )
+
+  lines.length = 0
+  await holder.carryOut(hold())
+  const removed = lines.filter(line => line.startsWith('address del'))
+  t.same(
+    removed,
+    ['10.0.0.9/32 dev lo', 'fd00::9/128 dev lo', '10.0.0.9/32 dev eth0', 'fd00::9/128 dev eth0'].map(one => `address del ${one}`)
+  )
+  t.equal(loaded.at(-1), 'add table netdev weir_e\ndelete table netdev weir_e\n')
+})
+
+t.test('an engine that only stood still finds its flows where they were', async t => {
+  const { holder, lines, loaded, clock, settle } = aHost()
+  const order = { ...hold('10.0.0.9', 'fd00::9'), shared: [vip] }
+  await holder.carryOut(order)
+  await settle()
+  const flows = () => loaded.filter(text => text.includes('netdev'))
+  const before = flows().length
+  clock.advance(LEASE_MS)
+  await settle()
+  t.equal(lines.filter(line => line.startsWith('address del')).length, 4, 'its addresses are away')
+  t.match(await holder.carryOut(order), { held: [{}, {}], shared: ['10.0.0.9', 'fd00::9'] })
+  t.equal(flows().length, before, 'the table of flows was left alone')
+  await holder.close()
+  t.equal(flows().at(-1), 'add table netdev weir_e\ndelete table netdev weir_e\n')
+})
+
+t.test('without nft nothing is served for another', async t => {
+  const { host, lines } = aHost()
+  const holder = new Holder({ ...host, nft: async () => false }, 'weir_e')
+  t.match(await holder.carryOut({ ...hold(), shared: [vip] }), { held: [], shared: [] })
+  t.same(lines, [])
 })
 
 t.test('what the word is not repeated for goes at the end of the lease', async t => {
@@ -196,8 +272,8 @@ t.test('the process answers each line, and takes everything away when its input 
   t.equal(settings.get('net/ipv4/ip_nonlocal_bind'), '1')
   t.equal(lines.filter(line => line.startsWith('address')).at(-1), 'address del 10.0.0.9/32 dev eth0')
   const empty = (family: string): string => `add table ${family} weir_e\ndelete table ${family} weir_e\n`
-  t.same(loaded.slice(0, 2), [empty('arp'), empty('ip6')], 'what a process before left')
-  t.equal(loaded.length, 4)
+  t.same(loaded.slice(0, 3), [empty('arp'), empty('ip6'), empty('netdev')], 'what a process before left')
+  t.equal(loaded.length, 5)
   t.equal(loaded.at(-1), empty('arp'))
   t.equal(sent.at(-1), 'null 10.0.0.2 9445 bye', 'the last words')
 })
