@@ -24,6 +24,7 @@ export interface LabController extends Rest {
   readonly start: () => Promise<void>
   /** As if the machine lost its power: SIGKILL. */
   readonly kill: () => Promise<void>
+  readonly signal: (signal: NodeJS.Signals) => void
   /** What it wrote to its standard output and error so far. */
   readonly log: () => string
   readonly stop: () => Promise<void>
@@ -130,6 +131,7 @@ export function makeController(address: string, more: NodeJS.ProcessEnv = {}): L
     },
     kill: () => end('SIGKILL'),
     call: (method, path, body) => rest.call(method, path, body),
+    signal: signal => void child?.kill(signal),
     log: () => Buffer.concat(said).toString(),
     stop: async () => {
       await end('SIGTERM')
