@@ -1,5 +1,6 @@
 /** Type of a driver -> how it is made. One that the model names and this does not makes no program. */
 import { createHash } from 'node:crypto'
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { EngineDriverSettings } from '#model/resource/cloud.ts'
 import { openContainerDriver } from './container/container.ts'
@@ -12,7 +13,7 @@ import { openWebhookDriver } from './webhook/webhook.ts'
 export interface CatalogOptions {
   readonly dataFolder: string
   /** What starts an engine of this version on this host. */
-  readonly engineCommand: readonly [program: string, ...args: string[]]
+  readonly engineCommand: readonly [program: string, main: string]
   readonly env: NodeJS.ProcessEnv
   readonly webhooks: Pick<Webhooks, 'callNow'>
   /** sha256//... of the key that the controller's port shows. */
@@ -30,8 +31,12 @@ const idOf = (caFingerprint: string): string => createHash('sha256').update(caFi
 type Type = EngineDriverSettings['type']
 
 const catalog: { readonly [T in Type]: (settings: EngineDriverSettings, options: CatalogOptions) => Driver } = {
-  PROCESS: ({ process }, { dataFolder, engineCommand, env }) =>
-    openProcessDriver({ folder: join(dataFolder, 'engines'), command: engineCommand, workers: process?.workers ?? 1, env }),
+  PROCESS: ({ process }, { dataFolder, engineCommand, env }) => {
+    const [, main] = engineCommand
+    if (!existsSync(main))
+      throw new DriverFailed(`an installed controller has no engine beside it (${main}): type CONTAINER, SSH or WEBHOOK makes them`)
+    return openProcessDriver({ folder: join(dataFolder, 'engines'), command: engineCommand, workers: process?.workers ?? 1, env })
+  },
   CONTAINER: ({ container }, { containerSocket, caFingerprint }) => {
     if (containerSocket === '') throw new DriverFailed('the controller knows no container engine: set WEIR_CONTAINER_SOCKET')
     const { image = 'weir-engine', network = 'host', workers = 1, memory = 0 } = container ?? {}
