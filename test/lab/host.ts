@@ -61,8 +61,8 @@ async function boot(options: HostOptions, folder: string, cgroup: string, cable:
   for (const stream of [guard.stdout, guard.stderr]) stream.on('data', (chunk: Buffer) => said.push(chunk))
   const ended = new Promise<void>(done => guard.on('close', () => done()))
   const kill = (): void => void guard.kill('SIGKILL')
+  let pid = 0
   try {
-    let pid = 0
     await until('the host has a first process', 10_000, async () => {
       pid = Number((await run(['ps', '-o', 'pid=', '--ppid', `${guard.pid}`])).stdout.trim().split(/\s+/)[0])
       return pid > 0 && readFileSync(`/proc/${pid}/comm`, 'utf8').trim() === 'systemd'
@@ -82,6 +82,8 @@ async function boot(options: HostOptions, folder: string, cgroup: string, cable:
     )
     return { pid, ended, kill }
   } catch (error) {
+    const states = 'systemctl is-system-running; systemctl --failed --plain --no-legend; systemctl list-jobs --no-legend'
+    if (pid > 0) said.push(Buffer.from((await enter(pid, ['sh', '-c', states])).stdout))
     kill()
     await ended
     throw new Error(`host ${options.name} does not boot: ${Buffer.concat(said).toString()}`, { cause: error })
