@@ -276,6 +276,9 @@ export class Life {
   async #destroy(intent: Intent, signal: AbortSignal): Promise<void> {
     const { intents, told, isDriverGone } = this.#options
     const isLeft = isDriverGone(intent)
+    const uuid = this.engineOf(intent.name)
+    // One that was lost may come back before it can be reached: nothing goes to it any more.
+    if (uuid !== undefined) await this.#setEnabled(intent, uuid, 'SE_STATE_DISABLED')
     // An engine that still serves is not given up for want of somebody who stops it.
     if (!isLeft || this.engineOf(intent.name) !== undefined)
       await this.#driver(intent).driver.destroy({ name: intent.name, group: this.#groupOf(intent), ...hostOf(intent), signal })

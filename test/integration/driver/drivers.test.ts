@@ -252,7 +252,12 @@ t.test('an engine that ended is started again as itself; one that does not come 
   t.equal(store.list('serviceengine')[0]!.uuid, engine)
   // Its host is cut off: it runs, as far as the driver knows, and is not heard of.
   await machine.agent!.stop()
+  world.failDestroy = 1
   await pass('another was made', () => machines.size === 2)
+  await pass(
+    'should it come back, it takes nothing',
+    () => store.get('serviceengine', engine)?.body['enable_state'] === 'SE_STATE_DISABLED'
+  )
   await pass('and took its place', () => states(house) === 'JOINED' && world.destroyed.join() === name)
   t.not(store.list('serviceengine')[0]!.uuid, engine)
 })
