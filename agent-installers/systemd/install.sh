@@ -567,8 +567,9 @@ carry_out() {
     fail "an order was refused: $reason"
   fi
   # id, when it was issued, build
-  # shellcheck disable=SC2086
-  set -- $checked
+  # shellcheck disable=SC2046
+  set -- $(printf '%s\n' "$checked" | tail -n 1)
+  [ $# = 3 ] || fail "an order could not be read"
   last=$(cut -d ' ' -f 2 "$PREFIX/order" 2>/dev/null || true)
   [ "$2" -gt "${last:-0}" ] || return 0
   outcome='done' tries=10

@@ -130,6 +130,25 @@ async function scenarios(): Promise<void> {
     return undefined
   })
 
+  await scenario(t, 'the build before is kept whole: the way back needs no controller', async t => {
+    const local = (args: string): Promise<Ran> => host.shell(`WEIR_UP_WITHIN=3 /opt/weir/install.sh ${args}`, { timeoutMs: 60_000 })
+    const digest = async (folder: string): Promise<string> => (await host.run(['cat', `${folder}/digest`])).stdout.trim()
+    const [now, before] = [await digest('/opt/weir'), await digest('/opt/weir.before')]
+    t.not(now, before)
+    controller.give(503)
+    t.match(await local(`upgrade --digest ${now}`), { code: 0, stdout: /is the build that was asked for: nothing changed/ })
+    t.match(await local(`upgrade --digest ${before}`), { code: 0, stdout: /weir-engine 1\.1\.0 to 1\.0\.0; up/ })
+    t.equal((await host.run(['/opt/weir/weir-engine', 'version'])).stdout, '1.0.0\n')
+    t.same([await digest('/opt/weir'), await digest('/opt/weir.before')], [before, now])
+    controller.give(engineFiles('1.3.0', { comesUp: true }))
+    t.match(await local(`upgrade --digest ${'ab'.repeat(32)}`), {
+      code: 1,
+      stderr: /the build (ab){32} is not what the controller gives out, nor what ran here before/
+    })
+    t.equal(await digest('/opt/weir'), before)
+    return undefined
+  })
+
   await scenario(t, 'verify tells what somebody changed', async t => {
     await host.shell('echo "# changed" >>/etc/systemd/system/weir-engine.service')
     t.match(await host.shell(command('verify')), { code: 1, stderr: /weir-engine\.service was changed/ })
