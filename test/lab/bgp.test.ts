@@ -25,6 +25,9 @@ const names = ['e1', 'e2', 'e3'] as const
 type Name = (typeof names)[number]
 type Tap = Parameters<Parameters<typeof scenario>[2]>[0]
 
+/** What is started again in a scenario lives as long as the file. */
+const file = t
+
 async function scenarios(): Promise<void> {
   await makeNetwork(names)
   const birds = new Map<string, Bird>()
@@ -224,7 +227,7 @@ async function scenarios(): Promise<void> {
       await Promise.all([signal(lost, 'SIGKILL'), birds.get(lost)!.kill('SIGKILL')])
     })
     await plugInAgain(lost, names.indexOf(lost) + 1)
-    birds.set(lost, startBird(t, lost, names))
+    birds.set(lost, startBird(file, lost, names))
     await again(lost)
     return figure
   })
