@@ -220,9 +220,8 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
   const holdAddresses = async (): Promise<void> => {
     const engine = running?.engine
     if (engine?.bgp !== undefined && bgp !== null) {
+      // Nothing is made ready first, as for a new snapshot: that would announce nothing for a moment.
       await bgp.adopt()
-      const trouble = await bgp.prepare(engine.bgp)
-      if (trouble !== undefined) log.error('addresses cannot be announced', { trouble })
       bgp.update(running)
     }
     if (engine?.layer2 === undefined || layer2 === null) return

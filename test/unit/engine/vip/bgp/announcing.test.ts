@@ -197,6 +197,9 @@ t.test('a process that takes over finds what the one before left, and that one f
   await next.bgp.adopt()
   t.same(next.orders, [{ is: 'adopt', addresses: [VIP], announced: [VIP] }])
   t.ok(next.bgp.isHeld(VIP))
+  next.bgp.update(snapshotOf(vip()))
+  await settle()
+  t.same(next.orders.slice(1), [{ is: 'announce', addresses: [VIP], announced: [VIP] }], 'nothing is withdrawn meanwhile')
 })
 
 t.test('an engine that stops leaves nothing', async t => {
