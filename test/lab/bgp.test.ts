@@ -6,6 +6,7 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { createWriteStream, mkdtempSync } from 'node:fs'
 import { availableParallelism, loadavg, tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
+import { createInterface } from 'node:readline'
 import t from 'tap'
 import type { FailedRequest, Report } from './bgp/client.ts'
 import { HERE, makeNetwork, ORIGIN, plugInAgain, rememberWays, startBird, waysTaken, waysTo, type Bird } from './bgp/network.ts'
@@ -19,6 +20,7 @@ import { scenario, type Figure } from './scenario.ts'
 const root = resolve(import.meta.dirname, '../..')
 const VIP = '10.92.0.10'
 const VIP6 = 'fd92::10'
+const TABLE = '9445'
 /** Requests a second; fewer on a machine that is asked for more than it has, so that it is not the machine that is measured. */
 const RATE = Math.round(2_000 / Math.max(1, (loadavg()[0] ?? 0) / availableParallelism()))
 const names = ['e1', 'e2', 'e3'] as const
@@ -73,6 +75,8 @@ async function scenarios(): Promise<void> {
 
   const has = async (name: Name): Promise<boolean> =>
     (await run(['ip', '-n', name, 'address', 'show', 'dev', 'lo'])).stdout.includes(` ${VIP}/`)
+  const announces = async (name: Name): Promise<boolean> =>
+    (await run(['ip', '-n', name, 'route', 'show', 'table', TABLE])).stdout.includes(VIP)
   const ways = async (): Promise<readonly string[]> => {
     const [v4, v6] = [await waysTo(VIP, names), await waysTo(VIP6, names)]
     return v4.filter(name => v6.includes(name))
@@ -122,7 +126,8 @@ async function scenarios(): Promise<void> {
   await must('POST', '/api/pool', { name: 'p', servers, health_monitor_refs: ['/api/healthmonitor?name=m'] })
   await must('POST', '/api/vsvip', { name: 'v', vip: [{ vip_id: '1', ip_address: v4(VIP), ip6_address: { addr: VIP6, type: 'V6' } }] })
   const refs = { vsvip_ref: '/api/vsvip?name=v', pool_ref: '/api/pool?name=p' }
-  await must('POST', '/api/virtualservice', { name: 's', ...refs, services: [{ port: 80 }] })
+  const { uuid } = await must('POST', '/api/virtualservice', { name: 's', ...refs, services: [{ port: 80 }] })
+  const service = `/api/virtualservice/${String(uuid)}`
 
   const client = startProgram(t, 'client', '../bgp/client.ts')
   await rememberWays()
@@ -174,6 +179,11 @@ async function scenarios(): Promise<void> {
     })
     t.equal(others.length, 0, 'no request failed that was not on the dead engine')
     return { value: failingMs, unit: 'ms', below: 1_500 }
+  }
+  /** Nothing is lost but what the router itself sends elsewhere. */
+  const orderly = async (t: Tap, happens: () => Promise<unknown>): Promise<Figure> => {
+    const { others } = await watched(t, undefined, happens)
+    return { value: others.length, unit: 'failed requests', below: 1 }
   }
   const again = async (name: Name): Promise<void> => {
     start(name)
@@ -246,6 +256,132 @@ async function scenarios(): Promise<void> {
       await untilAllUp()
       return figure
     })
+
+  await scenario(t, 'the operator disables an engine: its clients go elsewhere, then its addresses go', async t => {
+    const [left] = await untilWhole()
+    const enable = async (state: string): Promise<void> => {
+      const [body] = (await must('GET', `/api/serviceengine?name=${left}`))['results'] as Record<string, unknown>[]
+      await must('PUT', `/api/serviceengine/${String(body!['uuid'])}`, { ...body, enable_state: state })
+    }
+    const figure = await orderly(t, async () => {
+      await enable('SE_STATE_DISABLED')
+      await until('it is elsewhere', 30_000, async () => !(await untilWhole()).includes(left))
+    })
+    await until('it has no address any more', 30_000, async () => !(await has(left)))
+    await enable('SE_STATE_ENABLED')
+    return figure
+  })
+
+  await scenario(t, 'an engine ends in order', async t => {
+    const [left] = await untilWhole()
+    const figure = await orderly(t, () => signal(left, 'SIGTERM'))
+    await again(left)
+    return figure
+  })
+
+  await scenario(t, 'an engine is replaced by a new process: the router keeps its way', async t => {
+    const [name] = await untilWhole()
+    const monitor = startMonitor(name)
+    const figure = await orderly(t, async () => {
+      const child = spawn('ip', [...engineCommand(name), 'reload'], { env: environment(name), stdio: ['ignore', 'inherit', 'inherit'] })
+      t.equal(await new Promise(done => child.once('exit', done)), 0)
+    })
+    t.notOk(
+      monitor.lines.some(line => line.startsWith('Deleted') && line.includes(VIP)),
+      'nothing was withdrawn'
+    )
+    await monitor.stop()
+    t.ok(await announces(name))
+    // The new process is no child of ours: its place is taken by one that is.
+    const { stdout } = await run(['ip', 'netns', 'pids', name])
+    for (const pid of stdout.trim().split('\n')) {
+      const { stdout: line } = await run(['ps', '-o', 'args=', '-p', pid])
+      if (line.includes('service-engine/main.ts')) await run(['kill', '-9', pid])
+    }
+    await again(name)
+    return figure
+  })
+
+  await scenario(t, 'an engine that reaches no server withdraws, unless the service wants it announced all the same', async t => {
+    const [cut, other] = await untilWhole()
+    const untilOnly = (): Promise<unknown> =>
+      until(`only ${other} announces it`, 60_000, async () => {
+        const places = await placedOn()
+        const place = places.find(one => one['engine_name'] === cut)
+        const isTold = place?.['announces_addresses'] === false && String(place['announce_reason']).includes('none of its servers is up')
+        return places.length === 2 && isTold && (await ways()).join() === other
+      })
+    await mustRun(['ip', '-n', cut, 'route', 'add', 'blackhole', `${ORIGIN}/32`])
+    await untilOnly()
+    t.ok(await has(cut), 'what is open there may end')
+    await must('PUT', service, { ...(await must('GET', service)), advertise_down_vs: true })
+    await untilWhole()
+    await must('PUT', service, { ...(await must('GET', service)), advertise_down_vs: false })
+    await untilOnly()
+    await mustRun(['ip', '-n', cut, 'route', 'del', 'blackhole', `${ORIGIN}/32`])
+    await untilWhole()
+    return undefined
+  })
+
+  await scenario(t, 'enable_rhi false: nobody announces it', async () => {
+    await untilWhole()
+    await must('PUT', service, { ...(await must('GET', service)), enable_rhi: false })
+    await until('the router has no way', 20_000, async () => !(await Promise.all(names.map(anyWay))).includes(true))
+    await must('PUT', service, { ...(await must('GET', service)), enable_rhi: true })
+    await untilWhole()
+    return undefined
+  })
+
+  await scenario(t, 'BIRD of an engine dies: the controller says so, and the router has the other way', async () => {
+    const [cut, other] = await untilWhole()
+    await birds.get(cut)!.kill('SIGKILL')
+    await until('it is told', 20_000, async () => {
+      const place = (await placedOn()).find(one => one['engine_name'] === cut)
+      return (
+        place?.['announces_addresses'] === false &&
+        String(place['announce_reason']).startsWith('BIRD does not run') &&
+        (await ways()).join() === other
+      )
+    })
+    birds.set(cut, startBird(file, cut, names))
+    await untilWhole()
+    return undefined
+  })
+
+  await scenario(t, 'an engine that is killed together with the process that announces takes away what is left at its start', async t => {
+    const [name] = await untilWhole()
+    const pid = children.get(name)!.pid!
+    const [announcer = ''] = (await run(['pgrep', '-P', `${pid}`, '-f', 'kernel-main.ts routes'])).stdout.trim().split('\n')
+    await run(['kill', '-STOP', announcer])
+    await signal(name, 'SIGKILL')
+    await run(['kill', '-9', announcer])
+    t.ok((await has(name)) && (await announces(name)), 'nobody took it away')
+    const monitor = startMonitor(name)
+    start(name)
+    await until('its route and its address are taken away', 20_000, async () =>
+      ['blackhole', 'inet'].every(what =>
+        monitor.lines.some(line => line.startsWith('Deleted') && line.includes(what) && line.includes(VIP))
+      )
+    )
+    await monitor.stop()
+    await untilWhole()
+    return undefined
+  })
+}
+
+/** What the kernel says of addresses and routes of a host while something happens. */
+function startMonitor(host: Name): { readonly lines: string[]; readonly stop: () => Promise<void> } {
+  const child = spawn('ip', ['-n', host, 'monitor', 'address', 'route'], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const lines: string[] = []
+  createInterface({ input: child.stdout }).on('line', line => lines.push(line))
+  const ended = new Promise<void>(done => child.once('exit', () => done()))
+  return {
+    lines,
+    stop: async () => {
+      child.kill('SIGTERM')
+      await ended
+    }
+  }
 }
 
 await labTest(t, {
