@@ -27,7 +27,8 @@ interface Seen {
 }
 
 const EACH_MS = 10
-const KEPT_EACH_MS = 100
+/** Seldom: an engine closes a connection after a hundred requests (`max_keepalive_requests`). */
+const KEPT_EACH_MS = 1_000
 let giveUpMs = 200
 const seen = new Map<string, Seen>()
 
