@@ -99,7 +99,7 @@ t.test('joinCommands names the port and quotes what a shell would read', async t
   t.equal(container, systemd.replace('/install.sh', '/install/container.sh'))
   const all = joinCommands('https://lb.test:9443', pin, 'weir1.a.b')
   for (const [method, text] of Object.entries(all)) t.match(text, /weir1\.a\.b/, method)
-  t.match(all.compose, /container\.sh' \| sh -s -- image --controller .* &&\n.*compose\.yaml -o|docker compose up -d$/)
+  t.match(all.compose, /container\.sh' \| WEIR_TOKEN=\S+ sh -s -- compose --controller '\S+' --pin '\S+'$/)
   const template = readFileSync(new URL('../../../../agent-installers/cloud-init/user-data.yaml', import.meta.url), 'utf8')
   const filled = template.replaceAll('${controller}', 'https://lb.test:9443').replaceAll('${pin}', pin).replaceAll('${token}', 'weir1.a.b')
   t.equal(all.cloudinit, filled, 'as Terraform fills it')
