@@ -3,7 +3,7 @@
  *
  *   node test/run.ts                  every group, in order
  *   node test/run.ts unit e2e         these groups
- *   node test/run.ts path/to/x.test.ts
+ *   node test/run.ts path/to/x.test.ts path/to/folder
  */
 import { spawn } from 'node:child_process'
 import { readdirSync } from 'node:fs'
@@ -105,7 +105,7 @@ const outcomes: Outcome[] = []
 for (const group of groups) {
   const inGroup = testFiles(join(root, 'test', group.name)).toSorted()
   const isAskedAsGroup = asked.length === 0 || asked.includes(group.name)
-  const files = isAskedAsGroup ? inGroup : inGroup.filter(file => asked.some(path => resolve(path) === file))
+  const files = isAskedAsGroup ? inGroup : inGroup.filter(file => asked.some(path => `${file}/`.startsWith(`${resolve(path)}/`)))
   outcomes.push(...(await runAll(files, group.isAlone ? 1 : availableParallelism(), group.timeoutS)))
 }
 
