@@ -253,7 +253,7 @@ t.test('a stranger signs in, makes a service, sees its traffic, changes it and t
   )
   const token = /--token (\S+)$/u.exec(systemd ?? '')?.[1] ?? 'none'
   for (const [method, says] of [
-    ['Compose', 'docker compose up -d'],
+    ['Compose', 'sh -s -- compose'],
     ['Kubernetes', '/install/kubernetes.sh'],
     ['Helm chart', 'helm install weir'],
     ['cloud-init', '#cloud-config'],

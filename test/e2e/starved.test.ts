@@ -1,6 +1,6 @@
 /** An engine that is short of what the system gives it: of descriptors, and of memory for bodies. It goes on, and says so. */
 import { execFileSync } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
 import t from 'tap'
 import { openCanary } from '#test/support/canary.ts'
@@ -13,7 +13,10 @@ import { until } from '#test/support/wait.ts'
 
 const MB = 1_048_576
 const FILES = 256
+const ASKING = 150
 const UPLOADS = 50
+
+const openFiles = (pid: number): number => readdirSync(`/proc/${pid}/fd`).length
 
 /** Seconds of processor time so far. */
 function cpuS(pid: number): number {
@@ -52,8 +55,11 @@ t.test('an engine out of descriptors serves whom it has, does not spin, blames n
   const canary = await openCanary(t, { port: port!, connections: 4, restMs: 10 })
   await canary.ask()
   execFileSync('prlimit', ['--pid', String(engine.pid), `--nofile=${FILES}:${FILES}`])
-  // Each is to have a connection to the server as well: there are not enough for all of them.
-  const asking = Array.from({ length: 150 }, () => openOne(port!, 'GET /never HTTP/1.1\r\nHost: a\r\n\r\n'))
+  // Each is to have a connection to the server as well: there are not enough for all of them. First all are there, so that they do not run out before.
+  const held = openFiles(engine.pid)
+  const asking = Array.from({ length: ASKING }, () => openOne(port!, ''))
+  await until('all are there', () => openFiles(engine.pid) >= held + ASKING)
+  for (const { socket } of asking) socket.write('GET /never HTTP/1.1\r\nHost: a\r\n\r\n')
   await until('some cannot be sent on', () => asking.some(({ seen }) => seen.startsWith('HTTP/1.1 503 ')))
   const before = cpuS(engine.pid)
   const fromMs = performance.now()
