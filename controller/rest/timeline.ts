@@ -1,6 +1,7 @@
 /** What happened and was decided: `GET /api/analytics/logs`, of which type 2 is events. */
 import type { FastifyInstance } from 'fastify'
 import { eventLevels, type EventLevel, type EventView } from '#model/resource/event.ts'
+import type { TimelineQuery } from '#controller/timeline/port.ts'
 import { baseOf } from './answer.ts'
 import { parseMoment } from './analytics.ts'
 import { callerOf } from './caller.ts'
@@ -39,15 +40,8 @@ function listOf(query: RawQuery, name: string, shape: RegExp, words: string): Re
 
 const isLevel = (value: string): value is EventLevel => (eventLevels as readonly string[]).includes(value)
 
-export interface EventQuery {
-  readonly uuids?: ReadonlySet<string>
-  readonly eventIds?: ReadonlySet<string>
-  readonly levels?: ReadonlySet<EventLevel>
-  readonly fromEpochMs?: number
-  readonly toEpochMs?: number
-  readonly before?: number
-  readonly limit: number
-}
+/** What of a query is the asker's to say. */
+export type EventQuery = Omit<TimelineQuery, 'isSeen'>
 
 /** Reads the query of the timeline. Throws Problem 400 that names the parameter. */
 export function parseEventQuery(query: RawQuery): EventQuery {

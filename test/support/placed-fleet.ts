@@ -70,6 +70,19 @@ export async function aPlacedFleet(t: Test) {
     return (await change.apply(order)).resources[0]!.uuid
   }
 
+  /** A service on port 8080, with a pool and an address. Answers its uuid. */
+  const aShop = async (more: JsonObject = {}): Promise<string> => {
+    await create('pool', { name: 'web', default_server_port: 8000, servers: [{ ip: { addr: '10.0.0.1', type: 'V4' } }] })
+    await create('vsvip', { name: 'vip', vip: [{ vip_id: '1', ip_address: { addr: '192.0.2.1', type: 'V4' } }] })
+    return create('virtualservice', {
+      name: 'shop',
+      pool_ref: '/api/pool/?name=web',
+      vsvip_ref: '/api/vsvip/?name=vip',
+      services: [{ port: 8080 }],
+      ...more
+    })
+  }
+
   /** A host that has joined, and the folder of its engine, which does not run yet. */
   const enrol = async (hostname: string, labels: Readonly<Record<string, string>> = {}) => {
     const minted = mintJoinToken({ caFingerprint: authority.caFingerprint, expiresAtEpochMs: Date.now() + 60_000, uses: 1, randomBytes })
@@ -90,5 +103,5 @@ export async function aPlacedFleet(t: Test) {
     engine.facts = () => ({ ...usual(), ...facts })
     return { uuid, folder, facts, engine, agent: await anAgent(t, folder, engine) }
   }
-  return { store, change, planner, timeline, running, create, enrol, join, connectAgain, authority, seal, randomBytes }
+  return { store, change, planner, timeline, running, create, aShop, enrol, join, connectAgain, authority, seal, randomBytes }
 }

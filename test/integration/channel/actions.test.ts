@@ -6,16 +6,8 @@ import { aPlacedFleet } from '#test/support/placed-fleet.ts'
 import { until } from '#test/support/wait.ts'
 
 t.test('a service is scaled out and in, moved and switched over; it leaves an engine only when the next one runs it', async t => {
-  const { store, running, create, join } = await aPlacedFleet(t)
-  await create('pool', { name: 'web', default_server_port: 8000, servers: [{ ip: { addr: '10.0.0.1', type: 'V4' } }] })
-  await create('vsvip', { name: 'vip', vip: [{ vip_id: '1', ip_address: { addr: '192.0.2.1', type: 'V4' } }] })
-  const uuid = await create('virtualservice', {
-    name: 'shop',
-    pool_ref: '/api/pool/?name=web',
-    vsvip_ref: '/api/vsvip/?name=vip',
-    services: [{ port: 8080 }],
-    placement: { max_scale: 2 }
-  })
+  const { store, running, aShop, join } = await aPlacedFleet(t)
+  const uuid = await aShop({ placement: { max_scale: 2 } })
   const { actions } = running
   const places = () => running.virtualServiceRuntime(uuid)?.placed_on ?? []
   const names = () => places().map(place => `${place.engine_name} ${place.phase}`)

@@ -7,16 +7,8 @@ import { aPlacedFleet } from '#test/support/placed-fleet.ts'
 import { until } from '#test/support/wait.ts'
 
 t.test('a service moves between engines of one host: the one closes its ports before the other is told', async t => {
-  const { change, running, create, join } = await aPlacedFleet(t)
-  await create('pool', { name: 'web', default_server_port: 8000, servers: [{ ip: { addr: '10.0.0.1', type: 'V4' } }] })
-  await create('vsvip', { name: 'vip', vip: [{ vip_id: '1', ip_address: { addr: '192.0.2.1', type: 'V4' } }] })
-  const uuid = await create('virtualservice', {
-    name: 'shop',
-    pool_ref: '/api/pool/?name=web',
-    vsvip_ref: '/api/vsvip/?name=vip',
-    services: [{ port: 8080 }],
-    placement: { max_scale: 2 }
-  })
+  const { change, running, aShop, join } = await aPlacedFleet(t)
+  const uuid = await aShop({ placement: { max_scale: 2 } })
   const where = () => (running.virtualServiceRuntime(uuid)?.placed_on ?? []).map(place => `${place.engine_name} ${place.phase}`).join()
   const one = await join('one', { networkId: 'boot/net:[1]' })
   await until('on one', () => (where() === 'one running' ? true : undefined))
@@ -51,15 +43,8 @@ t.test('a service moves between engines of one host: the one closes its ports be
 })
 
 t.test('the last engine of a service is drained only when another can take it', async t => {
-  const { change, running, create, join } = await aPlacedFleet(t)
-  await create('pool', { name: 'web', default_server_port: 8000, servers: [{ ip: { addr: '10.0.0.1', type: 'V4' } }] })
-  await create('vsvip', { name: 'vip', vip: [{ vip_id: '1', ip_address: { addr: '192.0.2.1', type: 'V4' } }] })
-  const uuid = await create('virtualservice', {
-    name: 'shop',
-    pool_ref: '/api/pool/?name=web',
-    vsvip_ref: '/api/vsvip/?name=vip',
-    services: [{ port: 8080 }]
-  })
+  const { change, running, aShop, join } = await aPlacedFleet(t)
+  const uuid = await aShop()
   const where = () => (running.virtualServiceRuntime(uuid)?.placed_on ?? []).map(place => `${place.engine_name} ${place.phase}`).join()
   const one = await join('one')
   await until('on one', () => (where() === 'one running' ? true : undefined))

@@ -5,15 +5,8 @@ import { aPlacedFleet } from '#test/support/placed-fleet.ts'
 import { until } from '#test/support/wait.ts'
 
 t.test('with the real change, placement and compile: services run, move when their engine dies, and say where they are', async t => {
-  const { running, create, join } = await aPlacedFleet(t)
-  await create('pool', { name: 'web', default_server_port: 8000, servers: [{ ip: { addr: '10.0.0.1', type: 'V4' } }] })
-  await create('vsvip', { name: 'vip', vip: [{ vip_id: '1', ip_address: { addr: '192.0.2.1', type: 'V4' } }] })
-  const uuid = await create('virtualservice', {
-    name: 'shop',
-    pool_ref: '/api/pool/?name=web',
-    vsvip_ref: '/api/vsvip/?name=vip',
-    services: [{ port: 8080 }]
-  })
+  const { running, aShop, join } = await aPlacedFleet(t)
+  const uuid = await aShop()
   const shop = () => running.virtualServiceRuntime(uuid)
   await until('waiting', () => shop()?.oper_status.reason[0]?.startsWith('waiting for an engine'))
   t.equal(shop()?.oper_status.state, 'OPER_DOWN')
@@ -42,15 +35,8 @@ t.test('with the real change, placement and compile: services run, move when the
 })
 
 t.test('two engines, and the process of one hands over to another: nothing moves, and the engine is never told as down', async t => {
-  const { running, create, join, connectAgain } = await aPlacedFleet(t)
-  await create('pool', { name: 'web', default_server_port: 8000, servers: [{ ip: { addr: '10.0.0.1', type: 'V4' } }] })
-  await create('vsvip', { name: 'vip', vip: [{ vip_id: '1', ip_address: { addr: '192.0.2.1', type: 'V4' } }] })
-  const uuid = await create('virtualservice', {
-    name: 'shop',
-    pool_ref: '/api/pool/?name=web',
-    vsvip_ref: '/api/vsvip/?name=vip',
-    services: [{ port: 8080 }]
-  })
+  const { running, create, aShop, join, connectAgain } = await aPlacedFleet(t)
+  const uuid = await aShop()
   const one = await join('one')
   await until('it runs', () => running.virtualServiceRuntime(uuid)?.oper_status.state === 'OPER_UP')
   const two = await join('two')
@@ -92,15 +78,8 @@ t.test('two engines, and the process of one hands over to another: nothing moves
 })
 
 t.test('a link that breaks and comes back leaves a service as up as it was, though nothing is told anew', async t => {
-  const { running, create, join, connectAgain } = await aPlacedFleet(t)
-  await create('pool', { name: 'web', default_server_port: 8000, servers: [{ ip: { addr: '10.0.0.1', type: 'V4' } }] })
-  await create('vsvip', { name: 'vip', vip: [{ vip_id: '1', ip_address: { addr: '192.0.2.1', type: 'V4' } }] })
-  const uuid = await create('virtualservice', {
-    name: 'shop',
-    pool_ref: '/api/pool/?name=web',
-    vsvip_ref: '/api/vsvip/?name=vip',
-    services: [{ port: 8080 }]
-  })
+  const { running, aShop, join, connectAgain } = await aPlacedFleet(t)
+  const uuid = await aShop()
   const one = await join('one')
   await until('it runs', () => running.virtualServiceRuntime(uuid)?.oper_status.state === 'OPER_UP')
   await one.agent.stop()

@@ -6,15 +6,8 @@ import { aPlacedFleet } from '#test/support/placed-fleet.ts'
 import { until } from '#test/support/wait.ts'
 
 t.test('a service that is placed, and moved as its engine is drained, is told so', async t => {
-  const { change, running, timeline, create, join } = await aPlacedFleet(t)
-  await create('pool', { name: 'web', default_server_port: 8000, servers: [{ ip: { addr: '10.0.0.1', type: 'V4' } }] })
-  await create('vsvip', { name: 'vip', vip: [{ vip_id: '1', ip_address: { addr: '192.0.2.1', type: 'V4' } }] })
-  const uuid = await create('virtualservice', {
-    name: 'shop',
-    pool_ref: '/api/pool/?name=web',
-    vsvip_ref: '/api/vsvip/?name=vip',
-    services: [{ port: 8080 }]
-  })
+  const { change, running, timeline, aShop, join } = await aPlacedFleet(t)
+  const uuid = await aShop()
   const told = (about: string) => timeline.list({ uuids: new Set([about]), limit: 10, isSeen: () => true })
   const one = await join('one')
   await until('it is placed', () => (told(uuid).length === 1 ? true : undefined))
