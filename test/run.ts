@@ -25,6 +25,9 @@ const groups: readonly { readonly name: string; readonly isAlone: boolean; reado
   { name: 'lab', isAlone: true, timeoutS: 900 }
 ]
 
+/** Tests wait more than they work: one more than there are cores. */
+const LANES = availableParallelism() + 1
+
 interface Outcome {
   readonly file: string
   readonly passed: number
@@ -107,7 +110,7 @@ for (const group of groups) {
   const isAskedAsGroup = asked.length === 0 || asked.includes(group.name)
   const files = isAskedAsGroup ? inGroup : inGroup.filter(file => asked.some(path => `${file}/`.startsWith(`${resolve(path)}/`)))
   const { alone = [], beside = [] } = Object.groupBy(files, file => (group.isAlone || file.includes('/measured/') ? 'alone' : 'beside'))
-  outcomes.push(...(await runAll(beside, availableParallelism(), group.timeoutS)), ...(await runAll(alone, 1, group.timeoutS)))
+  outcomes.push(...(await runAll(beside, LANES, group.timeoutS)), ...(await runAll(alone, 1, group.timeoutS)))
 }
 
 const failedFiles = outcomes.filter(outcome => outcome.failed > 0)
