@@ -47,9 +47,12 @@ export async function makeNetwork(engines: readonly string[]): Promise<void> {
   await mustRun(['ip', '-n', 'client', 'route', 'add', 'default', 'via', '10.91.0.1'])
   await mustRun(['ip', '-n', 'client', 'route', 'add', 'default', 'via', 'fd91::1'])
   // A way is chosen by addresses and ports: each connection has its own.
+  const set = (host: string, name: string): Promise<unknown> =>
+    mustRun(['ip', 'netns', 'exec', host, 'sh', '-c', `echo 1 >/proc/sys/${name.replaceAll('.', '/')}`])
   const settings = ['net.ipv4.ip_forward', 'net.ipv6.conf.all.forwarding', 'net.ipv4.fib_multipath_hash_policy']
-  for (const name of [...settings, 'net.ipv6.fib_multipath_hash_policy'])
-    await mustRun(['ip', 'netns', 'exec', 'router', 'sh', '-c', `echo 1 >/proc/sys/${name.replaceAll('.', '/')}`])
+  for (const name of [...settings, 'net.ipv6.fib_multipath_hash_policy']) await set('router', name)
+  // As installers do: what waits at a port that closes goes to the next process.
+  for (const host of engines) await set(host, 'net.ipv4.tcp_migrate_req')
 }
 
 /** The host has power again: a new cable, as the first. */
